@@ -1,0 +1,3 @@
+"""Readiness: production-readiness enforcement for Kubernetes."""
+
+__version__ = "0.1.0"

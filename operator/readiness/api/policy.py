@@ -1,0 +1,142 @@
+"""ReadinessPolicy: the one mandatory object, written by the application team."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from readiness.api.target import Target
+from readiness.api.types import (
+    ControlId,
+    Duration,
+    Name,
+    ObjectName,
+    Rule,
+    Schema,
+    Text,
+    keyed,
+    scalar_set,
+)
+
+Environment = Literal["dev", "staging", "prod"]
+
+
+class ControlSetting(Schema):
+    """How this policy treats one control."""
+
+    id: ControlId = Field(description="Stable id of the control, for example HDR-003.")
+    mode: Literal["off", "audit", "enforce"] | None = Field(
+        None,
+        description="off: not looked at. audit: looked at and reported, does not count. "
+        "enforce: counts in the verdict. Default: what the profiles say.",
+    )
+    severity: Literal["P0", "P1", "P2", "P3"] | None = Field(
+        None, description="Overrides the severity the profiles give this control."
+    )
+    max_age: Duration | None = Field(
+        None, description="How old evidence may grow before the result becomes Unknown/Stale."
+    )
+    params: dict[str, Any] | None = Field(
+        None,
+        description="Parameters of the control, as `readiness explain <id>` lists them.",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, "maxProperties": 20},
+    )
+
+
+class Exemption(Schema):
+    """A workload of the namespace that this policy deliberately does not target."""
+
+    ref: Annotated[
+        str, Field(pattern=r"^(Deployment|StatefulSet|DaemonSet|Rollout)/[a-z0-9.-]+$")
+    ] = Field(max_length=300, description="`<Kind>/<name>` of the workload.")
+    reason: Annotated[str, Field(min_length=10, max_length=500)] = Field(
+        description="Why it needs no readiness verdict, in a sentence."
+    )
+
+
+class ForbiddenValue(Schema):
+    """A name and value that must not stand in an environment variable."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="Regular expression for the variable's name, matched whole, case-insensitive."
+    )
+    pattern: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        description="Regular expression searched in the variable's value, case-insensitive."
+    )
+    environments: Annotated[tuple[Environment, ...], *scalar_set()] = Field(
+        ("prod",), max_length=3, description="Environments in which the value is forbidden."
+    )
+
+
+class Configuration(Schema):
+    """What the policy says about configuration, for the CFG family."""
+
+    forbidden: tuple[ForbiddenValue, ...] = Field(
+        (),
+        max_length=50,
+        description="Values forbidden in addition to the built-in list (wildcard CORS origins, test mode, debug).",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+
+
+class SecretAccess(Schema):
+    """Who may read the Secrets of this namespace, for SEC-009."""
+
+    readers: Annotated[tuple[Text, ...], *scalar_set()] = Field(
+        (),
+        max_length=50,
+        description="Subjects that may read Secrets, as `<Kind>/<name>`: `ServiceAccount/checkout`, "
+        "`Group/platform-team`. Cluster administrators need not be listed.",
+    )
+
+
+class PolicySpec(Schema):
+    """What must hold for the targets, and what follows when it does not."""
+
+    profiles: Annotated[tuple[ObjectName, ...], *scalar_set()] = Field(
+        ("baseline",),
+        max_length=16,
+        description="Lists of controls to apply: built-in ones (`readiness controls`) or names of "
+        "ReadinessProfiles. Later ones overlay earlier ones.",
+    )
+    enforcement: Literal["audit", "enforce"] = Field(
+        "audit",
+        description="audit: the verdict is reported. enforce: Argo CD health and `readiness gate` follow it.",
+    )
+    environment: Environment = Field(
+        "prod", description="Which environment this is; some values are unsafe only in prod."
+    )
+    suspend: bool = Field(
+        False, description="Stop looking; the last verdict stands until validUntil."
+    )
+    targets: Annotated[tuple[Target, ...], *keyed("name")] = Field(
+        (), max_length=50, description="The workloads to judge, each with what is known about it."
+    )
+    controls: Annotated[tuple[ControlSetting, ...], *keyed("id")] = Field(
+        (), max_length=300, description="Settings of single controls, on top of the profiles."
+    )
+    exempt: Annotated[tuple[Exemption, ...], *keyed("ref")] = Field(
+        (), max_length=200, description="Workloads of this namespace that need no target (GAT-004)."
+    )
+    config: Configuration = Field(
+        Configuration(), description="Rules for configuration values, read by CFG-003."
+    )
+    secrets: SecretAccess = Field(
+        SecretAccess(), description="Rules for access to Secrets, read by SEC-009."
+    )
+
+
+class ReadinessPolicy(Schema):
+    """A policy as it stands in a manifest file."""
+
+    api_version: Literal["readiness.dev/v1alpha1"]
+    kind: Literal["ReadinessPolicy"]
+    metadata: dict[str, Any]
+    spec: PolicySpec
+
+
+__all__ = [
+    "Configuration", "ControlSetting", "Environment", "Exemption", "ForbiddenValue", "Name",
+    "PolicySpec", "ReadinessPolicy", "Rule", "SecretAccess",
+]  # fmt: skip

@@ -1,0 +1,228 @@
+"""What a policy declares about one workload. Everything a target needs is declared on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from readiness.api.types import (
+    HOST_PATTERN,
+    Duration,
+    Name,
+    ObjectName,
+    Path,
+    Rule,
+    Schema,
+    Text,
+    scalar_set,
+)
+
+Port = Annotated[
+    int | str,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
+_KINDS = {
+    "apps/v1": {"Deployment", "StatefulSet", "DaemonSet"},
+    "argoproj.io/v1alpha1": {"Rollout"},
+}
+
+
+class WorkloadRef(Schema):
+    """A workload in the policy's own namespace."""
+
+    api_version: Literal["apps/v1", "argoproj.io/v1alpha1"] = Field(
+        "apps/v1", description="API version of the workload."
+    )
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Rollout"] = Field(
+        description="Kind of the workload."
+    )
+    name: ObjectName = Field(description="Name of the workload.")
+    rules = (
+        Rule(
+            cel="(self.kind == 'Rollout') == (self.apiVersion == 'argoproj.io/v1alpha1')",
+            message="kind does not belong to apiVersion: a Rollout is argoproj.io/v1alpha1, "
+            "every other kind is apps/v1",
+            holds=lambda ref: ref.kind in _KINDS[ref.api_version],
+        ),
+    )
+
+
+class ServiceRef(Schema):
+    """A Service in the policy's own namespace and the port to probe."""
+
+    name: ObjectName = Field(description="Name of the Service.")
+    port: Port = Field(description="Port of the Service, by name or number.")
+
+
+class Health(Schema):
+    """Where the application says how it is."""
+
+    path: Path = Field(
+        description="Shallow health endpoint: answers without touching dependencies."
+    )
+    deep_path: Path | None = Field(
+        None,
+        description="Health endpoint that checks dependencies, for example `/health?deep=true`.",
+    )
+    components: Annotated[tuple[Text, ...], *scalar_set()] = Field(
+        (),
+        max_length=30,
+        description="Dependencies that deep health must list, by the name it uses.",
+    )
+    ok_statuses: Annotated[tuple[Text, ...], *scalar_set()] = Field(
+        (),
+        max_length=20,
+        description="Status words that mean healthy, besides ok, up, pass, healthy, true.",
+    )
+    max_latency: Duration = Field("1s", description="Longest acceptable time for a health answer.")
+    rules = (
+        Rule(
+            cel="!has(self.components) || self.components.size() == 0 || has(self.deepPath)",
+            message="components need deepPath: the shallow endpoint does not list dependencies",
+            holds=lambda h: not h.components or h.deep_path is not None,
+        ),
+    )
+
+
+class Shutdown(Schema):
+    """How the application is meant to stop."""
+
+    drain: Duration = Field(
+        "15s",
+        description="How long the application may take to finish work in flight after SIGTERM.",
+    )
+
+
+class Http(Schema):
+    """The routes of the application that controls may look at. All are requested with GET."""
+
+    protected: Annotated[tuple[Path, ...], *scalar_set()] = Field(
+        (), max_length=50, description="Routes that must refuse anonymous requests."
+    )
+    public: Annotated[tuple[Path, ...], *scalar_set()] = Field(
+        (), max_length=50, description="Routes that anyone may read; headers are judged on them."
+    )
+    sensitive: Annotated[tuple[Path, ...], *scalar_set()] = Field(
+        (), max_length=50, description="Routes whose answers must never be cached (no-store)."
+    )
+    debug_paths: Annotated[tuple[Path, ...], *scalar_set()] = Field(
+        (),
+        max_length=8,
+        description="Debug or development routes that must be closed, instead of the built-in list.",
+    )
+    login_path: Path | None = Field(
+        None, description="Where anonymous browsers are sent; a redirect there counts as refusal."
+    )
+
+
+class Cors(Schema):
+    """Which other origins may read answers in a browser."""
+
+    allowed_origins: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$", max_length=253)], ...],
+        *scalar_set(),
+    ] = Field(
+        min_length=1,
+        max_length=50,
+        description="Origins that must be allowed, exactly: scheme, host, port.",
+    )
+    credentials: bool = Field(
+        False,
+        description="Whether the allowed origins may send cookies (Access-Control-Allow-Credentials).",
+    )
+    path: Path | None = Field(
+        None,
+        description="Route to test with; default: the first public, else the first protected route.",
+    )
+
+
+class RequiredHeader(Schema):
+    """A response header that must be present."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$", max_length=100)] = Field(
+        description="Header name."
+    )
+    pattern: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        None, description="Regular expression the value must match whole, case-insensitive."
+    )
+
+
+class Headers(Schema):
+    """Response headers the owner promises, beyond what the controls ask anyway."""
+
+    csp: Annotated[str, Field(min_length=1, max_length=4000)] | None = Field(
+        None,
+        description="Exact Content-Security-Policy expected, when the default rules are not enough.",
+    )
+    hsts: Duration | None = Field(
+        None,
+        description="Smallest acceptable max-age of Strict-Transport-Security. Default 4320h (180 days).",
+    )
+    frame: Literal["DENY", "SAMEORIGIN"] | None = Field(
+        None,
+        description="DENY: framing by nobody. SAMEORIGIN: by the same origin. Default: either.",
+    )
+    required: tuple[RequiredHeader, ...] = Field(
+        (),
+        max_length=20,
+        description="Further headers every answer must carry.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    forbidden: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$", max_length=100)], ...], *scalar_set()
+    ] = Field(
+        (), max_length=20, description="Headers no answer may carry, besides version banners."
+    )
+
+
+class Cookies(Schema):
+    """Names of cookies the application uses."""
+
+    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)] | None = Field(
+        None, description="Name of the session cookie; AUT-001 sends a garbage one."
+    )
+
+
+class Metrics(Schema):
+    """Where Prometheus reads the application's metrics."""
+
+    path: Path = Field("/metrics", description="Path of the exposition.")
+    port: Port | None = Field(
+        None, description="Port of the pod, by name or number. Default: the probed port."
+    )
+    max_series: int = Field(10000, ge=1, le=1000000, description="Most series one pod may expose.")
+    own: Annotated[tuple[Text, ...], *scalar_set()] = Field(
+        (),
+        max_length=50,
+        description="Names of metrics that must be present. Default: any beyond process and runtime ones.",
+    )
+
+
+class Target(Schema):
+    """One workload to judge."""
+
+    name: Name = Field(description="Name of the target within this policy.")
+    workload_ref: WorkloadRef = Field(description="The workload, in the policy's namespace.")
+    container: Name | None = Field(
+        None,
+        description="The application's container. Default: the first one that has ports, else the first.",
+    )
+    service: ServiceRef | None = Field(None, description="The Service that clients use.")
+    external_url: Annotated[str, Field(pattern=HOST_PATTERN, max_length=512)] | None = Field(
+        None,
+        alias="externalURL",
+        description="Address that users see. Probed only where the operator's egress setting allows the host.",
+    )
+    health: Health | None = Field(None, description="Health endpoints (HLT family).")
+    shutdown: Shutdown = Field(Shutdown(), description="How the application stops (SHD family).")
+    http: Http | None = Field(None, description="Routes (HDR, AUT, CFG-009).")
+    cors: Cors | None = Field(None, description="Cross-origin access (COR family).")
+    headers: Headers | None = Field(
+        None, description="Response headers beyond the defaults (HDR family)."
+    )
+    cookies: Cookies | None = Field(None, description="Cookie names (AUT family).")
+    metrics: Metrics | None = Field(None, description="Metrics exposition (OBS family).")
+
+
+Declared = dict[str, Any]

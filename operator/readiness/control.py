@@ -1,0 +1,152 @@
+"""What a control is: two pure functions with their metadata, and the words to answer with.
+
+The only import a control needs besides `api`, `workload` and `request`. A `Control` looks at one
+target, a `Gate` at the policy as a whole. Neither knows how requests are sent, which profile
+enforces it, or whether a waiver covers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from readiness.api import PolicySpec, Target
+from readiness.model import Finding, Manifest, Params, Result, Safety, Severity, Verdict
+from readiness.request import Answers, Hop, Request
+from readiness.snapshot import Snapshot
+
+Direction = Literal["higher", "lower", "superset", "subset", "true", "false"]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a control. `stricter` is the direction a floor may bound; None: no floor."""
+
+    name: str
+    default: Any
+    description: str
+    stricter: Direction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Everything a control may see of one target. `workload` is None when only a URL is judged."""
+
+    policy: PolicySpec
+    target: Target
+    snapshot: Snapshot
+    workload: Manifest | None = None
+    pods: tuple[Manifest, ...] = ()
+    hops: tuple[Hop, ...] = ()
+    hop_problems: Mapping[str, str] = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
+    now: float = 0.0
+
+    @property
+    def where(self) -> str:
+        """`Deployment/checkout-api`, or the target's name when there is no workload."""
+        ref = self.target.workload_ref
+        return f"{ref.kind}/{ref.name}" if self.workload is not None else self.target.name
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """Everything a gate may see: the judged findings and what stands around them."""
+
+    policy: PolicySpec
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+    weakened: tuple[str, ...] = ()
+    ages: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
+    max_ages: Mapping[str, float] = field(default_factory=dict)
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
+    policy_name: str = ""
+    now: float = 0.0
+
+
+def asks_nothing(subject: Subject) -> tuple[Request, ...]:  # noqa: ARG001 -- the shape of every ask
+    """The `ask` of a control that reads the snapshot only."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One checkable requirement on a target.
+
+    `ask(subject)` says what must be seen; `judge(subject, answers)` says what it means. `needs`
+    names capabilities the target must declare (`health`, `http.protected`); undeclared ones make
+    the control unjudgeable, not failed. `requires` are controls that must hold first. `static`
+    controls can be judged from manifests alone. `max_age` is in seconds.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    criterion: str
+    fix: str
+    judge: Callable[[Subject, Answers], Verdict]
+    ask: Callable[[Subject], tuple[Request, ...]] = asks_nothing
+    safety: Safety = Safety.PASSIVE
+    static: bool = False
+    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    params: tuple[Param, ...] = ()
+    max_age: float = 900.0
+    checklists: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """`SHD` of `SHD-008`."""
+        return self.id.partition("-")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One requirement on the policy as a whole, judged after every control."""
+
+    id: str
+    title: str
+    severity: Severity
+    criterion: str
+    fix: str
+    judge: Callable[[PolicyView], Verdict]
+    safety: Safety = Safety.PASSIVE
+    static: bool = False
+    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    params: tuple[Param, ...] = ()
+    max_age: float = 900.0
+    checklists: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """`GAT` of `GAT-003`."""
+        return self.id.partition("-")[0]
+
+
+def passed(reason: str, message: str, **details: str) -> Verdict:
+    """The requirement holds."""
+    return Verdict(Result.PASS, reason, message, **details)
+
+
+def failed(reason: str, message: str, *, expected: str, observed: str, **details: str) -> Verdict:
+    """The requirement does not hold: always with what was expected and what was seen."""
+    return Verdict(Result.FAIL, reason, message, expected=expected, observed=observed, **details)
+
+
+def unknown(reason: str, message: str, **details: str) -> Verdict:
+    """It could not be judged, and why."""
+    return Verdict(Result.UNKNOWN, reason, message, **details)
+
+
+def not_applicable(reason: str, message: str, **details: str) -> Verdict:
+    """It does not apply, because something declared or observed says so."""
+    return Verdict(Result.NOT_APPLICABLE, reason, message, **details)
+
+
+PROBE_MAX_AGE: Final = 3600.0
+Clock = Callable[[], datetime]

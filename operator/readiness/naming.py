@@ -1,0 +1,62 @@
+"""Every name, label, annotation and field manager that we write, computed in one place.
+
+Pure text. A name that could collide carries a short hash of the whole key it stands for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+GROUP: Final = "readiness.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+MANAGER: Final = "readiness-operator"
+STATUS_MANAGER: Final = "readiness-operator-status"
+COMPONENT: Final = "readiness-operator"
+
+RUN_AT: Final = f"{GROUP}/run-at"
+DENY: Final = f"{GROUP}/deny"
+PROBE_SECRET: Final = f"{GROUP}/probe"
+POLICY_LABEL: Final = f"{GROUP}/policy"
+TARGET_LABEL: Final = f"{GROUP}/target"
+CONFIRM_REMOVAL: Final = f"{GROUP}/confirm-removal"
+
+NAME_LIMIT: Final = 63
+HASH_LENGTH: Final = 8
+
+
+def digest(*parts: str) -> str:
+    """A short stable hash of a key; NUL-joined, so that no two keys run together."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:HASH_LENGTH]
+
+
+def child(policy: str, *parts: str) -> str:
+    """`<policy>-<part>…-<hash>` as an RFC 1123 label: the hash keeps truncated names apart."""
+    stem = "-".join((policy, *(p for p in parts if p))).replace(".", "-")
+    return f"{stem[: NAME_LIMIT - HASH_LENGTH - 1].rstrip('-')}-{digest(policy, *parts)}"
+
+
+def report(policy: str, target: str) -> str:
+    """The name of the report of one target."""
+    return child(policy, target)
+
+
+def label_value(text: str) -> str:
+    """`text` as a label value: itself when it fits, else cut and hashed."""
+    return (
+        text
+        if len(text) <= NAME_LIMIT
+        else f"{text[: NAME_LIMIT - HASH_LENGTH - 1]}-{digest(text)}"
+    )
+
+
+def labels(policy: str, target: str = "") -> dict[str, str]:
+    """The labels of everything we create for a policy. The owner's own labels are never copied."""
+    found = {
+        "app.kubernetes.io/managed-by": MANAGER,
+        "app.kubernetes.io/part-of": "readiness",
+        POLICY_LABEL: label_value(policy),
+    }
+    return found | ({TARGET_LABEL: label_value(target)} if target else {})

@@ -1,0 +1,72 @@
+"""What was seen of the world for one policy: plain objects, gathered before anything is decided.
+
+The operator fills it from its watches, `readiness check` from manifest files. Objects are
+*projected*: only fields that some control reads, never managedFields. Nothing here fetches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
+
+from readiness.model import Manifest
+
+K = TypeVar("K")
+V = TypeVar("V")
+NONE: Mapping[str, Manifest] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One subject that may read Secrets of the namespace, and through what.
+
+    `subject` is `<Kind>/<name>` (a ServiceAccount of another namespace is
+    `ServiceAccount/<namespace>:<name>`), `via` names binding and role, `names` the Secrets it is
+    limited to (empty: all), `cluster` whether it comes from a ClusterRoleBinding.
+    """
+
+    subject: str
+    via: str
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    cluster: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A secret-shaped text found where none belongs; the text itself is never kept.
+
+    `where` is `ConfigMap/app data.URL` or the like, `pattern` the id of what matched.
+    """
+
+    where: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One policy's world. Mappings by target name hold nothing for a target that was not found."""
+
+    namespace: str = "default"
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    workloads: Mapping[str, Manifest] = NONE
+    pods: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
+    services: Mapping[str, Manifest] = NONE
+    slices: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
+    pod_addresses: Mapping[str, str] = field(default_factory=dict)
+    budgets: tuple[Manifest, ...] = ()
+    network_policies: tuple[Manifest, ...] = ()
+    accounts: Mapping[str, Manifest] = NONE
+    leaks: tuple[Leak, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    nodes: Mapping[str, Manifest] = NONE
+    inventory: tuple[str, ...] = ()
+    covered: frozenset[str] = frozenset()
+    waivers: tuple[Manifest, ...] = ()
+    profiles: tuple[Manifest, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    egress: tuple[str, ...] = ()
+    operator_namespace: str = ""
+    live: bool = True

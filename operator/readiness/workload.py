@@ -1,0 +1,130 @@
+"""Reading workloads and pods: where the template is, which container is the application's, ports.
+
+Pure look-ups over plain manifests, shared by every control that reads a pod template. They know
+Kubernetes' defaults and no policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from readiness.model import Manifest
+
+KINDS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
+DEFAULT_GRACE_SECONDS: Final = 30
+
+
+def key_of(workload: Manifest) -> str:
+    """`Deployment/checkout-api`."""
+    return f"{workload.get('kind', '')}/{workload.get('metadata', {}).get('name', '')}"
+
+
+def pod_spec(workload: Manifest) -> Manifest:
+    """The pod spec of a workload's template (or of a pod itself)."""
+    spec: Manifest = workload.get("spec") or {}
+    template = spec.get("template")
+    return (template.get("spec") or {}) if isinstance(template, dict) else spec
+
+
+def template_metadata(workload: Manifest) -> Manifest:
+    """Labels and annotations of the pod template."""
+    template = (workload.get("spec") or {}).get("template") or {}
+    return template.get("metadata") or {}
+
+
+def containers(workload: Manifest) -> list[Manifest]:
+    """The long-running containers: the plain ones and native sidecars."""
+    spec = pod_spec(workload)
+    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    return [*(spec.get("containers") or ()), *sidecars]
+
+
+def all_containers(workload: Manifest) -> list[Manifest]:
+    """Every container of the template, init containers included."""
+    spec = pod_spec(workload)
+    return [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+
+
+def app_container(workload: Manifest, name: str | None = None) -> Manifest | None:
+    """The application's container: the named one, else the first with ports, else the first."""
+    found: list[Manifest] = pod_spec(workload).get("containers") or []
+    if name is not None:
+        return next((c for c in found if c.get("name") == name), None)
+    return next((c for c in found if c.get("ports")), found[0] if found else None)
+
+
+def port_number(container: Manifest, port: int | str | None) -> int | None:
+    """A container port by name or number; the first declared one for None."""
+    ports: list[Manifest] = container.get("ports") or []
+    if port is None:
+        return ports[0].get("containerPort") if ports else None
+    if isinstance(port, int) or port.isdigit():
+        return int(port)
+    return next((p.get("containerPort") for p in ports if p.get("name") == port), None)
+
+
+def matches(selector: Manifest | None, labels: dict[str, str]) -> bool:
+    """Kubernetes' label selector. None selects nothing, an empty one everything."""
+    if selector is None:
+        return False
+    wanted: dict[str, str] = selector.get("matchLabels") or {}
+    if any(labels.get(k) != v for k, v in wanted.items()):
+        return False
+    return all(_expression(e, labels) for e in selector.get("matchExpressions") or ())
+
+
+def _expression(expression: Manifest, labels: dict[str, str]) -> bool:
+    key, operator = expression.get("key", ""), expression.get("operator")
+    values: tuple[str, ...] = tuple(expression.get("values") or ())
+    match operator:
+        case "In":
+            return labels.get(key, "") in values and key in labels
+        case "NotIn":
+            return key not in labels or labels[key] not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case _:
+            return False
+
+
+def template_hash(workload: Manifest) -> str:
+    """A short hash of the pod template as it stands in the spec."""
+    template: Any = (workload.get("spec") or {}).get("template") or {}
+    text = json.dumps(template, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether the pod is Ready and not on its way out."""
+    if pod.get("metadata", {}).get("deletionTimestamp"):
+        return False
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def image_digest(pods: Iterable[Manifest], container: str) -> str:
+    """The digest the pods of the newest revision run, or empty."""
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            if status.get("name") == container and "@" in (status.get("imageID") or ""):
+                return str(status["imageID"]).rpartition("@")[2]
+            if status.get("name") == container and status.get("imageID"):
+                return str(status["imageID"])
+    return ""
+
+
+def rolled_out(workload: Manifest) -> bool:
+    """Whether every replica runs the current template (no rollout is under way)."""
+    status, spec = workload.get("status") or {}, workload.get("spec") or {}
+    if status.get("observedGeneration", 0) != workload.get("metadata", {}).get("generation", 0):
+        return False
+    if workload.get("kind") == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        return bool(status.get("updatedNumberScheduled", 0) == wanted)
+    wanted = spec.get("replicas", 1)
+    return bool(status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0))
