@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
-from localcluster import build, cluster, images, node, state
+from localcluster import build, cluster, images, netpolicy, node, state, storage
 from localcluster.progress import Failure, say
 
 Command = Callable[[argparse.Namespace], int]
-DEFAULT_NAME = "local"
+DEFAULT_NAME: Final = "local"
+LOOPS: Final = {"storage": storage.run_loop, "netpolicy": netpolicy.run_loop}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     _add_lifecycle(commands)
     _add_images(commands)
     _add_node(commands)
+    loop = _command(commands, "loop", run_loop, "run one of a cluster's own loops (internal)")
+    _name(loop)
+    loop.add_argument("loop", choices=[*LOOPS])
     kubectl = _command(commands, "kubectl", run_kubectl, "run kubectl against a cluster")
     _name(kubectl)
     kubectl.add_argument("args", nargs=argparse.REMAINDER, metavar="-- ARGS")
@@ -160,6 +165,11 @@ def run_import(args: argparse.Namespace) -> int:
 def run_node(args: argparse.Namespace) -> int:
     found = state.load(args.name)
     args.action(found, found.node(args.node))
+    return 0
+
+
+def run_loop(args: argparse.Namespace) -> int:
+    LOOPS[args.loop](state.load(args.name))
     return 0
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 
-from localcluster import addon, build, network, node, package, plane, state
+from localcluster import addon, build, host, network, node, package, plane, state
 from localcluster.progress import Failure, say, step
 from localcluster.run import end, recorded_pid
 from localcluster.state import Cluster
@@ -31,7 +31,7 @@ def up(name: str, *, node_count: int = 0, controllers: bool = True) -> Cluster:
         plane.start(cluster, binaries["kube"])
         if node_count:
             node.start_all(cluster, binaries)
-            addon.start(cluster)
+            addon.start(cluster, binaries["coredns"])
     return cluster
 
 
@@ -70,6 +70,9 @@ def _remove(cluster: Cluster | None, name: str) -> None:
     records = directory / "run"
     end([path for path in records.glob("*") if path.suffix != ".partial"])
     shutil.rmtree(directory)
+    if cluster and cluster.node_count and not any(
+            other.node_count for other in map(state.find, state.cluster_names()) if other):
+        host.restore()
 
 
 def status(cluster: Cluster) -> Status:

@@ -1,0 +1,98 @@
+"""What containerd and kubelets change outside the state directory, and how it is put back.
+
+They have fixed paths and kernel settings of their own. Settings and the absence of directories are
+noted before the first cluster with nodes starts, and restored when the last one has gone.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from localcluster import state
+from localcluster.progress import Failure
+from localcluster.run import run, succeeds
+from localcluster.state import Cluster
+
+SYSCTLS: Final = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic",
+                  "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")
+DIRECTORIES: Final = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd",
+                      "/run/runc", "/etc/cni")
+NOTE: Final = ".host.json"
+
+
+def note() -> None:
+    """Write down how the machine is, unless a cluster with nodes already changed it."""
+    path = state.state_root() / NOTE
+    if path.exists():
+        return
+    seen = {"boot": _boot(), "sysctls": {name: _sysctl(name).read_text().strip() for name in SYSCTLS},
+            "absent": [name for name in DIRECTORIES if not Path(name).exists()]}
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(seen))
+    partial.replace(path)
+
+
+def restore() -> None:
+    """Put the machine back when no cluster with nodes is left."""
+    path = state.state_root() / NOTE
+    if not path.exists():
+        return
+    seen = json.loads(path.read_text())
+    if seen["boot"] == _boot():
+        for name, value in seen["sysctls"].items():
+            if _sysctl(name).read_text().strip() != value:
+                _sysctl(name).write_text(value)
+    for name in seen["absent"]:
+        shutil.rmtree(name, ignore_errors=True)
+    path.unlink()
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount everything below a directory, the latest mounts first."""
+    for _ in range(50):
+        found = mounts_below(directory)
+        if not found:
+            return
+        for target in reversed(found):
+            succeeds("umount", target) or succeeds("umount", "--lazy", target)
+        time.sleep(0.02)
+    raise Failure(f"cannot unmount {mounts_below(directory)}")
+
+
+def mounts_below(directory: Path) -> Sequence[str]:
+    """Mount points below a directory in the order they were made."""
+    targets = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    plain = [target.encode().decode("unicode_escape") for target in targets]
+    return [target for target in plain if target.startswith(f"{directory}/")]
+
+
+def remove_traces(cluster: Cluster) -> None:
+    """Remove shim sockets, CNI caches and log links that killed programs left at fixed paths."""
+    for address in cluster.dir.glob("node*/c/io.containerd.runtime.v2.task/*/*/address"):
+        with contextlib.suppress(OSError):
+            socket = Path(address.read_text().strip().removeprefix("unix://"))
+            if socket.is_relative_to("/run/containerd/s"):
+                socket.unlink(missing_ok=True)
+    for result in Path("/var/lib/cni/results").glob(f"{cluster.network}-*"):
+        result.unlink(missing_ok=True)
+    for link in Path("/var/log/containers").glob("*.log"):
+        if link.is_symlink() and os.readlink(link).startswith(f"{cluster.dir}/"):
+            link.unlink(missing_ok=True)
+
+
+def snapshotter(directory: Path) -> str:
+    """Overlays cannot lie on overlays, as in a container; plain copies can."""
+    return "native" if run("stat", "-f", "-c", "%T", directory).strip() == "overlayfs" else "overlayfs"
+
+
+def _sysctl(name: str) -> Path:
+    return Path("/proc/sys") / name
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
