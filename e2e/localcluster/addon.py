@@ -47,7 +47,7 @@ def start(cluster: Cluster, coredns: Path) -> None:
 
 def stop(cluster: Cluster) -> None:
     """End the loops before what they work on goes away."""
-    end([cluster.records / name for name in LOOPS])
+    end((cluster.records / name for name in LOOPS), grace=0)
 
 
 def path_of(manifest: Manifest) -> str:

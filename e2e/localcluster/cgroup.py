@@ -19,12 +19,11 @@ DAEMONS: Final = "runtime"  # beside the kubelet's own `kubepods`; v2 wants proc
 
 
 def hierarchies() -> Sequence[Path]:
-    """Mount points: the unified one, or those of v1 (v2 on the side is not used by kubelets)."""
+    """Mount points: the only one of v2, or those of v1 and the v2 on their side, which runc uses."""
     if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
-    return sorted(path for path in ROOT.iterdir() if not path.is_symlink()
-                  and (path / "cgroup.procs").exists()
-                  and not (path / "cgroup.controllers").exists())
+    return sorted(path for path in ROOT.iterdir()
+                  if not path.is_symlink() and (path / "cgroup.procs").exists())
 
 
 def make(name: str) -> Path:

@@ -27,6 +27,7 @@ def up(name: str, *, node_count: int = 0, controllers: bool = True) -> Cluster:
                     (build.FOR_NODES if node_count else build.FOR_BARE)}
         if node_count:
             package.install_missing()
+            host.note()
             network.make(cluster)
         plane.start(cluster, binaries["kube"])
         if node_count:
@@ -68,7 +69,7 @@ def _remove(cluster: Cluster | None, name: str) -> None:
         node.remove_all(cluster)
         network.remove(cluster)
     records = directory / "run"
-    end([path for path in records.glob("*") if path.suffix != ".partial"])
+    end((path for path in records.glob("*") if path.suffix != ".partial"), grace=0)
     shutil.rmtree(directory)
     if cluster and cluster.node_count and not any(
             other.node_count for other in map(state.find, state.cluster_names()) if other):

@@ -21,7 +21,8 @@ from localcluster.state import Cluster
 SYSCTLS: Final = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic",
                   "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")
 DIRECTORIES: Final = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd",
-                      "/run/runc", "/etc/cni")
+                      "/run/runc", "/etc/cni", "/run/netns")
+NETNS: Final = "/run/netns"  # `ip netns add` mounts it onto itself
 NOTE: Final = ".host.json"
 
 
@@ -31,7 +32,7 @@ def note() -> None:
     if path.exists():
         return
     seen = {"boot": _boot(), "sysctls": {name: _sysctl(name).read_text().strip() for name in SYSCTLS},
-            "absent": [name for name in DIRECTORIES if not Path(name).exists()]}
+            "mounted": os.path.ismount(NETNS), "absent": [name for name in DIRECTORIES if not Path(name).exists()]}
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(seen))
     partial.replace(path)
@@ -47,8 +48,11 @@ def restore() -> None:
         for name, value in seen["sysctls"].items():
             if _sysctl(name).read_text().strip() != value:
                 _sysctl(name).write_text(value)
+    if not seen["mounted"] and os.path.ismount(NETNS) and not os.listdir(NETNS):
+        run("umount", NETNS)
     for name in seen["absent"]:
-        shutil.rmtree(name, ignore_errors=True)
+        if name != NETNS or not os.path.ismount(name):
+            shutil.rmtree(name, ignore_errors=True)
     path.unlink()
 
 

@@ -8,7 +8,8 @@ from localcluster.state import Cluster
 PROVISIONER: Final = "localcluster/local"
 LABELS: Final = {"k8s-app": "kube-dns"}  # the label NetworkPolicies everywhere select DNS by
 DNS: Final = {"name": "coredns", "namespace": "kube-system"}
-COREFILE: Final = """.:53 {
+# the outside has a block of its own because `template` answers before `kubernetes` in a shared one
+COREFILE: Final = """cluster.local:53 in-addr.arpa:53 {
   errors
   health
   ready
@@ -16,7 +17,10 @@ COREFILE: Final = """.:53 {
     pods insecure
     ttl 5
   }
-  template ANY ANY . {
+}
+.:53 {
+  errors
+  template ANY ANY {
     rcode NXDOMAIN
   }
 }

@@ -17,7 +17,6 @@ from localcluster.state import Cluster, Node
 
 def start_all(cluster: Cluster, binaries: Mapping[str, Path]) -> None:
     """Start what does not run on every node, side by side, and wait until all are Ready."""
-    host.note()
     pause = images.scratch(nodeconfig.PAUSE_IMAGE, binary=binaries["pause"])
     with step(f"{cluster.node_count} nodes Ready"):
         on_all(cluster, lambda node: start(cluster, node, binaries["kube"], pause))

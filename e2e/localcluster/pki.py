@@ -13,6 +13,22 @@ from localcluster.run import run
 
 DAYS: Final = "365"
 NEW_KEY: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+# complete by RFC 5280: Python 3.13 and others refuse chains that lack any of these
+AUTHORITY: Final = """[req]
+distinguished_name = name
+x509_extensions = authority
+[name]
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+"""
+LEAF: Final = """basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth,clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
 
 
 def subject_of(user: str, groups: Sequence[str] = ()) -> str:
@@ -24,6 +40,11 @@ def subject_of(user: str, groups: Sequence[str] = ()) -> str:
 def request_args(key: Path, request: Path, subject: str) -> list[str]:
     """Arguments of `openssl` for a key and a signing request."""
     return ["req", *NEW_KEY, "-keyout", str(key), "-out", str(request), "-subj", subject]
+
+
+def extensions_of(names: Sequence[str]) -> str:
+    """Extensions of a leaf certificate; `names` become its alternative names."""
+    return LEAF + (f"subjectAltName = {','.join(names)}\n" if names else "")
 
 
 def sign_args(directory: Path, request: Path, certificate: Path, extensions: Path) -> list[str]:
@@ -40,8 +61,9 @@ def make_authority(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (directory / "ca.crt").exists():
         partial = directory / "ca.crt.partial"
-        run("openssl", "req", "-x509", *NEW_KEY, "-days", DAYS, "-subj", "/CN=localcluster",
-            "-keyout", directory / "ca.key", "-out", partial)
+        (directory / "ca.cnf").write_text(AUTHORITY)
+        run("openssl", "req", "-x509", "-config", directory / "ca.cnf", *NEW_KEY, "-days", DAYS,
+            "-subj", "/CN=localcluster", "-keyout", directory / "ca.key", "-out", partial)
         partial.replace(directory / "ca.crt")
     if not (directory / "sa.pub").exists():
         partial = directory / "sa.pub.partial"
@@ -58,7 +80,7 @@ def make_certificate(directory: Path, name: str, subject: str, names: Sequence[s
         return
     request, extensions = directory / f"{name}.csr", directory / f"{name}.ext"
     run("openssl", *request_args(directory / f"{name}.key", request, subject))
-    extensions.write_text(f"subjectAltName={','.join(names)}\n" if names else "")
+    extensions.write_text(extensions_of(names))
     partial = directory / f"{name}.crt.partial"
     run("openssl", *sign_args(directory, request, partial, extensions))
     partial.replace(certificate)

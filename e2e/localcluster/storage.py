@@ -103,8 +103,9 @@ def _provision(cluster: Cluster, client: Client, volume: Manifest) -> None:
     try:
         client.request("POST", VOLUMES, volume)
     except ApiError as error:
-        if error.status != 409:
-            raise
+        if error.status == 409:  # made by an earlier pass, not yet seen in the mirror
+            return
+        raise
     print(f"made {volume['metadata']['name']} in {cluster.name} at {path}", flush=True)
 
 
