@@ -32,7 +32,7 @@ def note() -> None:
     if path.exists():
         return
     seen = {"boot": _boot(), "sysctls": {name: _sysctl(name).read_text().strip() for name in SYSCTLS},
-            "mounted": os.path.ismount(NETNS), "absent": [name for name in DIRECTORIES if not Path(name).exists()]}
+            "mounted": NETNS in mounts(), "absent": [name for name in DIRECTORIES if not Path(name).exists()]}
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(seen))
     partial.replace(path)
@@ -48,10 +48,10 @@ def restore() -> None:
         for name, value in seen["sysctls"].items():
             if _sysctl(name).read_text().strip() != value:
                 _sysctl(name).write_text(value)
-    if not seen["mounted"] and os.path.ismount(NETNS) and not os.listdir(NETNS):
+    if not seen["mounted"] and NETNS in mounts() and not os.listdir(NETNS):
         run("umount", NETNS)
     for name in seen["absent"]:
-        if name != NETNS or not os.path.ismount(name):
+        if name != NETNS or not name in mounts():
             shutil.rmtree(name, ignore_errors=True)
     path.unlink()
 
@@ -70,9 +70,13 @@ def unmount_below(directory: Path) -> None:
 
 def mounts_below(directory: Path) -> Sequence[str]:
     """Mount points below a directory in the order they were made."""
+    return [target for target in mounts() if target.startswith(f"{directory}/")]
+
+
+def mounts() -> Sequence[str]:
+    """All mount points; unlike os.path.ismount it also sees those within one file system."""
     targets = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    plain = [target.encode().decode("unicode_escape") for target in targets]
-    return [target for target in plain if target.startswith(f"{directory}/")]
+    return [target.encode().decode("unicode_escape") for target in targets]
 
 
 def remove_traces(cluster: Cluster) -> None:

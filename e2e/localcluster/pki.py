@@ -5,6 +5,7 @@ It knows paths and subjects only; what a certificate is for is decided by the ca
 
 import base64
 import json
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -51,7 +52,8 @@ def sign_args(directory: Path, request: Path, certificate: Path, extensions: Pat
     """Arguments of `openssl` that sign a request with the cluster's authority."""
     return [
         "x509", "-req", "-in", str(request), "-CA", str(directory / "ca.crt"),
-        "-CAkey", str(directory / "ca.key"), "-CAcreateserial", "-days", DAYS,
+        "-CAkey", str(directory / "ca.key"), "-days", DAYS,
+        "-set_serial", str(1 + secrets.randbits(64)),  # a serial file would be a race
         "-out", str(certificate), "-extfile", str(extensions),
     ]
 
