@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeVar
 
 from readiness.model import Manifest
 
 K = TypeVar("K")
 V = TypeVar("V")
-NONE: Mapping[str, Manifest] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +49,17 @@ class Snapshot:
 
     namespace: str = "default"
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
-    workloads: Mapping[str, Manifest] = NONE
+    workloads: Mapping[str, Manifest] = field(default_factory=dict)
     pods: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
-    services: Mapping[str, Manifest] = NONE
+    services: Mapping[str, Manifest] = field(default_factory=dict)
     slices: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
     pod_addresses: Mapping[str, str] = field(default_factory=dict)
     budgets: tuple[Manifest, ...] = ()
     network_policies: tuple[Manifest, ...] = ()
-    accounts: Mapping[str, Manifest] = NONE
+    accounts: Mapping[str, Manifest] = field(default_factory=dict)
     leaks: tuple[Leak, ...] = ()
     grants: tuple[Grant, ...] = ()
-    nodes: Mapping[str, Manifest] = NONE
+    nodes: Mapping[str, Manifest] = field(default_factory=dict)
     inventory: tuple[str, ...] = ()
     covered: frozenset[str] = frozenset()
     waivers: tuple[Manifest, ...] = ()

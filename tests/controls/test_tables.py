@@ -31,8 +31,9 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-import readiness.controls
 import yaml
+
+import readiness.controls
 from readiness.api import PolicySpec, Target
 from readiness.control import Control, Gate, Subject
 from readiness.model import Result, Verdict
