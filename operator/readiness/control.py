@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal, Protocol
 
 from readiness.api import PolicySpec, Target
-from readiness.model import Finding, Manifest, Params, Result, Safety, Severity, Verdict
+from readiness.model import Finding, Manifest, Mode, Params, Result, Safety, Severity, Verdict
 from readiness.request import Answers, Hop, Request
 from readiness.snapshot import Snapshot
 
@@ -51,20 +50,43 @@ class Subject:
         return f"{ref.kind}/{ref.name}" if self.workload is not None else self.target.name
 
 
+class Weight(Protocol):
+    """What a gate may know of a control's setting; `weigh.Setting` is one."""
+
+    @property
+    def mode(self) -> Mode: ...  # noqa: D102 -- as in Setting
+    @property
+    def severity(self) -> Severity: ...  # noqa: D102 -- as in Setting
+    @property
+    def max_age(self) -> float: ...  # noqa: D102 -- as in Setting
+    @property
+    def lowered(self) -> bool: ...  # noqa: D102 -- as in Setting
+
+
+class Excuse(Protocol):
+    """What a gate may know of a waiver; `waivers.Waiver` is one."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 -- as in Waiver
+    @property
+    def problem(self) -> str: ...  # noqa: D102 -- as in Waiver
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """Everything a gate may see: the judged findings and what stands around them."""
+    """Everything a gate may see: the findings, what they were weighed by, and how old they are.
+
+    `ages` holds seconds since a look settled, by (control, target); None before the first.
+    """
 
     policy: PolicySpec
     snapshot: Snapshot
     findings: tuple[Finding, ...]
-    weakened: tuple[str, ...] = ()
+    name: str
+    settings: Mapping[str, Weight]
+    waivers: tuple[Excuse, ...]
     ages: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
-    max_ages: Mapping[str, float] = field(default_factory=dict)
-    severities: Mapping[str, Severity] = field(default_factory=dict)
-    modes: Mapping[str, str] = field(default_factory=dict)
     params: Params = field(default_factory=dict)
-    policy_name: str = ""
     now: float = 0.0
 
 
@@ -146,7 +168,3 @@ def unknown(reason: str, message: str, **details: str) -> Verdict:
 def not_applicable(reason: str, message: str, **details: str) -> Verdict:
     """It does not apply, because something declared or observed says so."""
     return Verdict(Result.NOT_APPLICABLE, reason, message, **details)
-
-
-PROBE_MAX_AGE: Final = 3600.0
-Clock = Callable[[], datetime]

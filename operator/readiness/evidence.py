@@ -15,6 +15,7 @@ from readiness.model import Result, Verdict
 LOOK_GAPS: Final = (1.0, 5.0)
 LOOKS: Final = len(LOOK_GAPS) + 1
 RENEW_AT: Final = 0.8
+RUN: Final = ("", "run-at")
 PREVIOUS_REVISION_SECONDS: Final = 1800.0
 
 
@@ -35,7 +36,7 @@ class Look:
 
 
 Memory = Mapping[tuple[str, str], Look]
-"""Looks by (control id, target name)."""
+"""Looks by (control id, target name); RUN marks a run asked for by annotation."""
 
 
 def settle(look: Look, seen: Verdict, *, now: float, max_age: float, jitter: float) -> Look:

@@ -100,6 +100,7 @@ class Finding:
     counts: bool = True
     actual: Result | None = None
     capability: str = ""
+    waiver: str = ""
     marks: tuple[str, ...] = ()
 
     @property

@@ -1,4 +1,5 @@
-"""Every control and gate, one module per family, found by `registry.discover` through `PLUGINS`.
+"""The controls, one module per family. Each module lists its own in `PLUGINS`.
 
-A control is a value: metadata, what to ask, how to judge the answers. Nothing here performs I/O.
+A control is two pure functions (`ask`, `judge`) and its metadata; see `readiness.control`. A new
+one touches its family's module and one table in `tests/controls/`; nothing else is edited.
 """

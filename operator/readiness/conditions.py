@@ -1,0 +1,208 @@
+"""The conditions of a policy: which exist, what each says, and why. Pure.
+
+All nine stand from the first write on. Only Reconciling and Stalled are abnormal when True
+(kstatus). `Ready` never waits for the verdict; the verdict is `Compliant`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.judgement import PENDING, Ground
+from readiness.model import Finding, Manifest, Result, Safety, Severity
+
+ACCEPTED: Final = "Accepted"
+READY: Final = "Ready"
+RECONCILING: Final = "Reconciling"
+STALLED: Final = "Stalled"
+COMPLIANT: Final = "Compliant"
+PROVISIONED: Final = "Provisioned"
+BACKUPS_HEALTHY: Final = "BackupsHealthy"
+PROBES_PASSING: Final = "ProbesPassing"
+SHUTDOWN_SAFE: Final = "ShutdownSafe"
+
+_SHUTDOWN_PROOF: Final = frozenset({"SHD-001", "SHD-004", "SHD-008"})
+_DECIDING: Final = (Severity.P0, Severity.P1)
+NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition before it gets its times."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+def conditions_of(ground: Ground, findings: Sequence[Finding]) -> tuple[Condition, ...]:
+    """The nine conditions of a judged policy."""
+    pending = sorted(
+        {f"{f.id} ({f.target})" for f in findings if f.counts and f.verdict.reason == PENDING}
+    )
+    waiting = f"first looks under way: {_named(pending)}"
+    return (
+        Condition(ACCEPTED, "True", "Valid", "the spec is valid"),
+        Condition(READY, "Unknown", "Evaluating", waiting)
+        if pending
+        else Condition(
+            READY, "True", "Evaluated", "accepted, evaluated, nothing left to provision"
+        ),
+        Condition(RECONCILING, "True", "Evaluating", waiting)
+        if pending
+        else Condition(RECONCILING, "False", "Settled", "nothing under way"),
+        Condition(STALLED, "False", "NotStalled", "nothing stands in the way"),
+        compliance_of(ground, findings),
+        Condition(
+            PROVISIONED, "True", "NothingDeclared", "the policy declares nothing to provision"
+        ),
+        Condition(BACKUPS_HEALTHY, "Unknown", "NothingDeclared", "the policy declares no backups"),
+        _probes(findings),
+        _shutdown(findings),
+    )
+
+
+def compliance_of(ground: Ground, findings: Sequence[Finding]) -> Condition:
+    """The verdict: enforced P0 and P1 controls. Missing data never makes it True."""
+    counting = [f for f in findings if f.counts and f.severity in _DECIDING]
+    if not ground.policy.targets:
+        return Condition(
+            COMPLIANT, "Unknown", "NoTargets", "spec.targets is empty: declare what to judge"
+        )
+    if not counting:
+        return Condition(
+            COMPLIANT,
+            "Unknown",
+            "NothingEnforced",
+            "no P0 or P1 control is enforced: name a profile",
+        )
+    failing = [f for f in counting if f.result is Result.FAIL]
+    if failing:
+        worst = min(f.severity for f in failing)
+        text = (
+            f"{len(failing)} of {len(counting)} enforced P0 and P1 controls fail: {_worst(failing)}"
+        )
+        return Condition(COMPLIANT, "False", f"{worst}Failed", text)
+    open_ = [f for f in counting if not f.holds]
+    if open_:
+        return _unproven(open_, len(counting))
+    return Condition(
+        COMPLIANT,
+        "True",
+        "AllControlsHold",
+        f"all {len(counting)} enforced P0 and P1 controls hold",
+    )
+
+
+def _unproven(open_: Sequence[Finding], total: int) -> Condition:
+    absent = [f for f in open_ if f.verdict.reason == "TargetNotFound"]
+    if absent:
+        messages = dict.fromkeys(f.verdict.message for f in absent)
+        return Condition(COMPLIANT, "Unknown", "TargetNotFound", "; ".join(messages))
+    pending = all(f.verdict.reason == PENDING for f in open_)
+    reason = "Evaluating" if pending else "Unproven"
+    text = f"{len(open_)} of {total} enforced P0 and P1 controls are unproven: {_worst(open_)}"
+    return Condition(COMPLIANT, "Unknown", reason, text)
+
+
+def refused_conditions(reason: str, text: str) -> tuple[Condition, ...]:
+    """The nine conditions of a spec that cannot be judged."""
+    waits = "not judged: the spec was not accepted"
+    return (
+        Condition(ACCEPTED, "False", reason, text),
+        Condition(READY, "False", reason, text),
+        Condition(RECONCILING, "False", "Settled", "nothing under way"),
+        Condition(STALLED, "True", reason, text),
+        Condition(COMPLIANT, "Unknown", reason, text),
+        *(
+            Condition(t, "Unknown", reason, waits)
+            for t in (PROVISIONED, BACKUPS_HEALTHY, PROBES_PASSING, SHUTDOWN_SAFE)
+        ),
+    )
+
+
+def suspended_conditions(old: Mapping[str, Manifest]) -> tuple[Condition, ...]:
+    """The last conditions, with Reconciling saying that nobody looks any more."""
+    text = "spec.suspend is true: nobody looks; the last verdict stands until validUntil"
+    fresh = {RECONCILING: Condition(RECONCILING, "False", "Suspended", text)}
+    for type_ in (
+        ACCEPTED,
+        READY,
+        STALLED,
+        COMPLIANT,
+        PROVISIONED,
+        BACKUPS_HEALTHY,
+        PROBES_PASSING,
+        SHUTDOWN_SAFE,
+    ):
+        known = old.get(type_)
+        fresh[type_] = (
+            Condition(type_, known["status"], known["reason"], known["message"])
+            if known
+            else Condition(type_, "Unknown", "Suspended", text)
+        )
+    order = (
+        ACCEPTED,
+        READY,
+        RECONCILING,
+        STALLED,
+        COMPLIANT,
+        PROVISIONED,
+        BACKUPS_HEALTHY,
+        PROBES_PASSING,
+        SHUTDOWN_SAFE,
+    )
+    return tuple(fresh[t] for t in order)
+
+
+def _probes(findings: Iterable[Finding]) -> Condition:
+    probes = [f for f in findings if f.safety is Safety.BENIGN and not f.capability]
+    return _all_of(PROBES_PASSING, probes, "no control of this policy sends a request")
+
+
+def _shutdown(findings: Iterable[Finding]) -> Condition:
+    family = [f for f in findings if f.id.startswith("SHD-")]
+    proven = {f.id for f in family if f.holds} >= _SHUTDOWN_PROOF
+    if family and all(f.holds for f in family) and not proven:
+        return Condition(
+            SHUTDOWN_SAFE,
+            "Unknown",
+            "NotDrilled",
+            "what can be read holds; no drill has proven a shutdown",
+        )
+    return _all_of(SHUTDOWN_SAFE, family, "no shutdown control is in force")
+
+
+def _all_of(type_: str, findings: Sequence[Finding], none: str) -> Condition:
+    failing = [f for f in findings if f.result is Result.FAIL]
+    open_ = [f for f in findings if not f.holds]
+    if not findings:
+        return Condition(type_, "Unknown", "NothingDeclared", none)
+    if failing:
+        return Condition(
+            type_,
+            "False",
+            "ControlsFail",
+            f"{len(failing)} of {len(findings)} fail: {_worst(failing)}",
+        )
+    if open_:
+        reason = "Evaluating" if all(f.verdict.reason == PENDING for f in open_) else "Unproven"
+        return Condition(
+            type_, "Unknown", reason, f"{len(open_)} of {len(findings)} unproven: {_worst(open_)}"
+        )
+    return Condition(type_, "True", "AllControlsHold", f"all {len(findings)} controls hold")
+
+
+def _worst(findings: Sequence[Finding]) -> str:
+    rows = sorted(findings, key=lambda f: (f.severity, f.id, f.target))
+    return _named(
+        [f"{f.id}{f' ({f.target})' if f.target else ''} {f.verdict.reason}" for f in rows]
+    )
+
+
+def _named(items: Sequence[str]) -> str:
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return ", ".join(items[:NAMED]) + more

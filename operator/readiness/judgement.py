@@ -1,0 +1,266 @@
+"""Judging one policy: every control on every target, weighed by settings, evidence and waivers.
+
+The order of questions is the same for each: is it known, is there a target, is its input
+declared, is its safety class allowed, do its prerequisites hold, what did the look say, is the
+evidence fresh, was a floor undercut, does a waiver excuse it. Pure: evidence comes in as Memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from readiness import hops
+from readiness.api import PolicySpec, Target
+from readiness.control import Control, PolicyView, Subject, asks_nothing, unknown
+from readiness.evidence import PREVIOUS_REVISION_SECONDS, Look, Memory
+from readiness.model import Finding, Mode, Result, Safety, Severity, Verdict
+from readiness.naming import DENY
+from readiness.request import Answers
+from readiness.rules import Rules
+from readiness.snapshot import Snapshot
+from readiness.waivers import Waiver
+from readiness.weigh import Setting
+from readiness.workload import app_container, image_digest, template_hash
+
+ALLOWED: Final = frozenset({Safety.PASSIVE, Safety.BENIGN})
+PENDING: Final = "NotYetObserved"
+PREVIOUS: Final = "PreviousRevision"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What one pass judges on: the parsed policy, its settings, its subjects, the evidence."""
+
+    name: str
+    policy: PolicySpec
+    snapshot: Snapshot
+    settings: Mapping[str, Setting]
+    subjects: Mapping[str, Subject]
+    memory: Memory
+    waivers: tuple[Waiver, ...]
+    now: float
+    revisions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def subject_of(policy: PolicySpec, target: Target, snapshot: Snapshot, now: float) -> Subject:
+    """The view of one target, with the ways to reach it."""
+    workload, pods = snapshot.workloads.get(target.name), snapshot.pods.get(target.name, ())
+    found, problems = hops.hops_of(target, snapshot, workload, pods)
+    return Subject(policy, target, snapshot, workload, pods, found, problems, now=now)
+
+
+def revision_of(subject: Subject) -> tuple[str, str]:
+    """(image digest, template hash) that evidence on this subject is bound to."""
+    if subject.workload is None:
+        return "", ""
+    container = app_container(subject.workload, subject.target.container)
+    digest = image_digest(subject.pods, container["name"]) if container else ""
+    return digest, template_hash(subject.workload)
+
+
+def declares(target: Target, capability: str) -> bool:
+    """Whether the target declares `http.protected`, `health.deepPath` and the like."""
+    value: object = target
+    for part in capability.split("."):
+        snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in part)
+        value = getattr(value, {"external_u_r_l": "external_url"}.get(snake, snake), None)
+        if not value:
+            return False
+    return True
+
+
+def judge_policy(rules: Rules, ground: Ground) -> tuple[Finding, ...]:
+    """Every finding: targets in order, controls by id, then the gates over all of them."""
+    found: list[Finding] = []
+    for subject in ground.subjects.values():
+        holding: dict[str, Finding] = {}
+        for setting in _ordered(rules, ground):
+            finding = _judge_control(rules, ground, subject, setting, holding)
+            if finding is not None:
+                holding[setting.id] = finding
+        found += sorted(holding.values(), key=lambda f: f.id)
+    return (*found, *_judge_gates(rules, ground, tuple(found)))
+
+
+def _ordered(rules: Rules, ground: Ground) -> Iterator[Setting]:
+    """Prerequisites first, so that one walk knows whether they hold."""
+    live = [
+        s for s in ground.settings.values() if s.mode is not Mode.OFF and s.id not in rules.gates
+    ]
+    return iter(sorted(live, key=lambda s: (len(_chain(rules, s.id)), s.id)))
+
+
+def _chain(rules: Rules, id_: str, seen: tuple[str, ...] = ()) -> tuple[str, ...]:
+    control = rules.controls.get(id_)
+    if control is None or id_ in seen:
+        return seen
+    chains = [_chain(rules, r, (*seen, id_)) for r in control.requires]
+    return max(chains, key=len, default=(*seen, id_))
+
+
+def _judge_control(
+    rules: Rules, ground: Ground, subject: Subject, setting: Setting, holding: Mapping[str, Finding]
+) -> Finding | None:
+    control = rules.controls.get(setting.id)
+    safety = control.safety if control else Safety.PASSIVE
+    finding = Finding(
+        setting.id, subject.target.name, setting.severity, setting.mode, safety,
+        unknown("UnknownControl", f"no control {setting.id} in this version",
+                fix="correct the id (`readiness controls` lists them) or upgrade the operator"),
+        counts=setting.mode is Mode.ENFORCE,
+    )  # fmt: skip
+    if control is None:
+        return _weighed(finding, setting, ground)
+    if not _judgeable(control, subject):
+        return None
+    missing = next((n for n in control.needs if not declares(subject.target, n)), "")
+    if missing:
+        return _weighed(_undeclared(finding, setting, missing), setting, ground)
+    verdict, marks = _verdict(control, ground, subject, setting, holding)
+    return _weighed(replace(finding, verdict=verdict, marks=marks), setting, ground)
+
+
+def _judgeable(control: Control, subject: Subject) -> bool:
+    """Offline, manifests serve the static controls and a URL serves the probes; nothing else."""
+    if subject.snapshot.live:
+        return True
+    if control.ask is asks_nothing:
+        return control.static and subject.workload is not None
+    return bool(subject.hops)
+
+
+def _undeclared(finding: Finding, setting: Setting, capability: str) -> Finding:
+    line = f"declare spec.targets[{finding.target}].{capability}"
+    verdict = unknown(
+        "NotDeclared", f"{capability} is not declared on target {finding.target}", fix=line
+    )
+    return replace(
+        finding, verdict=verdict, capability=capability, counts=finding.counts and setting.floored
+    )
+
+
+def _verdict(
+    control: Control,
+    ground: Ground,
+    subject: Subject,
+    setting: Setting,
+    holding: Mapping[str, Finding],
+) -> tuple[Verdict, tuple[str, ...]]:
+    ref = subject.target.workload_ref
+    if subject.workload is None and ground.snapshot.live:
+        return unknown(
+            "TargetNotFound",
+            f"{ref.kind}/{ref.name} does not exist in namespace {ground.snapshot.namespace}; "
+            "it is judged as soon as it appears",
+            fix=f"apply the {ref.kind}, or correct spec.targets[{subject.target.name}].workloadRef",
+        ), ()
+    if control.safety not in ALLOWED:
+        return Verdict(
+            Result.OPT_IN_REQUIRED, "OptInRequired", f"{control.id} is of class {control.safety}, which the policy does not allow",
+            fix=f"add {control.safety} to spec.safety.allow",
+        ), ()  # fmt: skip
+    blocker = next(
+        (holding[r] for r in control.requires if r in holding and not holding[r].holds), None
+    )
+    if blocker is not None:
+        return Verdict(
+            Result.BLOCKED, "PrerequisiteFailed" if blocker.result is Result.FAIL else "PrerequisiteUnproven",
+            f"{blocker.id} must hold first; it is {blocker.result}/{blocker.verdict.reason}",
+            fix=f"see {blocker.id}",
+        ), ()  # fmt: skip
+    if control.ask is asks_nothing:
+        return judge_safely(control, replace(subject, params=setting.params), {}), ()
+    return _standing(control, ground, subject, setting)
+
+
+def judge_safely(control: Control, subject: Subject, answers: Answers) -> Verdict:
+    """The control's verdict; a crash of one control is its own Unknown and nobody else's."""
+    try:
+        return control.judge(subject, answers)
+    except Exception as error:  # noqa: BLE001 -- one of two walls: per control, per queue key
+        return unknown(
+            "EvaluationError",
+            f"{control.id} could not be judged: {type(error).__name__}. This is a defect of the operator",
+            fix="report it with the policy and the workload's manifest",
+        )
+
+
+def _standing(
+    control: Control, ground: Ground, subject: Subject, setting: Setting
+) -> tuple[Verdict, tuple[str, ...]]:
+    look = ground.memory.get((control.id, subject.target.name))
+    if DENY in ground.snapshot.namespace_labels and (look is None or look.standing is None):
+        return unknown(
+            "ProbesDenied", f"namespace {ground.snapshot.namespace} carries the label {DENY}",
+            fix=f"kubectl label namespace {ground.snapshot.namespace} {DENY}-",
+        ), ()  # fmt: skip
+    if look is None or look.standing is None:
+        return unknown(PENDING, "the first looks have not settled yet", fix="wait some seconds"), ()
+    return _aged(look, ground.now, setting)
+
+
+def _aged(look: Look, now: float, setting: Setting) -> tuple[Verdict, tuple[str, ...]]:
+    if look.standing is None:
+        raise ValueError("a look without a standing verdict has no age")
+    if look.revised_at and now - look.revised_at > PREVIOUS_REVISION_SECONDS:
+        return unknown("Stale", "the workload changed and has not been looked at for 30 min",
+                       fix="see whether the rollout is stuck: kubectl rollout status"), ()  # fmt: skip
+    if not look.revised_at and now - look.at > setting.max_age:
+        return unknown("Stale", "the evidence is older than its maxAge",
+                       fix="see the operator's log and metric readiness_evidence_age_seconds"), ()  # fmt: skip
+    return look.standing, (PREVIOUS,) if look.revised_at else ()
+
+
+def _weighed(finding: Finding, setting: Setting, ground: Ground) -> Finding:
+    """The finding after floors and waivers."""
+    if setting.weakened:
+        verdict = unknown(
+            "WeakenedWithoutWaiver", f"the policy goes below the floor: {'; '.join(setting.weakened)}",
+            expected="the profile's floor, or a ReadinessWaiver for this control",
+            observed="; ".join(setting.weakened), fix="remove the setting, or have a waiver approved",
+        )  # fmt: skip
+        finding = replace(finding, verdict=verdict, counts=True, capability="")
+    if finding.holds or finding.capability:
+        return finding
+    waiver = next((w for w in ground.waivers if w.covers(finding.id, finding.target)), None)
+    if waiver is None:
+        return finding
+    verdict = replace(
+        finding.verdict,
+        result=Result.WAIVED,
+        message=f"waived by {waiver.name} ({waiver.owner}): {finding.verdict.message}",
+    )
+    return replace(finding, verdict=verdict, actual=finding.result, waiver=waiver.name)
+
+
+def _judge_gates(rules: Rules, ground: Ground, findings: tuple[Finding, ...]) -> Iterator[Finding]:
+    view = PolicyView(
+        ground.policy, ground.snapshot, findings, ground.name, ground.settings, ground.waivers,
+        {k: ground.now - look.at if look.standing else None for k, look in ground.memory.items()},
+        now=ground.now,
+    )  # fmt: skip
+    for id_ in sorted(ground.settings.keys() & rules.gates.keys()):
+        gate, setting = rules.gates[id_], ground.settings[id_]
+        if setting.mode is Mode.OFF or not (ground.snapshot.live or gate.static):
+            continue
+        verdict = gate.judge(replace(view, params=setting.params))
+        yield _weighed(
+            Finding(id_, "", setting.severity, setting.mode, gate.safety, verdict, counts=setting.mode is Mode.ENFORCE),
+            setting, ground,
+        )  # fmt: skip
+
+
+def severity_of(rules: Rules, settings: Mapping[str, Setting], id_: str) -> Severity:
+    """The severity that waivers of a control are measured by: the stricter of own and effective."""
+    rule = rules.find(id_)
+    known = [
+        s
+        for s in (
+            settings[id_].severity if id_ in settings else None,
+            rule.severity if rule else None,
+        )
+        if s
+    ]
+    return min(known, default=Severity.P0)

@@ -1,0 +1,236 @@
+"""The decision: policy, snapshot, evidence and answers in; findings, status, reports and events out.
+
+The same functions serve the operator and the command line, so their verdicts cannot disagree.
+Pure: the clock is `Situation.now`, and nothing here waits for anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pydantic import ValidationError
+
+from readiness import report, status
+from readiness.api import PolicySpec
+from readiness.control import Control, Subject, asks_nothing
+from readiness.evidence import RENEW_AT, RUN, Look, Memory, settle
+from readiness.judgement import (
+    ALLOWED,
+    Ground,
+    declares,
+    judge_policy,
+    judge_safely,
+    revision_of,
+    severity_of,
+    subject_of,
+)
+from readiness.model import Finding, Manifest, Mode
+from readiness.naming import DENY, RUN_AT
+from readiness.recall import recalled_key
+from readiness.request import Trial, TrialAnswers
+from readiness.rules import Rules
+from readiness.snapshot import Snapshot
+from readiness.status import Note, Standing
+from readiness.waivers import read_waivers
+from readiness.weigh import ProfileNotFoundError, Setting, settings_of
+from readiness.workload import rolled_out
+
+FOREVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What one pass starts from. `policy` is the object as the API server gave it; `now` is epoch seconds."""
+
+    policy: Manifest
+    snapshot: Snapshot
+    memory: Memory
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pass decided. Empty `status` and `reports` mean: nothing differs, write nothing."""
+
+    findings: tuple[Finding, ...] = ()
+    memory: Memory = field(default_factory=dict)
+    next_at: float = FOREVER
+    status: Manifest | None = None
+    reports: tuple[Manifest, ...] = ()
+    stale: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    looks: tuple[tuple[str, str], ...] = ()
+
+
+Answered = Mapping[tuple[str, str], TrialAnswers]
+
+
+def requests(rules: Rules, situation: Situation) -> tuple[Trial, ...]:
+    """The probes that are due and allowed, one trial per control and target."""
+    if situation.policy["spec"].get("suspend") or DENY in situation.snapshot.namespace_labels:
+        return ()
+    try:
+        ground = _ground(rules, situation)
+    except (ValidationError, ProfileNotFoundError):
+        return ()
+    return tuple(
+        Trial(control.id, subject.target.name, control.ask(replace(subject, params=setting.params)))
+        for control, subject, setting in _probes(rules, ground)
+        if _due(situation, ground, control, subject)
+    )
+
+
+def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
+    """The decision for one policy. Never raises for what a tenant wrote."""
+    standing = Standing(situation.policy, situation.now)
+    try:
+        ground = _ground(rules, situation)
+    except (ValidationError, ProfileNotFoundError) as error:
+        return _refused(situation, standing, error)
+    if ground.policy.suspend:
+        return replace(_suspended(situation, standing), memory=situation.memory)
+    memory = _remember(rules, ground, situation, answers)
+    ground = replace(ground, memory=memory)
+    findings = judge_policy(rules, ground)
+    reports = report.reports_of(standing, ground, findings)
+    told = status.status_of(standing, ground, findings, reports.rows)
+    return Plan(
+        findings=findings,
+        memory=memory,
+        next_at=_next(rules, ground, told),
+        status=told if told != situation.policy.get("status") else None,
+        reports=reports.changed,
+        stale=reports.stale,
+        notes=status.notes_of(standing, told),
+        looks=tuple(
+            (f.id, f.target) for f in findings
+            if not f.capability and ((f.id, f.target) not in memory or (f.id, f.target) in answers)
+        ),
+    )  # fmt: skip
+
+
+def _ground(rules: Rules, situation: Situation) -> Ground:
+    meta, snapshot = situation.policy["metadata"], situation.snapshot
+    policy = PolicySpec.model_validate(situation.policy.get("spec") or {})
+    settings = settings_of(rules, policy, snapshot)
+    waivers = read_waivers(
+        snapshot.waivers, meta["name"],
+        severity_of=lambda id_: severity_of(rules, settings, id_), now=situation.now,
+    )  # fmt: skip
+    subjects = {t.name: subject_of(policy, t, snapshot, situation.now) for t in policy.targets}
+    return Ground(
+        meta["name"], policy, snapshot, settings, subjects, situation.memory, waivers, situation.now,
+        {name: revision_of(subject) for name, subject in subjects.items()},
+    )  # fmt: skip
+
+
+def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Setting]]:
+    """Every control that asks the outside world, on every target that can be asked."""
+    for id_, setting in ground.settings.items():
+        control = rules.controls.get(id_)
+        if control is None or control.ask is asks_nothing or setting.mode is Mode.OFF:
+            continue
+        for subject in ground.subjects.values():
+            exists = subject.workload is not None or not ground.snapshot.live
+            asked = exists and control.safety in ALLOWED
+            if asked and all(declares(subject.target, need) for need in control.needs):
+                yield control, subject, setting
+
+
+def _due(situation: Situation, ground: Ground, control: Control, subject: Subject) -> bool:
+    look = _bound(situation, ground, control, subject)
+    if look.standing is None or look.streak:
+        return look.due <= situation.now
+    if look.key != _key(ground, control, subject):
+        return subject.workload is None or rolled_out(subject.workload)
+    mark = _run_marker(situation).get(RUN)
+    return look.due <= situation.now or (mark is not None and look.at < mark.at)
+
+
+def _bound(situation: Situation, ground: Ground, control: Control, subject: Subject) -> Look:
+    """The look as remembered; a recalled one is bound to this pass if nothing changed meanwhile."""
+    key = _key(ground, control, subject)
+    look = situation.memory.get((control.id, subject.target.name)) or Look(key)
+    meta, status_ = situation.policy["metadata"], situation.policy.get("status") or {}
+    same = status_.get("observedGeneration") == meta.get("generation")
+    revision = recalled_key(*ground.revisions[subject.target.name])
+    return replace(look, key=key) if same and look.key == revision else look
+
+
+def _key(ground: Ground, control: Control, subject: Subject) -> str:
+    """What evidence is bound to: what is asked, and of which revision."""
+    digest, template = ground.revisions[subject.target.name]
+    declared = subject.target.model_dump_json(by_alias=True, exclude_defaults=True)
+    params = sorted(ground.settings[control.id].params.items())
+    text = f"{control.id}\0{declared}\0{params}\0{digest}\0{template}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answered) -> Memory:
+    """The evidence after this pass; looks of controls that left are forgotten."""
+    memory: dict[tuple[str, str], Look] = {}
+    for control, subject, setting in _probes(rules, ground):
+        place, key = (control.id, subject.target.name), _key(ground, control, subject)
+        look = _bound(situation, ground, control, subject)
+        seen = answers.get(place)
+        if seen is not None:
+            judged = replace(subject, params=setting.params)
+            look = settle(
+                replace(look, key=key), judge_safely(control, judged, seen.answers),
+                now=ground.now, max_age=setting.max_age, jitter=_jitter(ground.name, *place),
+            )  # fmt: skip
+        elif look.key != key and look.standing is not None and not look.revised_at:
+            look = replace(look, revised_at=ground.now, streak=())
+        memory[place] = look
+    return memory | _run_marker(situation)
+
+
+def _run_marker(situation: Situation) -> dict[tuple[str, str], Look]:
+    """Remembers when `run-at` was first seen, until every look is younger than that."""
+    asked = (situation.policy["metadata"].get("annotations") or {}).get(RUN_AT, "")
+    if not asked or asked == (situation.policy.get("status") or {}).get("lastRunAt", ""):
+        return {}
+    old = situation.memory.get(RUN)
+    return {RUN: old if old is not None and old.key == asked else Look(asked, at=situation.now)}
+
+
+def _jitter(*key: str) -> float:
+    """A number in 0…1 that stays with its key: looks spread without randomness."""
+    return int.from_bytes(hashlib.sha256("\0".join(key).encode()).digest()[:2], "big") / 65535
+
+
+def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
+    """When this policy must be looked at again even if nothing changes, as epoch seconds."""
+    looks = [look for place, look in ground.memory.items() if place != RUN]
+    times = [look.due for look in looks if look.due > ground.now]
+    times += [look.revised_at + 1800.0 for look in looks if look.revised_at]
+    passive = [
+        s.max_age for id_, s in ground.settings.items()
+        if (c := rules.find(id_)) and getattr(c, "ask", asks_nothing) is asks_nothing
+    ]  # fmt: skip
+    if passive:
+        times.append(ground.now + min(passive) * (RENEW_AT - 0.1 * _jitter(ground.name)))
+    times += [w.expires for w in ground.waivers if w.expires > ground.now]
+    times.append(status.renewal_of(told, ground.now))
+    return max(min(times), ground.now + 0.05)
+
+
+def _refused(
+    situation: Situation, standing: Standing, error: ValidationError | ProfileNotFoundError
+) -> Plan:
+    told = status.refused(standing, error)
+    return Plan(
+        memory=situation.memory, status=told if told != situation.policy.get("status") else None,
+        notes=status.notes_of(standing, told),
+    )  # fmt: skip
+
+
+def _suspended(situation: Situation, standing: Standing) -> Plan:
+    told = status.suspended(standing)
+    return Plan(
+        status=told if told != situation.policy.get("status") else None,
+        notes=status.notes_of(standing, told),
+    )

@@ -1,0 +1,67 @@
+"""After a restart: the last findings stand, as the report tells them, until they are looked at again.
+
+Without this, every restart would turn each probed policy Unknown for some seconds. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from readiness.control import asks_nothing
+from readiness.evidence import Look, Memory
+from readiness.model import Manifest, Result, Verdict
+from readiness.rules import Rules
+
+SPREAD_SECONDS = 60.0
+
+
+def needs_recall(policy: Manifest) -> bool:
+    """Whether the policy was judged before by looks that a restart forgot."""
+    status = policy.get("status") or {}
+    conditions: list[Manifest] = status.get("conditions") or []
+    probed = [
+        c for c in conditions if c["type"] == "ProbesPassing" and c["reason"] != "NothingDeclared"
+    ]
+    return bool(status.get("targets")) and bool(probed)
+
+
+def recalled(reports: Iterable[Manifest], rules: Rules, now: float) -> Memory:
+    """The evidence the reports hold. Looks are due at once, spread over a minute."""
+    memory: dict[tuple[str, str], Look] = {}
+    for body in (r.get("report") or {} for r in reports):
+        revision = recalled_key(body.get("imageDigest", ""), body.get("templateHash", ""))
+        for row in body.get("results") or ():
+            control = rules.controls.get(row["id"])
+            if control is None or control.ask is asks_nothing:
+                continue
+            verdict = _verdict(row)
+            if verdict is not None:
+                place = (row["id"], row.get("target", ""))
+                memory[place] = Look(revision, verdict, at=now, due=now + _spread(place))
+    return memory
+
+
+def recalled_key(digest: str, template: str) -> str:
+    """What recalled evidence is bound to, until a pass binds it to what it would ask now."""
+    return f"{digest}/{template}"
+
+
+def _spread(place: tuple[str, str]) -> float:
+    return (sum(map(ord, "".join(place))) % 600) / 600 * SPREAD_SECONDS
+
+
+def _verdict(row: Manifest) -> Verdict | None:
+    result = Result(row.get("actual") or row["result"])
+    if result in (Result.BLOCKED, Result.OPT_IN_REQUIRED) or row["reason"] in (
+        "Stale",
+        "NotYetObserved",
+    ):
+        return None
+    message = row.get("message", "")
+    if row.get("actual"):
+        message = message.partition(": ")[2]
+    return Verdict(
+        result, row["reason"], message, row.get("expected", ""), row.get("observed", ""),
+        row.get("fix", ""), row.get("subject", ""), row.get("via", ""),
+        row.get("confidence", ""), row.get("evidence", ""),
+    )  # fmt: skip

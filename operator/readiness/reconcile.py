@@ -1,0 +1,52 @@
+"""One pass over one policy: read, look, ask, decide, act. The five statements, and no rules.
+
+Whatever woke it (an event, the clock, a finished probe), the pass is the same: level, not edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from readiness import plan
+from readiness.cluster import Cluster
+from readiness.engines import Engines
+from readiness.evidence import Memory
+from readiness.recall import needs_recall, recalled
+from readiness.rules import Rules
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """What passes share. `memories` holds the evidence of each policy in the living operator."""
+
+    rules: Rules
+    cluster: Cluster
+    engines: Engines
+    clock: Callable[[], float]
+    memories: dict[Key, Memory] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key) -> plan.Plan | None:
+        """One pass; None when the policy is gone. Raises what the API server refuses."""
+        policy = self.cluster.policy(key)
+        if policy is None or policy["metadata"].get("deletionTimestamp"):
+            self.forget(key)
+            return None
+        snapshot = self.cluster.snapshot(policy)
+        memory = self.memories.get(key)
+        if memory is None:
+            reports = await self.cluster.recall(policy) if needs_recall(policy) else []
+            memory = recalled(reports, self.rules, self.clock())
+        situation = plan.Situation(policy, snapshot, memory, self.clock())
+        answers = await self.engines.run(key, plan.requests(self.rules, situation))
+        decided = plan.make(self.rules, situation, answers)
+        self.memories[key] = decided.memory
+        await self.cluster.execute(policy, decided)
+        return decided
+
+    def forget(self, key: Key) -> None:
+        """Drops what is remembered and under way for a policy that is gone."""
+        self.memories.pop(key, None)
+        self.engines.forget(key)

@@ -1,0 +1,56 @@
+"""The rules in force: every control and gate, and the profiles that ship with the operator.
+
+Loaded once by whoever composes a process. Profiles are data (`profiles/*.yaml`), read as package
+resources; an organisation's own profiles come from the cluster instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+import yaml
+
+from readiness import controls, registry
+from readiness.api import ProfileSpec
+from readiness.control import Control, Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What can be judged, and the built-in lists of it."""
+
+    controls: Mapping[str, Control]
+    gates: Mapping[str, Gate]
+    profiles: Mapping[str, ProfileSpec]
+
+    def find(self, id_: str) -> Control | Gate | None:
+        """The control or gate with this id."""
+        return self.controls.get(id_) or self.gates.get(id_)
+
+
+def load() -> Rules:
+    """The rules of this version. Raises when a profile names a control that does not exist."""
+    plugins: dict[str, Control | Gate] = registry.discover(controls, (Control, Gate))
+    rules = Rules(
+        controls={k: v for k, v in plugins.items() if isinstance(v, Control)},
+        gates={k: v for k, v in plugins.items() if isinstance(v, Gate)},
+        profiles=_profiles(),
+    )
+    for name, profile in rules.profiles.items():
+        for id_ in (*(c.id for c in profile.controls), *(f.id for f in profile.floor)):
+            if rules.find(id_) is None:
+                raise LookupError(f"profile {name} names {id_}, which no module defines")
+    return rules
+
+
+def _profiles() -> dict[str, ProfileSpec]:
+    folder = resources.files("readiness") / "profiles"
+    found = sorted((p for p in folder.iterdir() if p.name.endswith(".yaml")), key=lambda p: p.name)
+    return {
+        path.name.removesuffix(".yaml"): ProfileSpec.model_validate(
+            yaml.safe_load(path.read_text(encoding="utf-8")), extra="forbid"
+        )
+        for path in found
+    }
