@@ -4,22 +4,41 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from readiness.api.target import Target
 from readiness.api.types import (
     ControlId,
-    Duration,
+    Flag,
+    MaxAge,
     Name,
     ObjectName,
+    Regex,
     Rule,
     Schema,
-    Text,
+    atomic,
     keyed,
+    matching,
     scalar_set,
 )
 
 Environment = Literal["dev", "staging", "prod"]
+WorkloadKey = Annotated[
+    str,
+    StringConstraints(max_length=265),
+    matching(
+        r"^(Deployment|StatefulSet|DaemonSet|Rollout)/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        "must be Deployment/, StatefulSet/, DaemonSet/ or Rollout/ and the name of the workload",
+    ),
+]
+SubjectKey = Annotated[
+    str,
+    StringConstraints(max_length=320),
+    matching(
+        r"^(ServiceAccount|Group|User)/.+$",
+        "must be ServiceAccount/, Group/ or User/ and the name of the subject",
+    ),
+]
 
 
 class ControlSetting(Schema):
@@ -34,22 +53,20 @@ class ControlSetting(Schema):
     severity: Literal["P0", "P1", "P2", "P3"] | None = Field(
         None, description="Overrides the severity the profiles give this control."
     )
-    max_age: Duration | None = Field(
+    max_age: MaxAge | None = Field(
         None, description="How old evidence may grow before the result becomes Unknown/Stale."
     )
     params: dict[str, Any] | None = Field(
         None,
+        max_length=20,
         description="Parameters of the control, as `readiness explain <id>` lists them.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, "maxProperties": 20},
     )
 
 
 class Exemption(Schema):
     """A workload of the namespace that this policy deliberately does not target."""
 
-    ref: Annotated[
-        str, Field(pattern=r"^(Deployment|StatefulSet|DaemonSet|Rollout)/[a-z0-9.-]+$")
-    ] = Field(max_length=300, description="`<Kind>/<name>` of the workload.")
+    ref: WorkloadKey = Field(description="`<Kind>/<name>` of the workload.")
     reason: Annotated[str, Field(min_length=10, max_length=500)] = Field(
         description="Why it needs no readiness verdict, in a sentence."
     )
@@ -58,11 +75,11 @@ class Exemption(Schema):
 class ForbiddenValue(Schema):
     """A name and value that must not stand in an environment variable."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        description="Regular expression for the variable's name, matched whole, case-insensitive."
+    name: Regex = Field(
+        description="Simple regular expression for the variable's name, matched whole, case-insensitive."
     )
-    pattern: Annotated[str, Field(min_length=1, max_length=500)] = Field(
-        description="Regular expression searched in the variable's value, case-insensitive."
+    pattern: Regex = Field(
+        description="Simple regular expression searched in the variable's value, case-insensitive."
     )
     environments: Annotated[tuple[Environment, ...], *scalar_set()] = Field(
         ("prod",), max_length=3, description="Environments in which the value is forbidden."
@@ -72,18 +89,17 @@ class ForbiddenValue(Schema):
 class Configuration(Schema):
     """What the policy says about configuration, for the CFG family."""
 
-    forbidden: tuple[ForbiddenValue, ...] = Field(
+    forbidden: Annotated[tuple[ForbiddenValue, ...], *atomic()] = Field(
         (),
         max_length=50,
         description="Values forbidden in addition to the built-in list (wildcard CORS origins, test mode, debug).",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
 
 
 class SecretAccess(Schema):
     """Who may read the Secrets of this namespace, for SEC-009."""
 
-    readers: Annotated[tuple[Text, ...], *scalar_set()] = Field(
+    readers: Annotated[tuple[SubjectKey, ...], *scalar_set()] = Field(
         (),
         max_length=50,
         description="Subjects that may read Secrets, as `<Kind>/<name>`: `ServiceAccount/checkout`, "
@@ -107,7 +123,7 @@ class PolicySpec(Schema):
     environment: Environment = Field(
         "prod", description="Which environment this is; some values are unsafe only in prod."
     )
-    suspend: bool = Field(
+    suspend: Flag = Field(
         False, description="Stop looking; the last verdict stands until validUntil."
     )
     targets: Annotated[tuple[Target, ...], *keyed("name")] = Field(
@@ -124,6 +140,19 @@ class PolicySpec(Schema):
     )
     secrets: SecretAccess = Field(
         SecretAccess(), description="Rules for access to Secrets, read by SEC-009."
+    )
+    rules = (
+        Rule(
+            cel="!has(self.targets) || self.targets.all(a, self.targets.exists_one(b, "
+            "a.workloadRef == b.workloadRef && has(a.container) == has(b.container) && "
+            "(!has(a.container) || a.container == b.container)))",
+            message="two targets judge the same container of the same workload: remove one, "
+            "or give each its own container",
+            holds=lambda spec: (
+                len({(t.workload_ref, t.container) for t in spec.targets}) == len(spec.targets)
+            ),
+            field="targets",
+        ),
     )
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from readiness.api.policy import ControlSetting, Environment
-from readiness.api.types import ControlId, Duration, Rule, Schema, keyed
+from readiness.api.types import ControlId, MaxAge, Rule, Schema, atomic, keyed
+
+LabelValue = Annotated[str, StringConstraints(max_length=63)]
 
 
 class SelectorRequirement(Schema):
@@ -20,23 +22,28 @@ class SelectorRequirement(Schema):
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
         description="How to compare."
     )
-    values: tuple[Annotated[str, Field(max_length=63)], ...] = Field(
-        (),
-        max_length=50,
-        description="Values for In and NotIn.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    values: Annotated[tuple[LabelValue, ...], *atomic()] = Field(
+        (), max_length=50, description="Values for In and NotIn."
+    )
+    rules = (
+        Rule(
+            cel="(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+            message="values are required for In and NotIn, and forbidden for Exists and DoesNotExist",
+            holds=lambda e: (e.operator in ("In", "NotIn")) == bool(e.values),
+            field="values",
+        ),
     )
 
 
 class NamespaceSelector(Schema):
     """Selects namespaces by their labels, as everywhere in Kubernetes. Empty selects all."""
 
-    match_labels: dict[str, str] = Field({}, description="Labels that must be equal.")
-    match_expressions: tuple[SelectorRequirement, ...] = Field(
-        (),
-        max_length=20,
-        description="Expressions that must all hold.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+    match_labels: dict[str, LabelValue] = Field(
+        {}, max_length=20, description="Labels that must be equal."
+    )
+    match_expressions: Annotated[tuple[SelectorRequirement, ...], *atomic()] = Field(
+        (), max_length=20, description="Expressions that must all hold."
     )
 
 
@@ -54,14 +61,14 @@ class Floor(Schema):
     severity: Literal["P0", "P1", "P2", "P3"] | None = Field(
         None, description="Least severity. Default: the control's own."
     )
-    max_age: Duration | None = Field(None, description="Oldest acceptable evidence.")
+    max_age: MaxAge | None = Field(None, description="Oldest acceptable evidence.")
     environment: Environment | None = Field(
         None, description="The environment the policy must declare."
     )
     params: dict[str, Any] | None = Field(
         None,
+        max_length=20,
         description="Bounds of parameters; only parameters with a stricter direction can have one.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, "maxProperties": 20},
     )
 
 

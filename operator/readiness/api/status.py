@@ -1,24 +1,36 @@
-"""What the operator writes back: the policy's status and the report. Read by people and gates."""
+"""What the operator writes back: the policy's status and the report. Read by people and gates.
+
+Only a schema: the operator writes plain manifests. A cap here is never below the writer's, or a
+verdict could not be written; `tests/test_crd.py` holds the two together.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from readiness.api.types import Schema, Timestamp, atomic, keyed
+
+Tri = Literal["True", "False", "Unknown"]
+Level = Literal["P0", "P1", "P2", "P3"]
+Outcome = Literal["Pass", "Fail", "Unknown", "OptInRequired", "Blocked", "NotApplicable", "Waived"]
+Class = Literal["passive", "benign", "adversarial", "mutating", "drill", "disruptive", "load"]
+Label = Annotated[str, StringConstraints(max_length=63)]
+ObjectKey = Annotated[str, StringConstraints(max_length=512)]
+Word = Annotated[str, StringConstraints(max_length=64)]
+Reason = Annotated[str, StringConstraints(max_length=1024)]
+Sentence = Annotated[str, StringConstraints(max_length=1024)]
+Glimpse = Annotated[str, StringConstraints(max_length=512)]
 
 
 class Condition(Schema):
     """A metav1.Condition."""
 
-    type: str = Field(description="Type of the condition.", max_length=316)
-    status: str = Field(
-        description="True, False or Unknown.",
-        json_schema_extra={"enum": ["True", "False", "Unknown"]},
-    )
-    reason: str = Field(description="One CamelCase word for programs.", max_length=1024)
-    message: str = Field(description="A sentence for people.", max_length=32768)
+    type: Annotated[str, Field(max_length=316)] = Field(description="Type of the condition.")
+    status: Tri = Field(description="True, False or Unknown.")
+    reason: Reason = Field(description="One CamelCase word for programs.")
+    message: Annotated[str, Field(max_length=32768)] = Field(description="A sentence for people.")
     observed_generation: int = Field(
         0, description="Generation of the spec this was judged for.", ge=0
     )
@@ -41,12 +53,12 @@ class Summary(Schema):
 class TargetStatus(Schema):
     """The verdict on one target."""
 
-    name: str = Field(description="Name of the target.")
-    compliant: str = Field(description="True, False or Unknown.")
-    image_digest: str = Field("", description="Digest of the image that was judged.")
-    template_hash: str = Field("", description="Hash of the pod template that was judged.")
-    report: str = Field("", description="Name of the ReadinessReport with every finding.")
-    digest: str = Field(
+    name: Label = Field(description="Name of the target.")
+    compliant: Tri = Field(description="True, False or Unknown.")
+    image_digest: ObjectKey = Field("", description="Digest of the image that was judged.")
+    template_hash: Word = Field("", description="Hash of the pod template that was judged.")
+    report: ObjectKey = Field("", description="Name of the ReadinessReport with every finding.")
+    digest: Word = Field(
         "", description="Hash of the report's findings; unchanged findings write nothing."
     )
 
@@ -54,24 +66,24 @@ class TargetStatus(Schema):
 class Failure(Schema):
     """One finding that does not hold, with everything needed to act on it."""
 
-    id: str = Field(description="Control.")
-    target: str = Field("", description="Target; empty for controls of the policy itself.")
-    severity: str = Field(description="P0 to P3.")
-    result: str = Field(description="Fail, Unknown, Blocked or OptInRequired.")
-    reason: str = Field(description="One CamelCase word.")
-    message: str = Field("", description="What and where.")
-    expected: str = Field("", description="What should have been seen.")
-    observed: str = Field("", description="What was seen.")
-    fix: str = Field("", description="What to do.")
+    id: Word = Field(description="Control.")
+    target: Label = Field("", description="Target; empty for controls of the policy itself.")
+    severity: Level = Field(description="P0 to P3.")
+    result: Outcome = Field(description="Fail, Unknown, Blocked or OptInRequired.")
+    reason: Reason = Field(description="One CamelCase word.")
+    message: Sentence = Field("", description="What and where.")
+    expected: Glimpse = Field("", description="What should have been seen.")
+    observed: Glimpse = Field("", description="What was seen.")
+    fix: Sentence = Field("", description="What to do.")
     since: Timestamp = Field(description="When this result first stood.")
 
 
 class Undeclared(Schema):
     """A capability nobody declared, so its controls cannot be judged."""
 
-    capability: str = Field(description="What is not declared.")
+    capability: Word = Field(description="What is not declared.")
     controls: int = Field(description="How many controls wait for it.")
-    fix: str = Field(description="The line to add.")
+    fix: Sentence = Field(description="The line to add.")
 
 
 class PolicyStatus(Schema):
@@ -80,15 +92,15 @@ class PolicyStatus(Schema):
     observed_generation: int = Field(
         0, description="Generation of the spec this status was made for."
     )
-    level: str = Field(
+    level: Literal["", "P0", "P1", "P2", "P3"] = Field(
         "",
         description="Highest of P0 to P3 whose controls, and all above, hold; empty when P0 does not.",
     )
-    coverage: str = Field("", description="Judged findings of all applicable ones.")
+    coverage: Word = Field("", description="Judged findings of all applicable ones.")
     valid_until: Timestamp | None = Field(
         None, description="Past this time the verdict must not be trusted: nobody renewed it."
     )
-    last_run_at: str = Field(
+    last_run_at: ObjectKey = Field(
         "", description="Value of readiness.dev/run-at that was last honoured."
     )
     summary: Summary = Field(Summary(), description="Counts of results.")
@@ -112,41 +124,41 @@ class PolicyStatus(Schema):
 class ReportRow(Schema):
     """One finding with its evidence."""
 
-    id: str = Field(description="Control.")
-    target: str = Field("", description="Target; empty for controls of the policy itself.")
-    severity: str = Field(description="P0 to P3.")
-    mode: str = Field(description="audit or enforce.")
-    safety: str = Field(description="Safety class of the control.")
-    result: str = Field(description="Result that counts.")
-    actual: str = Field("", description="Result behind a waiver.")
-    reason: str = Field(description="One CamelCase word.")
-    message: str = Field("", description="What and where.", max_length=1024)
-    expected: str = Field("", description="What should have been seen.", max_length=512)
-    observed: str = Field("", description="What was seen.", max_length=512)
-    fix: str = Field("", description="What to do.", max_length=1024)
-    subject: str = Field("", description="The object that was judged.", max_length=512)
-    via: str = Field("", description="Hops the evidence came by.", max_length=512)
-    confidence: str = Field("", description="How many looks agree.")
-    marks: Annotated[tuple[str, ...], *atomic()] = Field(
-        (), description="PreviousRevision and the like."
+    id: Word = Field(description="Control.")
+    target: Label = Field("", description="Target; empty for controls of the policy itself.")
+    severity: Level = Field(description="P0 to P3.")
+    mode: Literal["off", "audit", "enforce"] = Field(description="audit or enforce.")
+    safety: Class = Field(description="Safety class of the control.")
+    result: Outcome = Field(description="Result that counts.")
+    actual: Outcome | None = Field(None, description="Result behind a waiver.")
+    reason: Reason = Field(description="One CamelCase word.")
+    message: Sentence = Field("", description="What and where.")
+    expected: Glimpse = Field("", description="What should have been seen.")
+    observed: Glimpse = Field("", description="What was seen.")
+    fix: Sentence = Field("", description="What to do.")
+    subject: Glimpse = Field("", description="The object that was judged.")
+    via: Glimpse = Field("", description="Hops the evidence came by.")
+    confidence: Word = Field("", description="How many looks agree.")
+    marks: Annotated[tuple[Word, ...], *atomic()] = Field(
+        (), max_length=8, description="PreviousRevision and the like."
     )
     since: Timestamp = Field(description="When this result first stood.")
-    max_age: str = Field("", description="How old its evidence may grow.")
-    evidence: str = Field("", description="Redacted excerpt of what was seen.", max_length=512)
+    max_age: Word = Field("", description="How old its evidence may grow.")
+    evidence: Glimpse = Field("", description="Redacted excerpt of what was seen.")
 
 
 class ReportBody(Schema):
     """Every finding of one target."""
 
-    policy: str = Field(description="Name of the policy.")
-    target: str = Field(description="Name of the target.")
-    compliant: str = Field(description="True, False or Unknown.")
+    policy: ObjectKey = Field(description="Name of the policy.")
+    target: Label = Field(description="Name of the target.")
+    compliant: Tri = Field(description="True, False or Unknown.")
     fail: int = Field(0, description="Number of findings that fail.")
     unknown: int = Field(0, description="Number of findings that are unproven.")
-    workload: str = Field("", description="Kind/name of the workload.")
-    image_digest: str = Field("", description="Digest of the image that was judged.")
-    template_hash: str = Field("", description="Hash of the pod template that was judged.")
-    operator_version: str = Field("", description="Version that judged.")
+    workload: ObjectKey = Field("", description="Kind/name of the workload.")
+    image_digest: ObjectKey = Field("", description="Digest of the image that was judged.")
+    template_hash: Word = Field("", description="Hash of the pod template that was judged.")
+    operator_version: Word = Field("", description="Version that judged.")
     truncated: int = Field(0, description="Rows left out to keep the report under 256 KiB.")
     results: Annotated[tuple[ReportRow, ...], *atomic()] = Field(
         (), max_length=300, description="The findings, worst first."

@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict, StringConstraints
 
 from readiness.api.types import (
     HOST_PATTERN,
+    ORIGIN_PATTERN,
     Duration,
+    Flag,
     Name,
     ObjectName,
     Path,
+    Port,
+    Regex,
     Rule,
     Schema,
     Text,
+    keyed,
+    lasting,
+    matching,
     scalar_set,
 )
 
-Port = Annotated[
-    int | str,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+Short = Annotated[str, StringConstraints(max_length=32)]
+HeaderName = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    matching(r"^[A-Za-z0-9-]+$", "must be the name of a header: letters, digits and '-'"),
+]
+CookieName = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    matching(r"^[A-Za-z0-9_.-]+$", "must be the name of a cookie: letters, digits, '_', '.', '-'"),
+]
+Origin = Annotated[
+    str,
+    StringConstraints(max_length=253),
+    matching(
+        ORIGIN_PATTERN,
+        "must be an origin as browsers send it, such as https://app.example.com: scheme, host in "
+        "lower case, port when not the default; no path, no wildcard",
+    ),
+]
+ExternalURL = Annotated[
+    str,
+    StringConstraints(max_length=512),
+    matching(
+        HOST_PATTERN,
+        "must be an http or https address such as https://shop.example.com: host, port up to 65535 "
+        "and path; no user, no query, no fragment",
+    ),
 ]
 _KINDS = {
     "apps/v1": {"Deployment", "StatefulSet", "DaemonSet"},
@@ -44,6 +76,7 @@ class WorkloadRef(Schema):
             message="kind does not belong to apiVersion: a Rollout is argoproj.io/v1alpha1, "
             "every other kind is apps/v1",
             holds=lambda ref: ref.kind in _KINDS[ref.api_version],
+            field="kind",
         ),
     )
 
@@ -75,12 +108,15 @@ class Health(Schema):
         max_length=20,
         description="Status words that mean healthy, besides ok, up, pass, healthy, true.",
     )
-    max_latency: Duration = Field("1s", description="Longest acceptable time for a health answer.")
+    max_latency: Annotated[Short, lasting("1ms", "60s")] = Field(
+        "1s", description="Longest acceptable time for a health answer."
+    )
     rules = (
         Rule(
             cel="!has(self.components) || self.components.size() == 0 || has(self.deepPath)",
             message="components need deepPath: the shallow endpoint does not list dependencies",
             holds=lambda h: not h.components or h.deep_path is not None,
+            field="components",
         ),
     )
 
@@ -88,7 +124,7 @@ class Health(Schema):
 class Shutdown(Schema):
     """How the application is meant to stop."""
 
-    drain: Duration = Field(
+    drain: Annotated[Short, lasting("1s", "1h")] = Field(
         "15s",
         description="How long the application may take to finish work in flight after SIGTERM.",
     )
@@ -120,14 +156,14 @@ class Cors(Schema):
     """Which other origins may read answers in a browser."""
 
     allowed_origins: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$", max_length=253)], ...],
+        tuple[Origin, ...],
         *scalar_set(),
     ] = Field(
         min_length=1,
         max_length=50,
         description="Origins that must be allowed, exactly: scheme, host, port.",
     )
-    credentials: bool = Field(
+    credentials: Flag = Field(
         False,
         description="Whether the allowed origins may send cookies (Access-Control-Allow-Credentials).",
     )
@@ -140,11 +176,10 @@ class Cors(Schema):
 class RequiredHeader(Schema):
     """A response header that must be present."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$", max_length=100)] = Field(
-        description="Header name."
-    )
-    pattern: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
-        None, description="Regular expression the value must match whole, case-insensitive."
+    name: HeaderName = Field(description="Header name.")
+    pattern: Regex | None = Field(
+        None,
+        description="Simple regular expression the value must match whole, case-insensitive.",
     )
 
 
@@ -163,15 +198,10 @@ class Headers(Schema):
         None,
         description="DENY: framing by nobody. SAMEORIGIN: by the same origin. Default: either.",
     )
-    required: tuple[RequiredHeader, ...] = Field(
-        (),
-        max_length=20,
-        description="Further headers every answer must carry.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    required: Annotated[tuple[RequiredHeader, ...], *keyed("name")] = Field(
+        (), max_length=20, description="Further headers every answer must carry."
     )
-    forbidden: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$", max_length=100)], ...], *scalar_set()
-    ] = Field(
+    forbidden: Annotated[tuple[HeaderName, ...], *scalar_set()] = Field(
         (), max_length=20, description="Headers no answer may carry, besides version banners."
     )
 
@@ -179,7 +209,7 @@ class Headers(Schema):
 class Cookies(Schema):
     """Names of cookies the application uses."""
 
-    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)] | None = Field(
+    session: CookieName | None = Field(
         None, description="Name of the session cookie; AUT-001 sends a garbage one."
     )
 
@@ -191,7 +221,9 @@ class Metrics(Schema):
     port: Port | None = Field(
         None, description="Port of the pod, by name or number. Default: the probed port."
     )
-    max_series: int = Field(10000, ge=1, le=1000000, description="Most series one pod may expose.")
+    max_series: Annotated[int, Strict()] = Field(
+        10000, ge=1, le=1000000, description="Most series one pod may expose."
+    )
     own: Annotated[tuple[Text, ...], *scalar_set()] = Field(
         (),
         max_length=50,
@@ -209,7 +241,7 @@ class Target(Schema):
         description="The application's container. Default: the first one that has ports, else the first.",
     )
     service: ServiceRef | None = Field(None, description="The Service that clients use.")
-    external_url: Annotated[str, Field(pattern=HOST_PATTERN, max_length=512)] | None = Field(
+    external_url: ExternalURL | None = Field(
         None,
         alias="externalURL",
         description="Address that users see. Probed only where the operator's egress setting allows the host.",
@@ -223,6 +255,3 @@ class Target(Schema):
     )
     cookies: Cookies | None = Field(None, description="Cookie names (AUT family).")
     metrics: Metrics | None = Field(None, description="Metrics exposition (OBS family).")
-
-
-Declared = dict[str, Any]

@@ -40,5 +40,22 @@ class WaiverSpec(Schema):
             cel="self.controls.all(c, c.startsWith('GAT-')) || (has(self.targets) && self.targets.size() > 0)",
             message="targets is required unless every control is a GAT control: name each excused target",
             holds=lambda w: all(c.startswith("GAT-") for c in w.controls) or bool(w.targets),
+            field="targets",
+        ),
+        Rule(
+            cel="self.policyRef == oldSelf.policyRef && self.controls == oldSelf.controls && "
+            "self.reason == oldSelf.reason && self.owner == oldSelf.owner && "
+            "has(self.targets) == has(oldSelf.targets) && "
+            "(!has(self.targets) || self.targets == oldSelf.targets) && "
+            "has(self.ticket) == has(oldSelf.ticket) && "
+            "(!has(self.ticket) || self.ticket == oldSelf.ticket)",
+            message="a waiver stands as it was approved: create a new one; only expires may change",
+            holds=None,
+        ),
+        Rule(
+            cel="self.expires <= oldSelf.expires",
+            message="a waiver can only be shortened: create a new one to extend the exception",
+            holds=None,
+            field="expires",
         ),
     )
