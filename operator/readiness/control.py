@@ -31,7 +31,10 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Everything a control may see of one target. `workload` is None when only a URL is judged."""
+    """Everything a control may see of one target. `workload` is None when only a URL is judged.
+
+    `hop_problems` says by kind of hop why a declared way cannot be asked.
+    """
 
     policy: PolicySpec
     target: Target
@@ -39,7 +42,7 @@ class Subject:
     workload: Manifest | None = None
     pods: tuple[Manifest, ...] = ()
     hops: tuple[Hop, ...] = ()
-    hop_problems: Mapping[str, str] = field(default_factory=dict)
+    hop_problems: Mapping[str, Verdict] = field(default_factory=dict)
     params: Params = field(default_factory=dict)
     now: float = 0.0
 

@@ -25,7 +25,7 @@ class Hop:
 
     `address` is the IP to connect to (resolved from the API, never from tenant text); it is
     empty for the edge, whose `host` the engine resolves once and checks. `host` goes into the
-    Host header and into SNI.
+    Host header and into SNI. `prefix` is the path of the external URL, put before every path.
     """
 
     kind: HopKind
@@ -35,6 +35,7 @@ class Hop:
     address: str = ""
     tls: bool = False
     namespace: str = ""
+    prefix: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
@@ -59,7 +60,7 @@ class HttpRequest:
     """One well-formed HTTP/1.1 request over one fresh connection.
 
     `nth` tells deliberate repetitions apart; `after` waits that many seconds after the previous
-    request of the same trial.
+    request of the same trial; `cap` is how many bytes of body are read and kept.
     """
 
     hop: Hop
@@ -68,13 +69,14 @@ class HttpRequest:
     headers: tuple[tuple[str, str], ...] = ()
     nth: int = 0
     after: float = 0.0
+    cap: int = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
     """What came back. Header names are lower case, in order, duplicates kept.
 
-    `body` holds at most 64 KiB, `truncated` says there was more. `at` is the wall clock (epoch
+    `body` holds at most the request's `cap`, `truncated` says there was more. `at` is the wall clock (epoch
     seconds) at the first byte; `connect`, `first_byte` and `elapsed` are seconds from the start.
     `detail` explains an outcome other than RESPONSE; it is sanitised and never holds a body.
     """
