@@ -11,7 +11,7 @@ from typing import Final
 from localcluster import images, plane
 from localcluster.api import ApiError, Client, Manifest
 from localcluster.manifest import dns_manifests, storage_class
-from localcluster.progress import Failure, step, wait_until
+from localcluster.progress import ClusterError, step, wait_until
 from localcluster.run import end, recorded_pid, spawn
 from localcluster.state import Cluster
 
@@ -19,17 +19,24 @@ PACKAGE: Final = Path(__file__).resolve().parent
 LOOPS: Final = ("storage", "netpolicy")
 DNS_IMAGE: Final = "localcluster/coredns:1"
 PLURALS: Final = {
-    "ServiceAccount": "serviceaccounts", "ClusterRole": "clusterroles", "Service": "services",
-    "ClusterRoleBinding": "clusterrolebindings", "ConfigMap": "configmaps",
-    "Deployment": "deployments", "StorageClass": "storageclasses",
+    "ServiceAccount": "serviceaccounts",
+    "ClusterRole": "clusterroles",
+    "Service": "services",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "ConfigMap": "configmaps",
+    "Deployment": "deployments",
+    "StorageClass": "storageclasses",
 }
 
 
 def start(cluster: Cluster, coredns: Path) -> None:
     """Start the loops, apply the manifests and wait until pods can resolve names."""
     for name in LOOPS:
-        spawn(cluster.records / name, cluster.logs / f"{name}.log",
-              [sys.executable, PACKAGE, "loop", name, "--name", cluster.name])
+        spawn(
+            cluster.records / name,
+            cluster.logs / f"{name}.log",
+            [sys.executable, PACKAGE, "loop", name, "--name", cluster.name],
+        )
     client = plane.admin(cluster)
     with step("storage class, DNS, network policies"):
         archive = images.scratch(DNS_IMAGE, binary=coredns)
@@ -37,12 +44,16 @@ def start(cluster: Cluster, coredns: Path) -> None:
         for node in missing:
             images.load_on(node, archive)
         for manifest in [storage_class(), *dns_manifests(cluster, DNS_IMAGE)]:
-            client.request("PATCH", f"{path_of(manifest)}?fieldManager=localcluster&force=true",
-                           manifest, content="application/apply-patch+yaml")
+            client.request(
+                "PATCH",
+                f"{path_of(manifest)}?fieldManager=localcluster&force=true",
+                manifest,
+                content="application/apply-patch+yaml",
+            )
         wait_until("cluster DNS", lambda: _dns_is_ready(client), seconds=120)
         for name in LOOPS:
             if recorded_pid(cluster.records / name) is None:
-                raise Failure(f"{name} ended; its log is {cluster.logs / name}.log")
+                raise ClusterError(f"{name} ended; its log is {cluster.logs / name}.log")
 
 
 def stop(cluster: Cluster) -> None:

@@ -8,12 +8,12 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 Manifest = dict[str, Any]
-MERGE: Final = "application/merge-patch+json"
 
 
 class ApiError(Exception):
@@ -33,18 +33,28 @@ class Client:
         self._tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._tls.load_cert_chain(pki / f"{identity}.crt", pki / f"{identity}.key")
 
+    @contextmanager
     def _open(
         self, method: str, path: str, body: Manifest | None, *, content: str, timeout: float
-    ) -> http.client.HTTPResponse:
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPSConnection(
             self._host, self._port, context=self._tls, timeout=timeout
         )
         data = None if body is None else json.dumps(body)
-        connection.request(method, path, data, {"Content-Type": content, "Accept": "application/json"})
-        return connection.getresponse()
+        headers = {"Content-Type": content, "Accept": "application/json"}
+        try:
+            connection.request(method, path, data, headers)
+            with connection.getresponse() as response:
+                yield response
+        finally:
+            connection.close()
 
     def request(
-        self, method: str, path: str, body: Manifest | None = None, *,
+        self,
+        method: str,
+        path: str,
+        body: Manifest | None = None,
+        *,
         content: str = "application/json",
     ) -> Manifest:
         """One request and its decoded answer; raises `ApiError` for anything but 2xx."""
@@ -72,8 +82,14 @@ class Client:
 
     def watch(self, path: str, version: str) -> Iterator[Manifest]:
         """Watch events of a collection after that version, until the server ends the watch."""
-        query = urlencode({"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true",
-                           "timeoutSeconds": "240"})
+        query = urlencode(
+            {
+                "watch": "1",
+                "resourceVersion": version,
+                "allowWatchBookmarks": "true",
+                "timeoutSeconds": "240",
+            }
+        )
         with self._open("GET", f"{path}?{query}", None, content="", timeout=300) as response:
             if response.status >= 300:
                 raise ApiError(response.status, response.read().decode()[:500])

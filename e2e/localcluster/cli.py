@@ -3,13 +3,14 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from localcluster import build, cluster, images, netpolicy, node, state, storage
-from localcluster.progress import Failure, say
+from localcluster.progress import ClusterError, say
 
 Command = Callable[[argparse.Namespace], int]
 DEFAULT_NAME: Final = "local"
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser().parse_args(argv)
         command: Command = args.command
         return command(args)
-    except Failure as failure:
+    except ClusterError as failure:
         say(f"localcluster: {failure}")
         return failure.code
     except KeyboardInterrupt:
@@ -46,41 +47,62 @@ def parser() -> argparse.ArgumentParser:
 
 
 def cluster_description() -> str:
-    return "A real Kubernetes cluster on this machine, without a registry. See README.md beside this."
+    return (
+        "A real Kubernetes cluster on this machine, without a registry. See README.md beside this."
+    )
 
 
 def _add_lifecycle(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     build_ = _command(commands, "build", run_build, "build the programs into the cache")
-    build_.add_argument("program", nargs="*", choices=[*build.PROGRAMS, []], metavar="PROGRAM",
-                        help=f"of {', '.join(build.PROGRAMS)} (default: {', '.join(build.FOR_NODES)})")
+    build_.add_argument(
+        "program",
+        nargs="*",
+        choices=[*build.PROGRAMS, []],
+        metavar="PROGRAM",
+        help=f"of {', '.join(build.PROGRAMS)} (default: {', '.join(build.FOR_NODES)})",
+    )
     up = _command(commands, "up", run_up, "bring a cluster up; harmless when it is up")
     _name(up)
     size = up.add_mutually_exclusive_group()
-    size.add_argument("--bare", action="store_true",
-                      help="control plane only, no root needed (the default)")
+    size.add_argument(
+        "--bare", action="store_true", help="control plane only, no root needed (the default)"
+    )
     size.add_argument("--nodes", type=int, default=0, metavar="K", help="real nodes; needs root")
-    up.add_argument("--no-controllers", action="store_true",
-                    help="leave out the controller manager (with --bare)")
+    up.add_argument(
+        "--no-controllers",
+        action="store_true",
+        help="leave out the controller manager (with --bare)",
+    )
     down = _command(commands, "down", run_down, "remove a cluster; harmless when there is none")
     which = down.add_mutually_exclusive_group()
     which.add_argument("--name", default=DEFAULT_NAME)
     which.add_argument("--all", action="store_true", help="remove every cluster of this user")
-    status = _command(commands, "status", run_status, "where a cluster's files, ports and nodes are")
+    status = _command(
+        commands, "status", run_status, "where a cluster's files, ports and nodes are"
+    )
     _name(status)
     status.add_argument("-o", "--output", choices=["text", "json"], default="text")
 
 
 def _add_images(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     group = commands.add_parser("image", help="make and import images").add_subparsers(
-        metavar="COMMAND", required=True)
+        metavar="COMMAND", required=True
+    )
     debian = _command(group, "debian", run_debian, "an image archive from Debian packages")
     debian.add_argument("--name", required=True, metavar="IMAGE:TAG", dest="image")
     debian.add_argument("--suite", default="trixie")
     debian.add_argument("--package", action="append", default=[], metavar="PACKAGE")
-    debian.add_argument("--layer", action="append", default=[], metavar="DIR=DEST",
-                        help="a directory of this machine as a further layer")
-    debian.add_argument("--entrypoint", nargs="+", default=[], metavar="ARG")
-    debian.add_argument("--cmd", nargs="+", default=[], metavar="ARG")
+    debian.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="DIR=DEST",
+        help="a directory of this machine as a further layer",
+    )
+    debian.add_argument(
+        "--entrypoint", default="", metavar="'COMMAND ARG ...'", help="split as a shell would"
+    )
+    debian.add_argument("--cmd", default="", metavar="'ARG ...'")
     debian.add_argument("--env", action="append", default=[], metavar="KEY=VALUE")
     debian.add_argument("--user", default="")
     debian.add_argument("--workdir", default="/")
@@ -92,7 +114,8 @@ def _add_images(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     group = commands.add_parser("node", help="break and mend a node").add_subparsers(
-        metavar="COMMAND", required=True)
+        metavar="COMMAND", required=True
+    )
     for name, action, text in (
         ("cut", node.cut, "unplug its network cable"),
         ("heal", node.heal, "plug the cable in again"),
@@ -106,7 +129,9 @@ def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _command(
-    group: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command,
+    group: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Command,
     text: str,
 ) -> argparse.ArgumentParser:
     added = group.add_parser(name, help=text, description=text.capitalize() + ".")
@@ -126,7 +151,7 @@ def run_build(args: argparse.Namespace) -> int:
 
 def run_up(args: argparse.Namespace) -> int:
     if args.no_controllers and args.nodes:
-        raise Failure("--no-controllers is for bare clusters", code=2)
+        raise ClusterError("--no-controllers is for bare clusters", code=2)
     found = cluster.up(args.name, node_count=args.nodes, controllers=not args.no_controllers)
     print(f"export KUBECONFIG={found.kubeconfig}")
     return 0
@@ -150,10 +175,23 @@ def run_status(args: argparse.Namespace) -> int:
 
 def run_debian(args: argparse.Namespace) -> int:
     layers = [images.parse_layer(text) for text in args.layer]
-    config = images.Config(entrypoint=tuple(args.entrypoint), cmd=tuple(args.cmd),
-                           env=tuple(args.env), user=args.user, workdir=args.workdir)
-    print(images.debian(args.image, suite=args.suite, packages=args.package, layers=layers,
-                        config=config, output=args.output))
+    config = images.Config(
+        entrypoint=tuple(shlex.split(args.entrypoint)),
+        cmd=tuple(shlex.split(args.cmd)),
+        env=tuple(args.env),
+        user=args.user,
+        workdir=args.workdir,
+    )
+    print(
+        images.debian(
+            args.image,
+            suite=args.suite,
+            packages=args.package,
+            layers=layers,
+            config=config,
+            output=args.output,
+        )
+    )
     return 0
 
 

@@ -41,26 +41,27 @@ class Running:
     def api_url(self) -> str:
         return self.cluster.api_url
 
-    def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> str:
+    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         """Output of kubectl; an AssertionError with its complaint when it fails."""
-        done = self.try_kubectl(*args, input=input)
+        done = self.try_kubectl(*args, stdin=stdin)
         assert not check or done.returncode == 0, f"kubectl {' '.join(args)}: {done.stderr}"
         return done.stdout
 
-    def try_kubectl(
-        self, *args: str, input: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def try_kubectl(self, *args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """kubectl's result, whatever it is."""
         kubectl = build.build("kube").with_name("kubectl")
         return subprocess.run(
             [str(kubectl), "--kubeconfig", str(self.kubeconfig), *args],
-            input=input, capture_output=True, text=True, check=False,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def apply(self, *manifests: Manifest) -> None:
         """Apply manifests given as values."""
         items = {"apiVersion": "v1", "kind": "List", "items": manifests}
-        self.kubectl("apply", "-f", "-", input=json.dumps(items))
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(items))
 
     def get(self, *args: str) -> Manifest:
         """`kubectl get … -o json` as a value."""

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from localcluster import cgroup, host, state
-from localcluster.run import run
+from localcluster.run import run, started_at
 from localcluster.state import Cluster
 
 SLOT = re.compile(r"\b(?:lc|localcluster)(\d+)\b")
@@ -16,8 +16,10 @@ SLOT = re.compile(r"\b(?:lc|localcluster)(\d+)\b")
 
 def footprint() -> set[str]:
     """Links, namespaces, routes, mounts, cgroups and host directories, one line each."""
-    lines = {f"link {line.split()[0].partition('@')[0]}"
-             for line in run("ip", "-br", "link").splitlines()}
+    lines = {
+        f"link {line.split()[0].partition('@')[0]}"
+        for line in run("ip", "-br", "link").splitlines()
+    }
     lines |= {f"netns {line.split()[0]}" for line in run("ip", "netns").splitlines()}
     lines |= {f"route {line.strip()}" for line in run("ip", "-4", "route").splitlines()}
     lines |= {f"mount {target}" for target in host.mounts()}
@@ -25,17 +27,22 @@ def footprint() -> set[str]:
         lines |= {f"cgroup {path}" for path in hierarchy.glob("localcluster*")}
     lines |= {f"directory {name}" for name in host.DIRECTORIES if Path(name).exists()}
     lines |= {f"state {name}" for name in state.cluster_names()}
-    return lines | {f"sysctl {name} {Path('/proc/sys', name).read_text().strip()}"
-                    for name in host.SYSCTLS}
+    return lines | {
+        f"sysctl {name} {Path('/proc/sys', name).read_text().strip()}" for name in host.SYSCTLS
+    }
 
 
 def left_behind(before: set[str], cluster: Cluster) -> set[str]:
     """Differences now that are not another cluster's, and processes that still name this one."""
-    others = [other for other in map(state.find, state.cluster_names())
-              if other and other.name != cluster.name]
+    others = [
+        other
+        for other in map(state.find, state.cluster_names())
+        if other and other.name != cluster.name
+    ]
     nodes_elsewhere = any(other.node_count for other in others)
     return processes(cluster) | {
-        line for line in footprint() ^ before
+        line
+        for line in footprint() ^ before
         if not _is_foreign(line, cluster)
         and not (nodes_elsewhere and line.split()[0] in ("directory", "sysctl"))
         and not (nodes_elsewhere and line == "mount /run/netns")
@@ -48,9 +55,11 @@ def _is_foreign(line: str, cluster: Cluster) -> bool:
         return cluster.slot not in slots
     kind, _, rest = line.partition(" ")
     root = f"{state.state_root()}/"
-    return (kind == "state" and rest != cluster.name) or (
-        kind == "mount" and rest.startswith(root) and not rest.startswith(f"{cluster.dir}/")
-    ) or (kind == "mount" and "mmdebstrap" in rest)
+    return (
+        (kind == "state" and rest != cluster.name)
+        or (kind == "mount" and rest.startswith(root) and not rest.startswith(f"{cluster.dir}/"))
+        or (kind == "mount" and "mmdebstrap" in rest)
+    )
 
 
 def processes(cluster: Cluster) -> set[str]:
@@ -60,6 +69,8 @@ def processes(cluster: Cluster) -> set[str]:
         try:
             text = (entry / "cmdline").read_text() + (entry / "cgroup").read_text()
         except OSError:
+            continue
+        if started_at(int(entry.name)) is None:  # a zombie is pid 1's to collect
             continue
         ours = f"{cluster.dir}/" in text or f"/localcluster{cluster.slot}-" in text
         if ours and entry.name != str(os.getpid()):

@@ -6,7 +6,6 @@ noted before the first cluster with nodes starts, and restored when the last one
 
 import contextlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,14 +13,27 @@ from pathlib import Path
 from typing import Final
 
 from localcluster import state
-from localcluster.progress import Failure
+from localcluster.progress import ClusterError
 from localcluster.run import run, succeeds
 from localcluster.state import Cluster
 
-SYSCTLS: Final = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic",
-                  "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")
-DIRECTORIES: Final = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd",
-                      "/run/runc", "/etc/cni", "/run/netns")
+SYSCTLS: Final = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+DIRECTORIES: Final = (
+    "/var/lib/kubelet",
+    "/var/lib/cni",
+    "/var/log/containers",
+    "/run/containerd",
+    "/run/runc",
+    "/etc/cni",
+    "/run/netns",
+)
 NETNS: Final = "/run/netns"  # `ip netns add` mounts it onto itself
 NOTE: Final = ".host.json"
 
@@ -31,8 +43,12 @@ def note() -> None:
     path = state.state_root() / NOTE
     if path.exists():
         return
-    seen = {"boot": _boot(), "sysctls": {name: _sysctl(name).read_text().strip() for name in SYSCTLS},
-            "mounted": NETNS in mounts(), "absent": [name for name in DIRECTORIES if not Path(name).exists()]}
+    seen = {
+        "boot": _boot(),
+        "sysctls": {name: _sysctl(name).read_text().strip() for name in SYSCTLS},
+        "mounted": NETNS in mounts(),
+        "absent": [name for name in DIRECTORIES if not Path(name).exists()],
+    }
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(seen))
     partial.replace(path)
@@ -48,10 +64,10 @@ def restore() -> None:
         for name, value in seen["sysctls"].items():
             if _sysctl(name).read_text().strip() != value:
                 _sysctl(name).write_text(value)
-    if not seen["mounted"] and NETNS in mounts() and not os.listdir(NETNS):
+    if not seen["mounted"] and NETNS in mounts() and not any(Path(NETNS).iterdir()):
         run("umount", NETNS)
     for name in seen["absent"]:
-        if name != NETNS or not name in mounts():
+        if name != NETNS or name not in mounts():
             shutil.rmtree(name, ignore_errors=True)
     path.unlink()
 
@@ -65,7 +81,7 @@ def unmount_below(directory: Path) -> None:
         for target in reversed(found):
             succeeds("umount", target) or succeeds("umount", "--lazy", target)
         time.sleep(0.02)
-    raise Failure(f"cannot unmount {mounts_below(directory)}")
+    raise ClusterError(f"cannot unmount {mounts_below(directory)}")
 
 
 def mounts_below(directory: Path) -> Sequence[str]:
@@ -89,13 +105,15 @@ def remove_traces(cluster: Cluster) -> None:
     for result in Path("/var/lib/cni/results").glob(f"{cluster.network}-*"):
         result.unlink(missing_ok=True)
     for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and os.readlink(link).startswith(f"{cluster.dir}/"):
+        if link.is_symlink() and link.readlink().is_relative_to(cluster.dir):
             link.unlink(missing_ok=True)
 
 
 def snapshotter(directory: Path) -> str:
     """Overlays cannot lie on overlays, as in a container; plain copies can."""
-    return "native" if run("stat", "-f", "-c", "%T", directory).strip() == "overlayfs" else "overlayfs"
+    return (
+        "native" if run("stat", "-f", "-c", "%T", directory).strip() == "overlayfs" else "overlayfs"
+    )
 
 
 def _sysctl(name: str) -> Path:

@@ -17,36 +17,56 @@ from typing import Final
 from localcluster import package
 from localcluster.archive import Config, Layer, config_json, layer_of, write_archive, write_tar
 from localcluster.build import cache_root
-from localcluster.progress import Failure, step
+from localcluster.progress import ClusterError, step
 from localcluster.run import run
 from localcluster.state import Cluster, Node, locked
 
-__all__ = ["Config", "ctr", "debian", "has", "load", "load_on", "parse_layer", "scratch"]
+__all__ = [
+    "Config",
+    "archive_of",
+    "ctr",
+    "debian",
+    "debian_layer",
+    "has",
+    "load",
+    "load_on",
+    "parse_layer",
+    "scratch",
+]
 
+PLAIN: Final = Config()
 KEEP: Final = 3  # archives per image name
 SLIM: Final = (
-    '--aptopt=Acquire::Languages "none"', "--dpkgopt=path-exclude=/usr/share/man/*",
-    "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-    "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    '--aptopt=Acquire::Languages "none"',
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/info/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 )
 
 
 def debian(
-    name: str, *, packages: Sequence[str], suite: str = "trixie",
-    layers: Sequence[tuple[Path, str]] = (), config: Config = Config(), output: Path | None = None,
+    name: str,
+    *,
+    packages: Sequence[str],
+    suite: str = "trixie",
+    layers: Sequence[tuple[Path, str]] = (),
+    config: Config = PLAIN,
+    output: Path | None = None,
 ) -> Path:
     """Archive of an image with Debian packages and further directories; returns its path.
 
     `layers` are pairs of a directory or file of this machine and where it lies in the image.
     """
-    base = _debian_layer(suite, packages)
+    base = debian_layer(suite, packages)
     with tempfile.TemporaryDirectory(dir=_directory("layers")) as scratch_dir:
         made = []
         for index, (source, dest) in enumerate(layers):
             tar = Path(scratch_dir) / f"{index}.tar"
             write_tar(tar, source, dest)
             made.append(layer_of(tar))
-        path = _archive(name, config, [base, *made])
+        path = archive_of(name, config, [base, *made])
     if output:
         shutil.copy(path, output)
     return path
@@ -60,24 +80,24 @@ def scratch(name: str, *, binary: Path, config: Config | None = None) -> Path:
             write_tar(tar.with_suffix(".partial"), binary, f"/{binary.name}")
             tar.with_suffix(".partial").replace(tar)
         layer = layer_of(tar)
-    return _archive(name, config or Config(entrypoint=(f"/{binary.name}",)), [layer])
+    return archive_of(name, config or Config(entrypoint=(f"/{binary.name}",)), [layer])
 
 
 def parse_layer(text: str) -> tuple[Path, str]:
     """`DIR=DEST` of the command line."""
     source, found, dest = text.rpartition("=")
     if not found or not dest.startswith("/") or not Path(source).exists():
-        raise Failure(f"--layer {text!r} is not an existing DIR=/DEST", code=2)
+        raise ClusterError(f"--layer {text!r} is not an existing DIR=/DEST", code=2)
     return Path(source), dest
 
 
 def load(cluster: Cluster, files: Iterable[Path]) -> None:
     """Import archives into every node at the same time."""
     if not cluster.node_count:
-        raise Failure(f"cluster {cluster.name} is bare and has no nodes for images", code=2)
+        raise ClusterError(f"cluster {cluster.name} is bare and has no nodes for images", code=2)
     for file in files:
         if not file.is_file():
-            raise Failure(f"there is no file {file}", code=2)
+            raise ClusterError(f"there is no file {file}", code=2)
         with step(f"import {file.name}"), ThreadPoolExecutor(cluster.node_count) as pool:
             list(pool.map(lambda node, file=file: load_on(node, file), cluster.nodes))
 
@@ -97,7 +117,8 @@ def ctr(node: Node) -> list[str]:
     return ["ctr", "--address", str(node.containerd_socket), "--namespace", "k8s.io"]
 
 
-def _debian_layer(suite: str, packages: Sequence[str]) -> Layer:
+def debian_layer(suite: str, packages: Sequence[str]) -> Layer:
+    """The layer of a Debian suite's essential packages and the given ones."""
     wanted = sorted(set(packages))
     arch = run("dpkg", "--print-architecture").strip()
     key = hashlib.sha256(json.dumps([suite, arch, wanted, SLIM]).encode()).hexdigest()[:16]
@@ -107,15 +128,25 @@ def _debian_layer(suite: str, packages: Sequence[str]) -> Layer:
             package.install_missing(package.FOR_IMAGES)
             with step(f"Debian {suite} with {', '.join(wanted) or 'nothing more'}"):
                 partial = tar.with_name(f"{tar.stem}.partial.tar")
-                run("mmdebstrap", "--quiet", "--variant=essential", *SLIM,
-                    *([f"--include={','.join(wanted)}"] if wanted else []), suite, partial)
+                run(
+                    "mmdebstrap",
+                    "--quiet",
+                    "--variant=essential",
+                    *SLIM,
+                    *([f"--include={','.join(wanted)}"] if wanted else []),
+                    suite,
+                    partial,
+                )
                 partial.replace(tar)
         return layer_of(tar)
 
 
-def _archive(name: str, config: Config, layers: Sequence[Layer]) -> Path:
+def archive_of(name: str, config: Config, layers: Sequence[Layer]) -> Path:
+    """Archive of an image made of layers; older archives of that name are removed."""
     if ":" not in name.rpartition("/")[2] or name.endswith(":latest"):
-        raise Failure(f"image {name!r} needs a tag other than latest, which is always pulled", code=2)
+        raise ClusterError(
+            f"image {name!r} needs a tag other than latest, which is always pulled", code=2
+        )
     digest = hashlib.sha256(name.encode() + config_json(config, layers)).hexdigest()[:16]
     stem = name.replace("/", "_").replace(":", "_")
     path = _directory("images") / f"{stem}-{digest}.tar"

@@ -15,7 +15,8 @@ from localcluster.state import Cluster, Node
 
 PATHS: Final = {
     "policies": "/apis/networking.k8s.io/v1/networkpolicies",
-    "pods": "/api/v1/pods", "namespaces": "/api/v1/namespaces",
+    "pods": "/api/v1/pods",
+    "namespaces": "/api/v1/namespaces",
 }
 GATHER_SECONDS: Final = 0.05  # changes come in bursts
 RESYNC_SECONDS: Final = 30
@@ -31,8 +32,9 @@ def run_loop(cluster: Cluster) -> None:
         mirror.changed.clear()
         if not changed:
             applied.clear()  # repair what somebody else may have removed
-        rules = Rules.of(mirror.objects("policies"), mirror.objects("pods"),
-                         mirror.objects("namespaces"))
+        rules = Rules.of(
+            mirror.objects("policies"), mirror.objects("pods"), mirror.objects("namespaces")
+        )
         for node in cluster.nodes:
             wanted = render(rules, node.name)
             if applied.get(node.name) != wanted and apply(node, wanted):
@@ -41,8 +43,13 @@ def run_loop(cluster: Cluster) -> None:
 
 def apply(node: Node, table: str) -> bool:
     """Replace the node's table in one transaction; what nft refuses is printed and tried again."""
-    done = subprocess.run([*network.inside(node), "nft", "-f", "-"], input=table, text=True,
-                          capture_output=True, check=False)
+    done = subprocess.run(
+        [*network.inside(node), "nft", "-f", "-"],
+        input=table,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         print(f"{node.name}: {done.stderr}\n{table}", flush=True)
     return not done.returncode

@@ -53,12 +53,23 @@ def pod_of(pod: Manifest) -> Pod | None:
     spec, status, meta = pod["spec"], pod.get("status", {}), pod["metadata"]
     if spec.get("hostNetwork") or status.get("phase") in FINISHED or not status.get("podIP"):
         return None
-    containers = spec["containers"] + [c for c in spec.get("initContainers", [])
-                                       if c.get("restartPolicy") == "Always"]
-    ports = {(port["name"], port.get("protocol", "TCP")): int(port["containerPort"])
-             for container in containers for port in container.get("ports", []) if "name" in port}
-    return Pod(meta["namespace"], meta["name"], spec.get("nodeName", ""), status["podIP"],
-               meta.get("labels", {}), ports)
+    containers = spec["containers"] + [
+        c for c in spec.get("initContainers", []) if c.get("restartPolicy") == "Always"
+    ]
+    ports = {
+        (port["name"], port.get("protocol", "TCP")): int(port["containerPort"])
+        for container in containers
+        for port in container.get("ports", [])
+        if "name" in port
+    }
+    return Pod(
+        meta["namespace"],
+        meta["name"],
+        spec.get("nodeName", ""),
+        status["podIP"],
+        meta.get("labels", {}),
+        ports,
+    )
 
 
 def render(rules: Rules, node: str) -> str:
@@ -66,21 +77,30 @@ def render(rules: Rules, node: str) -> str:
     chains: list[str] = []
     jumps: dict[str, list[str]] = {"ingress": [], "egress": []}
     for number, pod in enumerate(pod for pod in rules.pods if pod.node == node):
-        for direction in jumps:
+        for direction, found in jumps.items():
             selecting = [p for p in rules.policies if isolates(p, pod, direction)]
             if selecting:
                 name = f"{direction}_{number}"
-                jumps[direction].append(f"{pod.ip} : jump {name}")
-                chains += [f"  chain {name} {{ # {pod.namespace}/{pod.name}",
-                           *(f"    {line}" for line in chain_lines(rules, pod, direction, selecting)),
-                           "    drop", "  }"]
+                found.append(f"{pod.ip} : jump {name}")
+                chains += [
+                    f"  chain {name} {{ # {pod.namespace}/{pod.name}",
+                    *(f"    {line}" for line in chain_lines(rules, pod, direction, selecting)),
+                    "    drop",
+                    "  }",
+                ]
     egress = _vmap("saddr", jumps["egress"])
-    return "\n".join([
-        f"table inet {TABLE} {{}}", f"delete table inet {TABLE}", f"table inet {TABLE} {{", *chains,
-        *_hook("forward", [*egress, *_vmap("daddr", jumps["ingress"])]),
-        *_hook("input", egress),  # what a pod sends to its own node; the node's probes go out
-        "}", "",
-    ])
+    return "\n".join(
+        [
+            f"table inet {TABLE} {{}}",
+            f"delete table inet {TABLE}",
+            f"table inet {TABLE} {{",
+            *chains,
+            *_hook("forward", [*egress, *_vmap("daddr", jumps["ingress"])]),
+            *_hook("input", egress),  # what a pod sends to its own node; the node's probes go out
+            "}",
+            "",
+        ]
+    )
 
 
 def _vmap(field: str, elements: Sequence[str]) -> list[str]:
@@ -89,8 +109,11 @@ def _vmap(field: str, elements: Sequence[str]) -> list[str]:
 
 def _hook(name: str, lines: Sequence[str]) -> list[str]:
     return [
-        f"  chain {name} {{", f"    type filter hook {name} priority filter; policy accept;",
-        "    ct state established,related accept", *(f"    {line}" for line in lines), "  }",
+        f"  chain {name} {{",
+        f"    type filter hook {name} priority filter; policy accept;",
+        "    ct state established,related accept",
+        *(f"    {line}" for line in lines),
+        "  }",
     ]
 
 
@@ -182,4 +205,6 @@ def block_matches(peer: Manifest, field: str) -> list[str]:
     if "cidr" not in block or ipaddress.ip_network(block["cidr"], strict=False).version != 4:
         return []
     excepted = ", ".join(block.get("except") or [])
-    return [f"ip {field} {block['cidr']}" + (f" ip {field} != {{ {excepted} }}" if excepted else "")]
+    return [
+        f"ip {field} {block['cidr']}" + (f" ip {field} != {{ {excepted} }}" if excepted else "")
+    ]

@@ -24,14 +24,19 @@ def foreign_slots() -> list[int]:
     links = [str(link["ifname"]) for link in json.loads(run("ip", "-j", "link"))]
     named = {int(found.group(1)) for found in map(LINK.match, links) if found}
     shown = json.loads(run("ip", "-j", "-4", "route", "show", "table", "all"))
-    routes = [ipaddress.ip_network(route["dst"], strict=False) for route in shown
-              if route["dst"] != "default"]
+    routes = [
+        ipaddress.ip_network(route["dst"], strict=False)
+        for route in shown
+        if route["dst"] != "default"
+    ]
     return [slot for slot in range(1, MAX_SLOTS) if slot in named or _overlaps(slot, routes)]
 
 
 def _overlaps(slot: int, routes: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    wanted = [ipaddress.ip_network(text) for text in
-              (f"172.30.{slot}.0/24", f"10.{128 + slot}.0.0/16", f"10.{64 + slot}.0.0/16")]
+    wanted = [
+        ipaddress.ip_network(text)
+        for text in (f"172.30.{slot}.0/24", f"10.{128 + slot}.0.0/16", f"10.{64 + slot}.0.0/16")
+    ]
     return any(ours.overlaps(theirs) for ours in wanted for theirs in routes)
 
 
@@ -46,25 +51,66 @@ def make(cluster: Cluster) -> None:
             _make_node(cluster, node)
             run("ip", "route", "replace", node.pod_cidr, "via", node.ip, "dev", cluster.bridge)
         # services from the host, through the first node's kube-proxy
-        run("ip", "route", "replace", cluster.service_cidr, "via", cluster.nodes[0].ip,
-            "dev", cluster.bridge)
+        run(
+            "ip",
+            "route",
+            "replace",
+            cluster.service_cidr,
+            "via",
+            cluster.nodes[0].ip,
+            "dev",
+            cluster.bridge,
+        )
 
 
 def _make_node(cluster: Cluster, node: Node) -> None:
     if not (NETNS / node.netns).exists():
         run("ip", "netns", "add", node.netns)
     if not _has_link(node.veth):
-        run("ip", "link", "add", node.veth, "type", "veth",
-            "peer", "name", "eth0", "netns", node.netns)
+        run(
+            "ip",
+            "link",
+            "add",
+            node.veth,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            node.netns,
+        )
     run("ip", "link", "set", node.veth, "master", cluster.bridge, "up")
-    routes = [f"route replace {other.pod_cidr} via {other.ip} dev eth0"
-              for other in cluster.nodes if other != node]
-    run("ip", "-n", node.netns, "-batch", "-", input="\n".join([
-        "link set lo up", "link set eth0 up", f"address replace {node.ip}/24 dev eth0",
-        f"route replace default via {cluster.host_ip}", *routes, "",
-    ]))
-    run(*inside(node), "sysctl", "-qw", "net.ipv4.ip_forward=1",
-        "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+    routes = [
+        f"route replace {other.pod_cidr} via {other.ip} dev eth0"
+        for other in cluster.nodes
+        if other != node
+    ]
+    run(
+        "ip",
+        "-n",
+        node.netns,
+        "-batch",
+        "-",
+        stdin="\n".join(
+            [
+                "link set lo up",
+                "link set eth0 up",
+                f"address replace {node.ip}/24 dev eth0",
+                f"route replace default via {cluster.host_ip}",
+                *routes,
+                "",
+            ]
+        ),
+    )
+    run(
+        *inside(node),
+        "sysctl",
+        "-qw",
+        "net.ipv4.ip_forward=1",
+        "net.ipv4.conf.all.rp_filter=0",
+        "net.ipv4.conf.default.rp_filter=0",
+    )
 
 
 def inside(node: Node) -> list[str]:

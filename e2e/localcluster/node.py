@@ -13,16 +13,19 @@ from localcluster.run import end, spawn, succeeds
 from localcluster.state import Cluster, Node
 
 
-
-
 def start_all(cluster: Cluster, binaries: Mapping[str, Path]) -> None:
     """Start what does not run on every node, side by side, and wait until all are Ready."""
     pause = images.scratch(nodeconfig.PAUSE_IMAGE, binary=binaries["pause"])
     with step(f"{cluster.node_count} nodes Ready"):
         on_all(cluster, lambda node: start(cluster, node, binaries["kube"], pause))
-        on_all(cluster, lambda node: wait_until(
-            f"{node.name} to be Ready (logs in {cluster.logs})",
-            lambda: is_ready(cluster, node), seconds=120))
+        on_all(
+            cluster,
+            lambda node: wait_until(
+                f"{node.name} to be Ready (logs in {cluster.logs})",
+                lambda: is_ready(cluster, node),
+                seconds=120,
+            ),
+        )
 
 
 def on_all(cluster: Cluster, action: Callable[[Node], None]) -> None:
@@ -34,17 +37,24 @@ def on_all(cluster: Cluster, action: Callable[[Node], None]) -> None:
 def start(cluster: Cluster, node: Node, kube: Path, pause: Path) -> None:
     """Start the node's daemons that do not run."""
     daemons = cgroup.make(node.cgroup)
-    pki.make_certificate(cluster.pki, node.name,
-                         pki.subject_of(f"system:node:{node.name}", ["system:nodes"]))
+    pki.make_certificate(
+        cluster.pki, node.name, pki.subject_of(f"system:node:{node.name}", ["system:nodes"])
+    )
     pki.write_kubeconfig(node_kubeconfig(cluster, node), cluster.pki, node.name, cluster.api_url)
     nodeconfig.write(cluster, node, host.snapshotter(cluster.dir))
 
     def daemon(name: str, *argv: str | Path) -> None:
-        spawn(node.dir / "run" / name, cluster.logs / f"{node.name}-{name}.log",
-              [*network.inside(node), *argv], cgroups=[daemons])
+        spawn(
+            node.dir / "run" / name,
+            cluster.logs / f"{node.name}-{name}.log",
+            [*network.inside(node), *argv],
+            cgroups=[daemons],
+        )
 
     daemon("containerd", "containerd", "--config", node.dir / "containerd.toml")
-    wait_until(f"containerd of {node.name}", lambda: succeeds(*images.ctr(node), "version"), seconds=30)
+    wait_until(
+        f"containerd of {node.name}", lambda: succeeds(*images.ctr(node), "version"), seconds=30
+    )
     if not images.has(node, nodeconfig.PAUSE_IMAGE):
         images.load_on(node, pause)
     daemon("kubelet", kube.with_name("kubelet"), *nodeconfig.kubelet_args(cluster, node))
@@ -84,8 +94,12 @@ def restart(cluster: Cluster, node: Node) -> None:
     """Start a crashed node again and wait until it is Ready."""
     network.set_cable(node, plugged=True)
     with step(f"{node.name} Ready"):
-        start(cluster, node, build.build("kube"),
-              images.scratch(nodeconfig.PAUSE_IMAGE, binary=build.build("pause")))
+        start(
+            cluster,
+            node,
+            build.build("kube"),
+            images.scratch(nodeconfig.PAUSE_IMAGE, binary=build.build("pause")),
+        )
         wait_until(f"{node.name} to be Ready", lambda: is_ready(cluster, node), seconds=120)
 
 

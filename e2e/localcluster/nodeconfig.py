@@ -11,9 +11,12 @@ from localcluster.state import Cluster, Node
 PAUSE_IMAGE: Final = "localcluster/pause:1"
 CNI_PLUGINS: Final = "/usr/lib/cni"
 DISABLED: Final = (
-    "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.aufs",
-    "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-    "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp",
+    "io.containerd.internal.v1.opt",
+    "io.containerd.snapshotter.v1.aufs",
+    "io.containerd.snapshotter.v1.btrfs",
+    "io.containerd.snapshotter.v1.devmapper",
+    "io.containerd.snapshotter.v1.zfs",
+    "io.containerd.tracing.processor.v1.otlp",
 )
 
 
@@ -59,11 +62,19 @@ def cni_config(cluster: Cluster, node: Node) -> dict[str, object]:
     On a bridge, pods of one node would reach each other below it, past NetworkPolicies.
     """
     return {
-        "cniVersion": "0.4.0", "name": f"{cluster.network}-{node.name}",
+        "cniVersion": "0.4.0",
+        "name": f"{cluster.network}-{node.name}",
         "plugins": [
-            {"type": "ptp", "ipMasq": False, "ipam": {
-                "type": "host-local", "dataDir": f"{node.dir}/cni-data",
-                "ranges": [[{"subnet": node.pod_cidr}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+            {
+                "type": "ptp",
+                "ipMasq": False,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": f"{node.dir}/cni-data",
+                    "ranges": [[{"subnet": node.pod_cidr}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
             {"type": "portmap", "capabilities": {"portMappings": True}},
         ],
     }
@@ -71,34 +82,53 @@ def cni_config(cluster: Cluster, node: Node) -> dict[str, object]:
 
 def kubelet_config(cluster: Cluster, node: Node) -> dict[str, object]:
     return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True},
-                           "x509": {"clientCAFile": f"{cluster.pki}/ca.crt"}},
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": f"{cluster.pki}/ca.crt"},
+        },
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{node.containerd_socket}",
-        "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{node.cgroup}", "enforceNodeAllocatable": [],
-        "clusterDNS": [cluster.dns_ip], "clusterDomain": "cluster.local",
-        "resolvConf": f"{node.dir}/resolv.conf", "podLogsDir": f"{node.dir}/pods",
-        "volumePluginDir": f"{node.dir}/plugins", "makeIPTablesUtilChains": False,
-        "evictionHard": {}, "imageGCHighThresholdPercent": 100, "failSwapOn": False,
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{node.cgroup}",
+        "enforceNodeAllocatable": [],
+        "clusterDNS": [cluster.dns_ip],
+        "clusterDomain": "cluster.local",
+        "resolvConf": f"{node.dir}/resolv.conf",
+        "podLogsDir": f"{node.dir}/pods",
+        "volumePluginDir": f"{node.dir}/plugins",
+        "makeIPTablesUtilChains": False,
+        "evictionHard": {},
+        "imageGCHighThresholdPercent": 100,
+        "failSwapOn": False,
         "localStorageCapacityIsolation": False,
-        "nodeStatusUpdateFrequency": "2s", "nodeLeaseDurationSeconds": 4,
+        "nodeStatusUpdateFrequency": "2s",
+        "nodeLeaseDurationSeconds": 4,
     }
 
 
 def kubelet_args(cluster: Cluster, node: Node) -> list[str]:
     return [
-        f"--config={node.dir}/kubelet.json", f"--kubeconfig={cluster.pki}/{node.name}.kubeconfig",
-        f"--hostname-override={node.name}", f"--node-ip={node.ip}",
-        f"--root-dir={node.dir}/kubelet", f"--cert-dir={node.dir}/pki",
+        f"--config={node.dir}/kubelet.json",
+        f"--kubeconfig={cluster.pki}/{node.name}.kubeconfig",
+        f"--hostname-override={node.name}",
+        f"--node-ip={node.ip}",
+        f"--root-dir={node.dir}/kubelet",
+        f"--cert-dir={node.dir}/pki",
         f"--node-labels=topology.kubernetes.io/zone={node.zone},topology.kubernetes.io/region=local",
     ]
 
 
 def proxy_args(cluster: Cluster, node: Node) -> list[str]:
     return [
-        f"--kubeconfig={cluster.pki}/kube-proxy.kubeconfig", f"--hostname-override={node.name}",
-        "--proxy-mode=nftables", f"--cluster-cidr={cluster.pod_cidr}", f"--bind-address={node.ip}",
-        "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s",
+        f"--kubeconfig={cluster.pki}/kube-proxy.kubeconfig",
+        f"--hostname-override={node.name}",
+        "--proxy-mode=nftables",
+        f"--cluster-cidr={cluster.pod_cidr}",
+        f"--bind-address={node.ip}",
+        "--conntrack-max-per-core=0",
+        "--conntrack-tcp-timeout-established=0s",
         "--conntrack-tcp-timeout-close-wait=0s",
     ]

@@ -51,10 +51,22 @@ def extensions_of(names: Sequence[str]) -> str:
 def sign_args(directory: Path, request: Path, certificate: Path, extensions: Path) -> list[str]:
     """Arguments of `openssl` that sign a request with the cluster's authority."""
     return [
-        "x509", "-req", "-in", str(request), "-CA", str(directory / "ca.crt"),
-        "-CAkey", str(directory / "ca.key"), "-days", DAYS,
-        "-set_serial", str(1 + secrets.randbits(64)),  # a serial file would be a race
-        "-out", str(certificate), "-extfile", str(extensions),
+        "x509",
+        "-req",
+        "-in",
+        str(request),
+        "-CA",
+        str(directory / "ca.crt"),
+        "-CAkey",
+        str(directory / "ca.key"),
+        "-days",
+        DAYS,
+        "-set_serial",
+        str(1 + secrets.randbits(64)),  # a serial file would be a race
+        "-out",
+        str(certificate),
+        "-extfile",
+        str(extensions),
     ]
 
 
@@ -64,13 +76,35 @@ def make_authority(directory: Path) -> None:
     if not (directory / "ca.crt").exists():
         partial = directory / "ca.crt.partial"
         (directory / "ca.cnf").write_text(AUTHORITY)
-        run("openssl", "req", "-x509", "-config", directory / "ca.cnf", *NEW_KEY, "-days", DAYS,
-            "-subj", "/CN=localcluster", "-keyout", directory / "ca.key", "-out", partial)
+        run(
+            "openssl",
+            "req",
+            "-x509",
+            "-config",
+            directory / "ca.cnf",
+            *NEW_KEY,
+            "-days",
+            DAYS,
+            "-subj",
+            "/CN=localcluster",
+            "-keyout",
+            directory / "ca.key",
+            "-out",
+            partial,
+        )
         partial.replace(directory / "ca.crt")
     if not (directory / "sa.pub").exists():
         partial = directory / "sa.pub.partial"
-        run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-out", directory / "sa.key")
+        run(
+            "openssl",
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-out",
+            directory / "sa.key",
+        )
         run("openssl", "pkey", "-in", directory / "sa.key", "-pubout", "-out", partial)
         partial.replace(directory / "sa.pub")
 
@@ -95,14 +129,30 @@ def write_kubeconfig(path: Path, directory: Path, name: str, server: str) -> Non
         return base64.b64encode((directory / file).read_bytes()).decode()
 
     config = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "localcluster",
-        "clusters": [{"name": "localcluster", "cluster": {
-            "server": server, "certificate-authority-data": inline("ca.crt")}}],
-        "users": [{"name": name, "user": {
-            "client-certificate-data": inline(f"{name}.crt"),
-            "client-key-data": inline(f"{name}.key")}}],
-        "contexts": [{"name": "localcluster", "context": {
-            "cluster": "localcluster", "user": name, "namespace": "default"}}],
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "localcluster",
+        "clusters": [
+            {
+                "name": "localcluster",
+                "cluster": {"server": server, "certificate-authority-data": inline("ca.crt")},
+            }
+        ],
+        "users": [
+            {
+                "name": name,
+                "user": {
+                    "client-certificate-data": inline(f"{name}.crt"),
+                    "client-key-data": inline(f"{name}.key"),
+                },
+            }
+        ],
+        "contexts": [
+            {
+                "name": "localcluster",
+                "context": {"cluster": "localcluster", "user": name, "namespace": "default"},
+            }
+        ],
     }
     path.touch(mode=0o600)
     path.write_text(json.dumps(config, indent=1))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Failure(Exception):
+class ClusterError(Exception):
     """An expected failure: the CLI prints its message and exits with `code`, without a traceback."""
 
     def __init__(self, message: str, *, code: int = 1) -> None:
@@ -31,10 +31,12 @@ def step(title: str) -> Iterator[None]:
     say(f"  ok      {title} ({time.monotonic() - start:.1f} s)")
 
 
-def wait_until(what: str, is_done: Callable[[], bool], *, seconds: float, every: float = 0.1) -> None:
-    """Poll `is_done()` until it is true; raise `Failure` naming `what` when the time is up."""
+def wait_until(
+    what: str, is_done: Callable[[], bool], *, seconds: float, every: float = 0.1
+) -> None:
+    """Poll `is_done()` until it is true; raise `ClusterError` naming `what` when the time is up."""
     deadline = time.monotonic() + seconds
     while not is_done():
         if time.monotonic() > deadline:
-            raise Failure(f"gave up after {seconds:.0f} s waiting for {what}")
+            raise ClusterError(f"gave up after {seconds:.0f} s waiting for {what}")
         time.sleep(every)

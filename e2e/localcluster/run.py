@@ -12,34 +12,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from localcluster.progress import Failure, wait_until
+from localcluster.progress import ClusterError, wait_until
 
 RECORD_AND_EXEC: Final = (
-    'read -r boot < /proc/sys/kernel/random/boot_id; read -r stat < /proc/$$/stat; '
+    "read -r boot < /proc/sys/kernel/random/boot_id; read -r stat < /proc/$$/stat; "
     'printf "%s\\n%s\\n" "$boot" "$stat" > "$0.partial" && mv "$0.partial" "$0" && exec "$@"'
 )
 
 
-def run(*argv: str | Path, input: str | None = None, check: bool = True) -> str:
-    """Run a command to its end and return its stdout; a non-zero exit is a `Failure` with its stderr."""
+def run(*argv: str | Path, stdin: str | None = None, check: bool = True) -> str:
+    """Run a command to its end and return its stdout; a non-zero exit is a `ClusterError` with its stderr."""
     command = [str(arg) for arg in argv]
     try:
-        done = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise Failure(f"{command[0]} is not installed") from error
+        raise ClusterError(f"{command[0]} is not installed") from error
     if check and done.returncode:
-        raise Failure(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise ClusterError(
+            f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}"
+        )
     return done.stdout
 
 
 def succeeds(*argv: str | Path) -> bool:
     """Whether the command exits with 0; its output is of no interest."""
-    return subprocess.run([str(arg) for arg in argv], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([str(arg) for arg in argv], capture_output=True, check=False).returncode == 0
+    )
 
 
 def spawn(
-    record: Path, log: Path, argv: Sequence[str | Path], *,
-    env: Mapping[str, str] | None = None, cgroups: Iterable[Path] = (),
+    record: Path,
+    log: Path,
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cgroups: Iterable[Path] = (),
 ) -> None:
     """Start a recorded daemon in a session of its own, unless the recorded one still runs."""
     if recorded_pid(record):
@@ -52,7 +60,10 @@ def spawn(
     with log.open("ab") as output:
         subprocess.run(  # the outer shell ends at once, so the daemon is nobody's child
             ["/bin/sh", "-c", '"$@" </dev/null &', "sh", *daemon],
-            stdout=output, stderr=output, start_new_session=True, check=True,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            check=True,
             env={**os.environ, **(env or {})},
         )
     wait_until(f"{record.name} to start (see {log})", record.exists, seconds=10, every=0.005)
@@ -108,5 +119,5 @@ def end(records: Iterable[Path], *, grace: float = 5.0) -> None:
             time.sleep(0.02)
     for record in found:
         if recorded_pid(record):
-            raise Failure(f"process {recorded_pid(record)} of {record} does not end")
+            raise ClusterError(f"process {recorded_pid(record)} of {record} does not end")
         record.unlink(missing_ok=True)

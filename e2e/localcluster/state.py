@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from localcluster.progress import Failure
+from localcluster.progress import ClusterError
 
 NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?")
 MAX_SLOTS: Final = 60
@@ -172,7 +172,7 @@ class Cluster:
             if node.name == name:
                 return node
         known = ", ".join(node.name for node in self.nodes) or "none, it is bare"
-        raise Failure(f"cluster {self.name} has no node {name!r} (nodes: {known})", code=2)
+        raise ClusterError(f"cluster {self.name} has no node {name!r} (nodes: {known})", code=2)
 
 
 def cluster_names() -> Sequence[str]:
@@ -195,7 +195,7 @@ def load(name: str) -> Cluster:
     cluster = find(name)
     if cluster is None:
         known = ", ".join(cluster_names()) or "none"
-        raise Failure(f"there is no cluster {name!r} (clusters: {known})", code=2)
+        raise ClusterError(f"there is no cluster {name!r} (clusters: {known})", code=2)
     return cluster
 
 
@@ -203,15 +203,17 @@ def create(name: str, *, node_count: int, controllers: bool, taken: Sequence[int
     """Choose a slot and ports for a new cluster and write them down; `taken` are foreign slots."""
     check_name(name)
     if not 0 <= node_count <= MAX_NODES:
-        raise Failure(f"between 1 and {MAX_NODES} nodes are possible", code=2)
+        raise ClusterError(f"between 1 and {MAX_NODES} nodes are possible", code=2)
     directory = state_root() / name
     if node_count and len(str(directory)) > LONGEST_DIR:
-        raise Failure(f"{directory} is too long for unix sockets; set a shorter XDG_STATE_HOME")
+        raise ClusterError(
+            f"{directory} is too long for unix sockets; set a shorter XDG_STATE_HOME"
+        )
     with locked(state_root() / ".slots.lock"):
         ours = {other.slot for other in map(find, cluster_names()) if other}
         free = [slot for slot in range(1, MAX_SLOTS) if slot not in ours | set(taken)]
         if not free:
-            raise Failure(f"all {MAX_SLOTS - 1} slots are in use; end a cluster with `down`")
+            raise ClusterError(f"all {MAX_SLOTS - 1} slots are in use; end a cluster with `down`")
         cluster = Cluster(name, free[0], node_count, controllers, Ports(*free_ports(5)))
         directory.mkdir(parents=True, exist_ok=True)
         partial = directory / "state.json.partial"
@@ -222,7 +224,9 @@ def create(name: str, *, node_count: int, controllers: bool, taken: Sequence[int
 
 def check_name(name: str) -> None:
     if not NAME.fullmatch(name):
-        raise Failure(f"{name!r} is no cluster name: lower case, digits, dashes, 16 at most", code=2)
+        raise ClusterError(
+            f"{name!r} is no cluster name: lower case, digits, dashes, 16 at most", code=2
+        )
 
 
 def free_ports(count: int) -> list[int]:
@@ -245,7 +249,7 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
-            raise Failure(busy or "") from error
+            raise ClusterError(busy or "") from error
         yield
 
 

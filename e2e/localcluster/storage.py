@@ -18,7 +18,8 @@ SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
 PROVISIONED_BY: Final = "pv.kubernetes.io/provisioned-by"
 VOLUMES: Final = "/api/v1/persistentvolumes"
 PATHS: Final = {
-    "claims": "/api/v1/persistentvolumeclaims", "volumes": VOLUMES,
+    "claims": "/api/v1/persistentvolumeclaims",
+    "volumes": VOLUMES,
     "classes": "/apis/storage.k8s.io/v1/storageclasses",
 }
 RESYNC_SECONDS: Final = 10
@@ -36,8 +37,11 @@ def run_loop(cluster: Cluster) -> None:
 
 def reconcile(cluster: Cluster, client: Client, mirror: Mirror) -> None:
     """One pass: make volumes for unbound claims, delete released ones."""
-    classes = {item["metadata"]["name"]: item for item in mirror.objects("classes")
-               if item["provisioner"] == PROVISIONER}
+    classes = {
+        item["metadata"]["name"]: item
+        for item in mirror.objects("classes")
+        if item["provisioner"] == PROVISIONER
+    }
     volumes = mirror.objects("volumes")
     known = {volume["metadata"]["name"] for volume in volumes}
     for claim in mirror.objects("claims"):
@@ -71,7 +75,8 @@ def volume_for(claim: Manifest, storage_class: Manifest, node: str, cluster_dir:
     meta, name = claim["metadata"], volume_name(claim)
     term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     return {
-        "apiVersion": "v1", "kind": "PersistentVolume",
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
         "metadata": {"name": name, "annotations": {PROVISIONED_BY: PROVISIONER}},
         "spec": {
             "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
@@ -79,8 +84,13 @@ def volume_for(claim: Manifest, storage_class: Manifest, node: str, cluster_dir:
             "volumeMode": claim["spec"].get("volumeMode", "Filesystem"),
             "storageClassName": storage_class["metadata"]["name"],
             "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy", "Delete"),
-            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "uid": meta["uid"],
-                         "name": meta["name"], "namespace": meta["namespace"]},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "uid": meta["uid"],
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+            },
             "local": {"path": str(cluster_dir / node / "volumes" / name)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [term]}]}},
         },
