@@ -57,22 +57,32 @@ class Weight(Protocol):
     """What a gate may know of a control's setting; `weigh.Setting` is one."""
 
     @property
-    def mode(self) -> Mode: ...  # noqa: D102 -- as in Setting
+    def mode(self) -> Mode:
+        """As in Setting."""
+
     @property
-    def severity(self) -> Severity: ...  # noqa: D102 -- as in Setting
+    def severity(self) -> Severity:
+        """As in Setting."""
+
     @property
-    def max_age(self) -> float: ...  # noqa: D102 -- as in Setting
+    def max_age(self) -> float:
+        """As in Setting."""
+
     @property
-    def lowered(self) -> bool: ...  # noqa: D102 -- as in Setting
+    def lowered(self) -> bool:
+        """As in Setting."""
 
 
 class Excuse(Protocol):
     """What a gate may know of a waiver; `waivers.Waiver` is one."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102 -- as in Waiver
+    def name(self) -> str:
+        """As in Waiver."""
+
     @property
-    def problem(self) -> str: ...  # noqa: D102 -- as in Waiver
+    def problem(self) -> str:
+        """As in Waiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class PolicyView:
     now: float = 0.0
 
 
-def asks_nothing(subject: Subject) -> tuple[Request, ...]:  # noqa: ARG001 -- the shape of every ask
+def asks_nothing(subject: Subject) -> tuple[Request, ...]:
     """The `ask` of a control that reads the snapshot only."""
     return ()
 

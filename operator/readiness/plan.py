@@ -16,7 +16,14 @@ from pydantic import ValidationError
 from readiness import report, status
 from readiness.api import PolicySpec
 from readiness.control import Control, Subject, asks_nothing
-from readiness.evidence import RENEW_AT, RUN, Look, Memory, settle
+from readiness.evidence import (
+    PREVIOUS_REVISION_SECONDS,
+    RENEW_AT,
+    RUN,
+    Look,
+    Memory,
+    settle,
+)
 from readiness.judgement import (
     ALLOWED,
     Ground,
@@ -206,7 +213,7 @@ def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
     """When this policy must be looked at again even if nothing changes, as epoch seconds."""
     looks = [look for place, look in ground.memory.items() if place != RUN]
     times = [look.due for look in looks if look.due > ground.now]
-    times += [look.revised_at + 1800.0 for look in looks if look.revised_at]
+    times += [look.revised_at + PREVIOUS_REVISION_SECONDS + 1 for look in looks if look.revised_at]
     passive = [
         s.max_age for id_, s in ground.settings.items()
         if (c := rules.find(id_)) and getattr(c, "ask", asks_nothing) is asks_nothing
@@ -215,7 +222,7 @@ def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
         times.append(ground.now + min(passive) * (RENEW_AT - 0.1 * _jitter(ground.name)))
     times += [w.expires for w in ground.waivers if w.expires > ground.now]
     times.append(status.renewal_of(told, ground.now))
-    return max(min(times), ground.now + 0.05)
+    return min(at for at in times if at > ground.now)
 
 
 def _refused(

@@ -15,7 +15,8 @@ class Plugin(Protocol):
     """Anything with an id can be discovered."""
 
     @property
-    def id(self) -> str: ...  # noqa: D102 -- the protocol is the documentation
+    def id(self) -> str:
+        """What it is found by."""
 
 
 P = TypeVar("P", bound=Plugin)

@@ -1,0 +1,579 @@
+"""The decision: what a pass concludes, writes and asks for next. Values in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from readiness import plan
+from readiness.api import ProfileSpec
+from readiness.control import Control, Gate, Param, failed, passed, unknown
+from readiness.controls import gates
+from readiness.model import Mode, Result, Safety, Severity
+from readiness.naming import RUN_AT
+from readiness.request import Hop, HopKind, HttpAnswer, HttpRequest, Outcome, Trial, TrialAnswers
+from readiness.rules import Rules
+from readiness.snapshot import Snapshot
+
+NOW = 1_800_000_000.0
+HOP = Hop(HopKind.POD, "api-0", "api", 8080, "10.0.0.1")
+HEALTH = HttpRequest(HOP, "/health")
+
+
+def judge_label(subject, answers):
+    value = subject.workload["metadata"].get("labels", {}).get("good", "")
+    if value == "crash":
+        raise RuntimeError("secret text")
+    if value == "":
+        return unknown("NoLabel", "no label")
+    if value == subject.params.get("want", "yes"):
+        return passed("Labelled", "labelled")
+    return failed("Mislabelled", "wrong label", expected="yes", observed=value, fix="label it")
+
+
+def judge_health(subject, answers):
+    answer = answers[HEALTH]
+    if answer.outcome is not Outcome.RESPONSE:
+        return unknown("Unreachable", "no answer")
+    if answer.status == 200:
+        return passed("Healthy", "healthy", evidence=f"at {answer.at}")
+    return failed("Unhealthy", "unhealthy", expected="200", observed=str(answer.status))
+
+
+LABEL = Control(
+    id="CFG-901", title="t", severity=Severity.P0, criterion="c", fix="f", judge=judge_label, static=True,
+    params=(Param("want", "yes", "w"), Param("least", 2, "n", "higher")),
+)  # fmt: skip
+PROBE = Control(
+    id="HLT-901", title="t", severity=Severity.P1, criterion="c", fix="f", safety=Safety.BENIGN,
+    ask=lambda s: (HEALTH,), judge=judge_health, needs=("health",), max_age=3600,
+)  # fmt: skip
+AFTER = replace(LABEL, id="CFG-902", severity=Severity.P1, requires=("CFG-901",))
+DRILL = replace(PROBE, id="SHD-901", safety=Safety.DRILL, needs=())
+GATES = {g.id: g for g in gates.PLUGINS if isinstance(g, Gate)}
+
+
+def rules(*controls, profile=(), floor=()):
+    known = {c.id: c for c in (LABEL, PROBE, AFTER, DRILL, *controls)}
+    ids = profile or (LABEL.id,)
+    spec = ProfileSpec.model_validate({"controls": [{"id": i} for i in ids], "floor": list(floor)})
+    return Rules(known, GATES, {"baseline": spec})
+
+
+def policy(generation=1, annotations=None, status=None, **spec):
+    spec = {
+        "targets": [
+            {
+                "name": "api",
+                "workloadRef": {"kind": "Deployment", "name": "api"},
+                "health": {"path": "/health"},
+            }
+        ],
+        **spec,
+    }
+    meta = {
+        "name": "shop",
+        "namespace": "ns",
+        "uid": "u-1",
+        "generation": generation,
+        "annotations": annotations or {},
+    }
+    return {"metadata": meta, "spec": spec, **({"status": status} if status else {})}
+
+
+def workload(good="yes", template="1", generation=1, done=True):
+    return {
+        "kind": "Deployment",
+        "metadata": {
+            "name": "api",
+            "namespace": "ns",
+            "generation": generation,
+            "labels": {"good": good},
+        },
+        "spec": {
+            "replicas": 2,
+            "template": {"spec": {"containers": [{"name": "app", "image": f"app:{template}"}]}},
+        },
+        "status": {
+            "observedGeneration": generation,
+            "replicas": 2,
+            "updatedReplicas": 2 if done else 1,
+        },
+    }
+
+
+def snapshot(found=None, **fields):
+    return Snapshot(namespace="ns", workloads={"api": found} if found else {}, **fields)
+
+
+def situation(pol=None, snap=None, memory=None, now=NOW):
+    return plan.Situation(pol or policy(), snap or snapshot(workload()), memory or {}, now)
+
+
+def answered(decided_or_trials, status=200, now=NOW, outcome=Outcome.RESPONSE):
+    return {
+        (t.control, t.target): TrialAnswers(t, {HEALTH: HttpAnswer(outcome, status, at=now)}, now)
+        for t in decided_or_trials
+    }
+
+
+def condition(decided, type_, status=None):
+    told = decided.status or status
+    return next(c for c in told["conditions"] if c["type"] == type_)
+
+
+def verdict(decided, type_="Compliant"):
+    found = condition(decided, type_)
+    return found["status"], found["reason"]
+
+
+def test_a_holding_workload_is_compliant_in_one_pass():
+    decided = plan.make(rules(), situation(), {})
+
+    assert verdict(decided) == ("True", "AllControlsHold")
+    assert verdict(decided, "Ready") == ("True", "Evaluated")
+    assert decided.status["level"] == "P3"
+    assert decided.status["coverage"] == "1/1"
+    assert [n.reason for n in decided.notes] == ["AllControlsHold"]
+    assert len(decided.reports) == 1
+
+
+def test_all_nine_conditions_stand_from_the_first_write_on():
+    decided = plan.make(rules(profile=(PROBE.id,)), situation(), {})
+
+    assert [c["type"] for c in decided.status["conditions"]] == [
+        "Accepted", "Ready", "Reconciling", "Stalled", "Compliant", "Provisioned", "BackupsHealthy",
+        "ProbesPassing", "ShutdownSafe",
+    ]  # fmt: skip
+    assert verdict(decided) == ("Unknown", "Evaluating")
+    assert verdict(decided, "Reconciling") == ("True", "Evaluating")
+    assert decided.notes == ()
+
+
+def test_a_failure_says_what_was_expected_and_seen():
+    decided = plan.make(rules(), situation(snap=snapshot(workload("no"))), {})
+
+    assert verdict(decided) == ("False", "P0Failed")
+    assert decided.status["level"] == ""
+    assert decided.status["failures"] == [
+        {
+            "id": "CFG-901", "target": "api", "severity": "P0", "result": "Fail", "reason": "Mislabelled",
+            "message": "wrong label", "expected": "yes", "observed": "no", "fix": "label it",
+            "since": "2027-01-15T08:00:00Z",
+        }
+    ]  # fmt: skip
+    assert decided.notes[0].type == "Warning"
+
+
+def test_a_second_pass_that_sees_the_same_writes_nothing():
+    first = plan.make(rules(), situation(), {})
+    again = plan.make(
+        rules(), situation(policy(status=first.status), memory=first.memory, now=NOW + 900), {}
+    )
+
+    assert (again.status, again.reports, again.stale, again.notes) == (None, (), (), ())
+
+
+def test_valid_until_is_renewed_when_less_than_half_is_left():
+    first = plan.make(rules(), situation(), {})
+    held = plan.make(rules(), situation(policy(status=first.status), now=NOW + 43_000), {})
+    renewed = plan.make(rules(), situation(policy(status=first.status), now=NOW + 43_300), {})
+
+    assert held.status is None
+    assert renewed.status["validUntil"] == "2027-01-16T20:01:40Z"
+    assert renewed.notes == ()
+    assert renewed.reports == ()
+
+
+def test_a_missing_workload_is_unproven_but_ready_and_one_row():
+    decided = plan.make(rules(profile=(LABEL.id, PROBE.id)), situation(snap=snapshot()), {})
+
+    assert verdict(decided) == ("Unknown", "TargetNotFound")
+    assert verdict(decided, "Ready") == ("True", "Evaluated")
+    assert len(decided.status["failures"]) == 1
+    row = decided.status["failures"][0]
+    assert row["id"] == "*"
+    assert "Deployment/api does not exist in namespace ns" in row["message"]
+    assert "2 controls wait" in row["message"]
+
+
+def test_a_crashing_control_is_its_own_unknown_and_leaks_nothing():
+    decided = plan.make(
+        rules(profile=(LABEL.id, AFTER.id)), situation(snap=snapshot(workload("crash"))), {}
+    )
+
+    found = {f.id: f for f in decided.findings}
+    assert found["CFG-901"].verdict.reason == "EvaluationError"
+    assert "secret text" not in str(decided.status)
+    assert found["CFG-902"].result is Result.BLOCKED
+
+
+def test_a_failed_prerequisite_blocks_and_is_named():
+    decided = plan.make(
+        rules(profile=(LABEL.id, AFTER.id)), situation(snap=snapshot(workload("no"))), {}
+    )
+
+    blocked = next(f for f in decided.findings if f.id == AFTER.id)
+    assert (blocked.result, blocked.verdict.reason) == (Result.BLOCKED, "PrerequisiteFailed")
+    assert blocked.verdict.message.startswith("CFG-901")
+
+
+def test_an_opt_in_class_is_not_run_without_opting_in():
+    its = situation()
+    used = rules(profile=(LABEL.id, DRILL.id))
+
+    assert plan.requests(used, its) == ()
+    decided = plan.make(used, its, {})
+    assert verdict(decided) == ("Unknown", "Unproven")
+    assert decided.status["summary"]["optInRequired"] == 1
+
+
+def test_an_undeclared_input_is_grouped_and_does_not_count():
+    bare = policy(targets=[{"name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}}])
+    decided = plan.make(rules(profile=(LABEL.id, PROBE.id)), situation(bare), {})
+
+    assert verdict(decided) == ("True", "AllControlsHold")
+    assert [(u["capability"], u["controls"]) for u in decided.status["undeclared"]] == [
+        ("health", 1)
+    ]
+    assert decided.status["coverage"] == "1/2"
+
+
+def test_a_floor_makes_an_undeclared_input_count():
+    bare = policy(targets=[{"name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}}])
+    used = rules(profile=(LABEL.id, PROBE.id), floor=({"id": PROBE.id},))
+
+    assert verdict(plan.make(used, situation(bare), {})) == ("Unknown", "Unproven")
+
+
+def test_an_unknown_control_is_unproven_not_ignored():
+    decided = plan.make(rules(), situation(policy(controls=[{"id": "XYZ-123"}])), {})
+
+    assert verdict(decided) == ("Unknown", "Unproven")
+    assert decided.status["failures"][0]["reason"] == "UnknownControl"
+
+
+@pytest.mark.parametrize(
+    ("spec", "floor", "weak"),
+    [
+        ({"controls": [{"id": "CFG-901", "mode": "audit"}]}, {"id": "CFG-901"}, "mode audit"),
+        ({"controls": [{"id": "CFG-901", "mode": "off"}]}, {"id": "CFG-901"}, "mode off"),
+        ({"controls": [{"id": "CFG-901", "severity": "P2"}]}, {"id": "CFG-901"}, "severity P2"),
+        (
+            {"controls": [{"id": "CFG-901", "maxAge": "2h"}]},
+            {"id": "CFG-901", "maxAge": "1h"},
+            "maxAge 7200s",
+        ),
+        (
+            {"controls": [{"id": "CFG-901", "params": {"least": 1}}]},
+            {"id": "CFG-901", "params": {"least": 2}},
+            "params.least 1",
+        ),
+        ({}, {"id": "CFG-901", "params": {"want": "x"}}, "no stricter direction"),
+        ({"environment": "dev"}, {"id": "CFG-901", "environment": "prod"}, "environment dev"),
+        ({}, {"id": "CFG-901", "params": {"least": 2}}, ""),
+        (
+            {"controls": [{"id": "CFG-901", "params": {"least": 3}}]},
+            {"id": "CFG-901", "params": {"least": 2}},
+            "",
+        ),
+    ],
+)
+def test_below_a_floor_every_weakening_is_unproven(spec, floor, weak):
+    decided = plan.make(rules(floor=(floor,)), situation(policy(**spec)), {})
+
+    found = next(f for f in decided.findings if f.id == "CFG-901")
+    if weak:
+        assert found.verdict.reason == "WeakenedWithoutWaiver"
+        assert weak in found.verdict.message
+        assert verdict(decided)[0] == "Unknown"
+    else:
+        assert found.result is Result.PASS
+
+
+def test_an_organisations_profile_binds_by_namespace_without_being_named():
+    org = {
+        "metadata": {"name": "org"},
+        "spec": {
+            "appliesTo": {"namespaceSelector": {"matchLabels": {"tier": "prod"}}},
+            "floor": [{"id": "CFG-901"}],
+        },
+    }
+    weak = policy(controls=[{"id": "CFG-901", "mode": "off"}])
+    bound = snapshot(workload(), profiles=(org,), namespace_labels={"tier": "prod"})
+    free = snapshot(workload(), profiles=(org,), namespace_labels={"tier": "dev"})
+
+    assert (
+        plan.make(rules(), situation(weak, bound), {}).status["failures"][0]["reason"]
+        == "WeakenedWithoutWaiver"
+    )
+    assert plan.make(rules(), situation(weak, free), {}).status["failures"] == []
+
+
+def waiver(days=10, created=0, **spec):
+    spec = {
+        "policyRef": "shop", "controls": ["CFG-901"], "targets": ["api"], "owner": "team-shop",
+        "reason": "the label moves with release 42", "expires": stamp(NOW + days * 86400), **spec,
+    }  # fmt: skip
+    return {
+        "metadata": {"name": "w1", "creationTimestamp": stamp(NOW + created * 86400)},
+        "spec": spec,
+    }
+
+
+def stamp(at):
+    from readiness.status import timestamp
+
+    return timestamp(at)
+
+
+@pytest.mark.parametrize(
+    ("given", "result"),
+    [
+        (waiver(), "Waived"),
+        (waiver(days=0), "Fail"),  # expired exactly now
+        (waiver(days=-1, created=-10), "Fail"),
+        (waiver(days=31), "Fail"),  # P0 at most 30 days
+        (waiver(targets=["other"]), "Fail"),
+        (waiver(controls=["CFG-902"]), "Fail"),
+        (waiver(policyRef="other"), "Fail"),
+        (waiver(reason="short"), "Fail"),
+    ],
+)
+def test_a_waiver_excuses_exactly_what_it_names_while_it_holds(given, result):
+    decided = plan.make(rules(), situation(snap=snapshot(workload("no"), waivers=(given,))), {})
+
+    found = next(f for f in decided.findings if f.id == "CFG-901")
+    assert found.result == result
+    if result == "Waived":
+        assert found.actual is Result.FAIL
+        assert verdict(decided)[0] == "True"
+        assert decided.next_at <= NOW + 10 * 86400
+
+
+def test_a_verdict_held_by_a_waiver_is_not_valid_past_it():
+    given = waiver(days=0.25)
+    decided = plan.make(rules(), situation(snap=snapshot(workload("no"), waivers=(given,))), {})
+
+    assert decided.status["validUntil"] == given["spec"]["expires"]
+
+
+def test_a_waiver_permits_a_weakening():
+    weak = policy(controls=[{"id": "CFG-901", "mode": "audit"}])
+    used = rules(floor=({"id": "CFG-901"},))
+    decided = plan.make(used, situation(weak, snapshot(workload(), waivers=(waiver(),))), {})
+
+    assert next(f for f in decided.findings if f.id == "CFG-901").result is Result.WAIVED
+
+
+def test_an_invalid_spec_is_refused_with_its_path_and_stalls():
+    decided = plan.make(rules(), situation(policy(enforcement="maybe")), {})
+
+    assert verdict(decided, "Accepted") == ("False", "InvalidSpec")
+    assert verdict(decided, "Stalled") == ("True", "InvalidSpec")
+    assert "spec.enforcement" in condition(decided, "Accepted")["message"]
+    assert plan.requests(rules(), situation(policy(enforcement="maybe"))) == ()
+
+
+def test_an_unknown_profile_is_named_with_those_that_exist():
+    decided = plan.make(rules(), situation(policy(profiles=["nope"])), {})
+
+    assert verdict(decided, "Accepted") == ("False", "ProfileNotFound")
+    assert "'nope'" in condition(decided, "Accepted")["message"]
+
+
+def test_suspend_keeps_the_last_verdict_and_asks_nothing():
+    first = plan.make(rules(), situation(), {})
+    held = policy(generation=2, suspend=True, status=first.status)
+    decided = plan.make(rules(), situation(held, snapshot(workload("no"))), {})
+
+    assert plan.requests(rules(profile=(PROBE.id,)), situation(held)) == ()
+    assert verdict(decided)[0] == "True"
+    assert verdict(decided, "Reconciling") == ("False", "Suspended")
+    assert decided.status["validUntil"] == first.status["validUntil"]
+
+
+class Probing:
+    """A policy with one probe, driven through passes as the operator does."""
+
+    def __init__(self):
+        self.rules, self.memory, self.status, self.writes = rules(profile=(PROBE.id,)), {}, None, 0
+
+    def step(self, now, status=200, snap=None, outcome=Outcome.RESPONSE, **more):
+        its = situation(policy(status=self.status, **more), snap, self.memory, now)
+        trials = plan.requests(self.rules, its)
+        decided = plan.make(self.rules, its, answered(trials, status, now, outcome))
+        self.memory, self.decided = decided.memory, decided
+        if decided.status:
+            self.status, self.writes = decided.status, self.writes + 1
+        return len(trials)
+
+    @property
+    def verdict(self):
+        found = next(c for c in self.status["conditions"] if c["type"] == "Compliant")
+        return found["status"], found["reason"]
+
+
+def test_a_probe_is_asked_judged_and_asked_again_before_its_evidence_ages():
+    its = Probing()
+
+    assert its.step(NOW) == 1
+    assert its.verdict == ("True", "AllControlsHold")
+    assert NOW + 3600 * 0.69 < its.decided.next_at <= NOW + 3600 * 0.8
+    assert its.step(NOW + 60) == 0
+    assert its.step(NOW + 3000) == 1
+    assert its.writes == 1
+
+
+def test_a_deviation_needs_three_looks_with_the_same_reason():
+    its = Probing()
+    its.step(NOW)
+    assert its.step(NOW + 3000, 500) == 1
+    assert its.verdict[0] == "True"
+    assert its.decided.next_at == pytest.approx(NOW + 3001)
+    assert its.step(NOW + 3001, 500) == 1
+    assert its.decided.next_at == pytest.approx(NOW + 3006)
+    assert its.step(NOW + 3006, 500) == 1
+    assert its.verdict == ("False", "P1Failed")
+    assert next(f for f in its.decided.findings).verdict.confidence == "3/3"
+
+
+def test_mixed_looks_are_flaky_not_failed():
+    its = Probing()
+    for at, status in ((0, 500), (1, 200), (6, 500)):
+        its.step(NOW + at, status)
+
+    assert its.verdict == ("Unknown", "Unproven")
+    assert its.decided.findings[0].verdict.reason == "Flaky"
+
+
+def test_evidence_that_nobody_renews_goes_stale():
+    its = Probing()
+    its.step(NOW)
+    denied = snapshot(workload(), namespace_labels={"readiness.dev/deny": "probes"})
+    assert its.step(NOW + 3599, snap=denied) == 0
+    assert its.verdict[0] == "True"
+    its.step(NOW + 3601, snap=denied)
+    assert its.decided.findings[0].verdict.reason == "Stale"
+    assert its.verdict[0] == "Unknown"
+
+
+def test_a_new_template_keeps_the_old_result_marked_then_is_looked_at_again():
+    its = Probing()
+    its.step(NOW)
+    rolling = snapshot(workload(template="2", generation=2, done=False))
+    assert its.step(NOW + 10, snap=rolling) == 0
+    assert its.verdict[0] == "True"
+    assert its.decided.findings[0].marks == ("PreviousRevision",)
+    done = snapshot(workload(template="2", generation=2))
+    assert its.step(NOW + 20, snap=done) == 1
+    assert its.decided.findings[0].marks == ()
+
+
+def test_a_stuck_rollout_makes_the_old_result_stale_after_half_an_hour():
+    its = Probing()
+    its.step(NOW)
+    rolling = snapshot(workload(template="2", generation=2, done=False))
+    its.step(NOW + 10, snap=rolling)
+    its.step(NOW + 10 + 1801, snap=rolling)
+
+    assert its.decided.findings[0].verdict.reason == "Stale"
+
+
+def test_run_at_looks_again_at_once_and_is_honoured_once():
+    its = Probing()
+    its.step(NOW)
+    asked = {"annotations": {RUN_AT: "now-1"}}
+    assert its.step(NOW + 60, **asked) == 1
+    assert its.status["lastRunAt"] == "now-1"
+    assert its.step(NOW + 61, **asked) == 0
+
+
+def test_repeated_looks_that_see_the_same_write_nothing():
+    its = Probing()
+    for n in range(30):
+        its.step(NOW + n * 1400)
+    assert its.writes == 1
+
+
+def test_a_restart_stands_on_the_report_and_writes_nothing():
+    from readiness.recall import needs_recall, recalled
+
+    its = Probing()
+    its.step(NOW)
+    report = its.decided.reports[0]
+    assert needs_recall(policy(status=its.status))
+    its.memory = recalled([report], its.rules, NOW + 100)
+    its.step(NOW + 100)
+    assert its.writes == 1
+    assert its.step(NOW + 161) == 1
+    assert its.writes == 1
+
+
+def test_a_report_is_rewritten_only_when_it_says_something_else():
+    its = Probing()
+    its.step(NOW)
+    assert len(its.decided.reports) == 1
+    its.step(NOW + 3000)
+    assert its.decided.reports == ()
+
+
+def test_a_target_that_left_takes_its_report_along():
+    first = plan.make(rules(), situation(), {})
+    two = policy(
+        targets=[{"name": "web", "workloadRef": {"kind": "Deployment", "name": "api"}}],
+        status=first.status,
+    )
+    decided = plan.make(rules(), situation(two, Snapshot(workloads={"web": workload()})), {})
+
+    assert decided.stale == (first.status["targets"][0]["report"],)
+    assert decided.reports[0]["report"]["target"] == "web"
+
+
+def test_an_empty_policy_is_never_compliant_by_vacuity():
+    assert verdict(plan.make(rules(), situation(policy(targets=[])), {})) == (
+        "Unknown",
+        "NoTargets",
+    )
+    off = policy(controls=[{"id": "CFG-901", "mode": "audit"}])
+    assert verdict(plan.make(rules(), situation(off), {})) == ("Unknown", "NothingEnforced")
+
+
+def test_status_and_report_stay_within_their_bounds():
+    import json
+
+    long = "x" * 5000
+    noisy = [
+        replace(
+            LABEL,
+            id=f"CFG-{n}",
+            judge=lambda s, a: failed("R" * 60, long, expected=long, observed=long, fix=long),
+        )
+        for n in range(300, 600)
+    ]
+    targets = [
+        {"name": f"t{n}", "workloadRef": {"kind": "Deployment", "name": f"a{n}"}} for n in range(50)
+    ]
+    used = rules(*noisy, profile=tuple(c.id for c in noisy))
+    seen = Snapshot(workloads={f"t{n}": workload() for n in range(50)})
+    decided = plan.make(used, situation(policy(targets=targets), seen), {})
+
+    assert len(json.dumps(decided.status).encode()) <= 32 * 1024
+    assert decided.status["truncated"] > 0
+    assert max(len(json.dumps(r).encode()) for r in decided.reports) <= 256 * 1024
+
+
+def test_shuffled_input_gives_the_same_status():
+    used = rules(profile=(LABEL.id, AFTER.id, PROBE.id))
+    pol = policy()
+    turned = policy(profiles=["baseline"], **dict(reversed(pol["spec"].items())))
+
+    assert (
+        plan.make(used, situation(pol), {}).status == plan.make(used, situation(turned), {}).status
+    )
+
+
+def test_mode_words_are_a_closed_set():
+    assert [m.value for m in Mode] == ["off", "audit", "enforce"]
+    assert Trial("a", "b", ()).requests == ()
