@@ -199,6 +199,11 @@ def _part_schema(model: type[Schema], part: str) -> Manifest:
     return _Structural(raw.get("$defs", {}), defaults=part == "spec").convert(raw)
 
 
+def _words(default: Any) -> str:
+    """`kubectl explain` shows no defaults: the description has to."""
+    return ", ".join(default) if isinstance(default, list) else str(default).lower()
+
+
 @dataclass(frozen=True, slots=True)
 class _Structural:
     """The walk from JSON Schema to a structural schema."""
@@ -246,6 +251,7 @@ class _Structural:
         if not self.defaults or default in (None, [], ""):
             return {}
         if not isinstance(default, dict):
-            return {"default": default}
+            text = f"{found['description']} Default: {_words(default)}."
+            return {"default": default, "description": text}
         inner = any("default" in child for child in found.get("properties", {}).values())
         return {"default": {}} if inner else {}

@@ -49,14 +49,15 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _invalid(error: ErrorDetails) -> str:
-    return f"Invalid value: {_shown(error['input'])}"
+    return f"Invalid value: {_shown(error.get('ctx', {}).get('value', error['input']))}"
 
 
 def _shown(value: Any) -> str:
-    """The value as JSON, cut; of an object or list only that it is one."""
+    """The value as JSON, cut, without the user of an address; of an object only that it is one."""
     if isinstance(value, dict | list | tuple) or hasattr(value, "model_fields_set"):
         return '"array"' if isinstance(value, list | tuple) else '"object"'
     text = json.dumps(value, ensure_ascii=False, default=str)
+    text = re.sub(r"//[^/@]*@", "//…@", text)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 

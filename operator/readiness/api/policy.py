@@ -6,21 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from readiness.api.formats import ControlId, MaxAge, Name, ObjectName, Regex, matching
 from readiness.api.target import Target
-from readiness.api.types import (
-    ControlId,
-    Flag,
-    MaxAge,
-    Name,
-    ObjectName,
-    Regex,
-    Rule,
-    Schema,
-    atomic,
-    keyed,
-    matching,
-    scalar_set,
-)
+from readiness.api.types import Flag, Rule, Schema, atomic, keyed, scalar_set
 
 Environment = Literal["dev", "staging", "prod"]
 WorkloadKey = Annotated[

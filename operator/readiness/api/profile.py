@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from readiness.api.formats import ControlId, MaxAge
 from readiness.api.policy import ControlSetting, Environment
-from readiness.api.types import ControlId, MaxAge, Rule, Schema, atomic, keyed
+from readiness.api.types import Rule, Schema, atomic, keyed
 
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from readiness.api.types import Schema, Timestamp, atomic, keyed
+from readiness.api.formats import Timestamp
+from readiness.api.types import Schema, atomic, keyed
 
 Tri = Literal["True", "False", "Unknown"]
 Level = Literal["P0", "P1", "P2", "P3"]

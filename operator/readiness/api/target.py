@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict, StringConstraints
+from pydantic import Field, StringConstraints
 
-from readiness.api.types import (
+from readiness.api.formats import (
     HOST_PATTERN,
     ORIGIN_PATTERN,
     Duration,
-    Flag,
     Name,
     ObjectName,
     Path,
     Port,
     Regex,
-    Rule,
-    Schema,
     Text,
-    keyed,
     lasting,
     matching,
-    scalar_set,
 )
+from readiness.api.types import Count, Flag, Rule, Schema, keyed, scalar_set
 
 Short = Annotated[str, StringConstraints(max_length=32)]
 HeaderName = Annotated[
@@ -77,6 +73,7 @@ class WorkloadRef(Schema):
             "every other kind is apps/v1",
             holds=lambda ref: ref.kind in _KINDS[ref.api_version],
             field="kind",
+            shown="'\"' + self.kind + '\"'",
         ),
     )
 
@@ -221,7 +218,7 @@ class Metrics(Schema):
     port: Port | None = Field(
         None, description="Port of the pod, by name or number. Default: the probed port."
     )
-    max_series: Annotated[int, Strict()] = Field(
+    max_series: Count = Field(
         10000, ge=1, le=1000000, description="Most series one pod may expose."
     )
     own: Annotated[tuple[Text, ...], *scalar_set()] = Field(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from readiness.api.types import ControlId, Name, ObjectName, Rule, Schema, Timestamp, scalar_set
+from readiness.api.formats import ControlId, Name, ObjectName, Timestamp
+from readiness.api.types import Rule, Schema, scalar_set
 
 
 class WaiverSpec(Schema):
