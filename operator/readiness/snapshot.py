@@ -45,7 +45,10 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One policy's world. Mappings by target name hold nothing for a target that was not found."""
+    """One policy's world. Mappings by target name hold nothing for a target that was not found.
+
+    `configs` holds the data of ConfigMaps by name, each value cut to 256 characters.
+    """
 
     namespace: str = "default"
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Snapshot:
     budgets: tuple[Manifest, ...] = ()
     network_policies: tuple[Manifest, ...] = ()
     accounts: Mapping[str, Manifest] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     leaks: tuple[Leak, ...] = ()
     grants: tuple[Grant, ...] = ()
     nodes: Mapping[str, Manifest] = field(default_factory=dict)
