@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from localcluster import images, plane
+from localcluster import images, node, plane
 from localcluster.api import ApiError, Client, Manifest
 from localcluster.manifest import dns_manifests, storage_class
 from localcluster.progress import ClusterError, step, wait_until
@@ -40,9 +40,7 @@ def start(cluster: Cluster, coredns: Path) -> None:
     client = plane.admin(cluster)
     with step("storage class, DNS, network policies"):
         archive = images.scratch(DNS_IMAGE, binary=coredns)
-        missing = [node for node in cluster.nodes if not images.has(node, DNS_IMAGE)]
-        for node in missing:
-            images.load_on(node, archive)
+        node.on_all(cluster, lambda each: images.ensure(each, DNS_IMAGE, archive))
         for manifest in [storage_class(), *dns_manifests(cluster, DNS_IMAGE)]:
             client.request(
                 "PATCH",

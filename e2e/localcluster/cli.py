@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ClusterError as failure:
         say(f"localcluster: {failure}")
         return failure.code
+    except BrokenPipeError:  # the reader of our output, like head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         say("localcluster: interrupted; `up` continues, `down` cleans up")
         return 1

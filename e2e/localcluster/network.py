@@ -16,6 +16,11 @@ from localcluster.run import run, succeeds
 from localcluster.state import MAX_SLOTS, Cluster, Node
 
 NETNS: Final = Path("/run/netns")
+SYSCTLS: Final = (
+    "net.ipv4.ip_forward=1",
+    "net.ipv4.conf.all.rp_filter=0",
+    "net.ipv4.conf.default.rp_filter=0",
+)
 LINK: Final = re.compile(r"lc(\d+)\b")
 
 
@@ -67,50 +72,23 @@ def _make_node(cluster: Cluster, node: Node) -> None:
     if not (NETNS / node.netns).exists():
         run("ip", "netns", "add", node.netns)
     if not _has_link(node.veth):
-        run(
-            "ip",
-            "link",
-            "add",
-            node.veth,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            node.netns,
-        )
+        peer = ("peer", "name", "eth0", "netns", node.netns)
+        run("ip", "link", "add", node.veth, "type", "veth", *peer)
     run("ip", "link", "set", node.veth, "master", cluster.bridge, "up")
     routes = [
         f"route replace {other.pod_cidr} via {other.ip} dev eth0"
         for other in cluster.nodes
         if other != node
     ]
-    run(
-        "ip",
-        "-n",
-        node.netns,
-        "-batch",
-        "-",
-        stdin="\n".join(
-            [
-                "link set lo up",
-                "link set eth0 up",
-                f"address replace {node.ip}/24 dev eth0",
-                f"route replace default via {cluster.host_ip}",
-                *routes,
-                "",
-            ]
-        ),
-    )
-    run(
-        *inside(node),
-        "sysctl",
-        "-qw",
-        "net.ipv4.ip_forward=1",
-        "net.ipv4.conf.all.rp_filter=0",
-        "net.ipv4.conf.default.rp_filter=0",
-    )
+    commands = [
+        "link set lo up",
+        "link set eth0 up",
+        f"address replace {node.ip}/24 dev eth0",
+        f"route replace default via {cluster.host_ip}",
+        *routes,
+    ]
+    run("ip", "-n", node.netns, "-batch", "-", stdin="\n".join([*commands, ""]))
+    run(*inside(node), "sysctl", "-qw", *SYSCTLS)
 
 
 def inside(node: Node) -> list[str]:

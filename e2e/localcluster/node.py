@@ -55,8 +55,7 @@ def start(cluster: Cluster, node: Node, kube: Path, pause: Path) -> None:
     wait_until(
         f"containerd of {node.name}", lambda: succeeds(*images.ctr(node), "version"), seconds=30
     )
-    if not images.has(node, nodeconfig.PAUSE_IMAGE):
-        images.load_on(node, pause)
+    images.ensure(node, nodeconfig.PAUSE_IMAGE, pause)
     daemon("kubelet", kube.with_name("kubelet"), *nodeconfig.kubelet_args(cluster, node))
     daemon("kube-proxy", kube.with_name("kube-proxy"), *nodeconfig.proxy_args(cluster, node))
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from localcluster.progress import ClusterError, say, step
 from localcluster.run import run, succeeds
+from localcluster.state import locked, state_root
 
 FOR_NODES: Final = (
     "containerd",
@@ -33,7 +34,7 @@ def install_missing(packages: tuple[str, ...] = FOR_NODES) -> None:
     say(f"installing Debian packages: {' '.join(missing)}")
     # RUNLEVEL=1 keeps invoke-rc.d from starting services; our nodes have their own containerd
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    with step("apt-get install"):
+    with locked(state_root() / ".apt.lock"), step("apt-get install"):
         for command in (
             ["update", "-qq"],
             ["install", "-qq", "-y", "--no-install-recommends", *missing],

@@ -109,7 +109,8 @@ def apiserver_args(cluster: Cluster) -> list[str]:
         "--audit-log-maxsize=100000",
     ]
     if cluster.node_count:
-        return [*args, f"--advertise-address={cluster.host_ip}"]
+        # webhooks and aggregated APIs are called at their pods, which the host reaches by routes
+        return [*args, f"--advertise-address={cluster.host_ip}", "--enable-aggregator-routing=true"]
     # a bare plane has no pods that could use the kubernetes Service, and loopback is refused there
     return [*args, "--endpoint-reconciler-type=none", "--advertise-address=192.0.2.1"]
 

@@ -250,6 +250,8 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
             raise ClusterError(busy or "") from error
+        if not (path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino):
+            raise ClusterError(busy or f"{path} was removed meanwhile, try again")
         yield
 
 
