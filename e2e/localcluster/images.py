@@ -28,6 +28,7 @@ __all__ = [
     "debian",
     "debian_layer",
     "ensure",
+    "has",
     "load",
     "load_on",
     "parse_layer",
@@ -107,9 +108,14 @@ def load_on(node: Node, file: Path) -> None:
     run(*ctr(node), "images", "import", file)
 
 
+def has(node: Node, name: str) -> bool:
+    """Whether the node has an image of that short name."""
+    return f"docker.io/{name}\n" in run(*ctr(node), "images", "list", "--quiet")
+
+
 def ensure(node: Node, name: str, file: Path) -> None:
     """Import an archive into a node that has no image of that short name yet."""
-    if f"docker.io/{name}\n" not in run(*ctr(node), "images", "list", "--quiet"):
+    if not has(node, name):
         load_on(node, file)
 
 
