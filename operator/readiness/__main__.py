@@ -1,0 +1,93 @@
+"""The command line: finds the command, loads only its module, and turns mistakes into sentences.
+
+The composition root. Nothing heavy is imported here: `readiness version` costs as much as Python.
+Exit codes: 0 met, 1 not met, 2 usage or input error, 3 could not tell, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from readiness.cli.console import Console, UsageError
+
+COMMANDS: Final = {
+    "check": "judge manifests, or a URL, without a cluster",
+    "explain": "what a control asks, why, and how to meet it",
+    "controls": "list every control",
+    "status": "the verdict of policies in the cluster",
+    "report": "every finding of one policy",
+    "gate": "exit code of a policy's verdict, for pipelines",
+    "wait": "wait until a policy is ready or compliant",
+    "crd": "print, write or compare the CustomResourceDefinitions",
+    "run": "run the operator",
+    "version": "print the version",
+}
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+HELP_WORDS: Final = ("-h", "--help", "help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    console = Console(os.environ, sys.stdin, sys.stdout, sys.stderr)
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(words, console)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        console.say("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough; Python must not complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + 13
+    return code
+
+
+def program(path: str) -> str:
+    """What the user typed: `kubectl readiness` when kubectl runs us as its plugin."""
+    return "kubectl readiness" if Path(path).name.startswith("kubectl-") else "readiness"
+
+
+def _run(words: list[str], console: Console) -> int:
+    name = program(sys.argv[0])
+    if not words or words[0] in HELP_WORDS:
+        print(_help(name), end="")
+        return 0 if words else USAGE
+    command = "version" if words[0] == "--version" else words[0]
+    if command not in COMMANDS:
+        console.fail(name, _unknown(command))
+        return USAGE
+    module = import_module(f"readiness.cli.{command}")
+    args = module.build_parser(f"{name} {command}", COMMANDS[command]).parse_args(words[1:])
+    try:
+        return int(module.run(args, console))
+    except UsageError as error:
+        console.fail(f"{name} {command}", *error.problems)
+        return USAGE
+
+
+def _unknown(command: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(command, COMMANDS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+    return f"no command {command!r}: {hint}"
+
+
+def _help(name: str) -> str:
+    rows = "".join(f"  {command:9} {text}\n" for command, text in COMMANDS.items())
+    return (
+        f"usage: {name} COMMAND [options]\n\nVerifies that applications are ready for production.\n\n"
+        f"{rows}\n{name} COMMAND --help tells more. Start with: {name} check FILE\n"
+        "Exit codes: 0 met, 1 not met, 2 usage or input error, 3 could not tell.\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""`readiness check`: judges manifests, or a URL, without a cluster. Imports neither kopf nor kubernetes.
+
+The verdict comes from the same `plan.make` as in the cluster; here is only what goes in and out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Sequence
+
+from readiness import files, plan, rules
+from readiness.api import PolicySpec
+from readiness.cli.console import Console, UsageError, parser
+from readiness.cli.explain import find
+from readiness.cli.judged import Judged, judged_of, sheet_of
+from readiness.cli.validity import problems_of
+from readiness.cli.worlds import Defaults, World, worlds_of
+from readiness.model import Severity
+from readiness.output import FORMATS, render
+from readiness.output.sheet import Outcome
+from readiness.weigh import settings_of
+
+EPILOG = (
+    "Exit codes: 0 met, 1 a finding at --fail-on or above fails, 2 usage or input error, 3 could "
+    "not tell: nothing to judge, or a finding at --fail-on or above is unproven."
+)
+
+
+def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
+    """Paths or a URL, and how to weigh and print."""
+    found = parser(prog, text, EPILOG)
+    add = found.add_argument
+    add("paths", nargs="*", metavar="PATH", help="file, directory, or - for standard input")
+    add("--url", help="judge what answers at this address instead of manifests")
+    add("--profile", action="append", metavar="NAME",
+        help="what to ask where no policy says (default: baseline; with --url: web)")  # fmt: skip
+    add("-n", "--namespace", default="default", help="namespace of objects that name none")
+    add("--fail-on", choices=[s.value for s in Severity], default="P1", type=str.upper,
+        help="least severity that decides the exit code (default: P1)")  # fmt: skip
+    add("--skip", action="append", default=[], metavar="ID", help="leave this control out")
+    add("-o", "--output", choices=FORMATS, default="human")
+    add("-v", "--verbose", action="store_true", help="show findings that hold, too")
+    declared = found.add_argument_group("what is declared of a URL")
+    declared.add_argument("--health", metavar="PATH", help="health endpoint")
+    declared.add_argument("--deep-health", metavar="PATH", help="health of dependencies")
+    for option, text_ in _ROUTES.items():
+        declared.add_argument(option, action="append", default=[], metavar="PATH", help=text_)
+    declared.add_argument("--cors-origin", action="append", default=[], metavar="ORIGIN",
+                          help="origin that may read answers")  # fmt: skip
+    declared.add_argument("--metrics", metavar="PATH", help="Prometheus exposition")
+    return found
+
+
+_ROUTES = {
+    "--protected": "route that must refuse anonymous requests",
+    "--public": "route that anyone may read",
+    "--sensitive": "route whose answers must not be cached",
+}
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Judges, prints, and returns the outcome."""
+    if bool(args.url) == bool(args.paths):
+        raise UsageError("expected PATHs or --url URL, one of both: readiness check DIR")
+    known = rules.load()
+    skipped = frozenset(known_id(known, id_) for id_ in args.skip)
+    if args.url:
+        from readiness.cli.url import judged_url as judged_source
+    else:
+        judged_source = judged_manifests
+    judged = judged_source(args, known, console)
+    sheet = sheet_of(judged, known, skipped, Severity(args.fail_on))
+    if not sheet.rows:
+        console.fail("readiness check", *sheet.notes, "nothing was judged")
+        return Outcome.UNPROVEN
+    console.write(render(args.output, sheet, console.style(verbose=args.verbose)))
+    return sheet.outcome
+
+
+def known_id(known: rules.Rules, id_: str) -> str:
+    """The id of a control that exists; raises UsageError otherwise."""
+    return str(find(known, id_).id)
+
+
+def judged_manifests(
+    args: argparse.Namespace, known: rules.Rules, console: Console
+) -> list[Judged]:
+    """What files, directories and standard input amount to. Raises UsageError."""
+    gc.disable()  # a short-lived process that makes many small objects and no garbage
+    try:
+        found = files.load(args.paths, console.read)
+    except files.InputError as error:
+        raise UsageError(*error.problems) from None
+    problems = list(problems_of(found.objects))
+    if problems:
+        raise UsageError(*problems)
+    for text in found.repeated:
+        console.say(f"readiness check: warning: {text}")
+    defaults = Defaults(args.namespace, _profiles(args, known, found.objects, "baseline"))
+    judged = [judge(world, known) for world in worlds_of(found.objects, defaults)]
+    if not any(one.rows for one in judged):
+        judged.append(Judged((), notes=(_nothing(found),)))
+    return judged
+
+
+def _profiles(
+    args: argparse.Namespace, known: rules.Rules, found: Sequence[files.Located], default: str
+) -> tuple[str, ...]:
+    names = {
+        *known.profiles,
+        *(
+            i.manifest["metadata"]["name"]
+            for i in found
+            if i.manifest["kind"] == "ReadinessProfile"
+        ),
+    }
+    for name in args.profile or ():
+        if name not in names:
+            raise UsageError(f"no profile {name!r}: expected one of {', '.join(sorted(names))}")
+    return tuple(args.profile or (default,))
+
+
+def judge(world: World, known: rules.Rules) -> Judged:
+    """What the operator would say of this world, from manifests alone."""
+    decided = plan.make(known, plan.Situation(world.policy, world.snapshot, {}, time.time()), {})
+    policy = PolicySpec.model_validate(world.policy["spec"])
+    asked = settings_of(known, policy, world.snapshot)
+    return judged_of(world, decided.findings, asked)
+
+
+def _nothing(found: files.Manifests) -> str:
+    return (
+        f"no workload among {len(found.objects)} objects in {found.files} files "
+        f"({found.foreign} documents are no Kubernetes objects); expected a Deployment, StatefulSet, "
+        "DaemonSet or Rollout: kustomize build . | readiness check -"
+    )
