@@ -6,6 +6,7 @@ noted before the first cluster with nodes starts, and restored when the last one
 
 import contextlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -36,18 +37,21 @@ DIRECTORIES: Final = (
 )
 NETNS: Final = "/run/netns"  # `ip netns add` mounts it onto itself
 NOTE: Final = ".host.json"
+BRIDGE: Final = re.compile(r"lc\d+")
 
 
 def note() -> None:
     """Write down how the machine is, unless a cluster with nodes already changed it."""
     path = state.state_root() / NOTE
-    if path.exists():
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if known.get("boot") == _boot():
         return
     seen = {
         "boot": _boot(),
         "sysctls": {name: _sysctl(name).read_text().strip() for name in SYSCTLS},
         "mounted": NETNS in mounts(),
-        "absent": [name for name in DIRECTORIES if not Path(name).exists()],
+        # a reboot resets settings and mounts, not directories
+        "absent": known.get("absent") or [x for x in DIRECTORIES if not Path(x).exists()],
     }
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(seen))
@@ -55,9 +59,10 @@ def note() -> None:
 
 
 def restore() -> None:
-    """Put the machine back when no cluster with nodes is left."""
+    """Put the machine back, unless some user's cluster with nodes is still there."""
     path = state.state_root() / NOTE
-    if not path.exists():
+    links = [link.name for link in Path("/sys/class/net").iterdir()]
+    if not path.exists() or any(BRIDGE.fullmatch(link) for link in links):
         return
     seen = json.loads(path.read_text())
     if seen["boot"] == _boot():

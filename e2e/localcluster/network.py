@@ -34,10 +34,11 @@ def foreign_slots() -> list[int]:
         for route in shown
         if route["dst"] != "default"
     ]
-    return [slot for slot in range(1, MAX_SLOTS) if slot in named or _overlaps(slot, routes)]
+    return [slot for slot in range(1, MAX_SLOTS) if slot in named or overlaps(slot, routes)]
 
 
-def _overlaps(slot: int, routes: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+def overlaps(slot: int, routes: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    """Whether a slot's subnets touch any of the routes."""
     wanted = [
         ipaddress.ip_network(text)
         for text in (f"172.30.{slot}.0/24", f"10.{128 + slot}.0.0/16", f"10.{64 + slot}.0.0/16")

@@ -18,14 +18,8 @@ def start_all(cluster: Cluster, binaries: Mapping[str, Path]) -> None:
     pause = images.scratch(nodeconfig.PAUSE_IMAGE, binary=binaries["pause"])
     with step(f"{cluster.node_count} nodes Ready"):
         on_all(cluster, lambda node: start(cluster, node, binaries["kube"], pause))
-        on_all(
-            cluster,
-            lambda node: wait_until(
-                f"{node.name} to be Ready (logs in {cluster.logs})",
-                lambda: is_ready(cluster, node),
-                seconds=120,
-            ),
-        )
+        for node in cluster.nodes:  # in this thread, so that Ctrl-C ends it
+            await_ready(cluster, node)
 
 
 def on_all(cluster: Cluster, action: Callable[[Node], None]) -> None:
@@ -73,6 +67,12 @@ def is_ready(cluster: Cluster, node: Node) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
+def await_ready(cluster: Cluster, node: Node) -> None:
+    """Wait until the node is Ready."""
+    what = f"{node.name} to be Ready (logs in {cluster.logs})"
+    wait_until(what, lambda: is_ready(cluster, node), seconds=120)
+
+
 def cut(_: Cluster, node: Node) -> None:
     """Unplug the node's cable."""
     network.set_cable(node, plugged=False)
@@ -99,7 +99,7 @@ def restart(cluster: Cluster, node: Node) -> None:
             build.build("kube"),
             images.scratch(nodeconfig.PAUSE_IMAGE, binary=build.build("pause")),
         )
-        wait_until(f"{node.name} to be Ready", lambda: is_ready(cluster, node), seconds=120)
+        await_ready(cluster, node)
 
 
 def remove_all(cluster: Cluster) -> None:

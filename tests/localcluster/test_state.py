@@ -1,10 +1,11 @@
 """Names, slots and ports of clusters, in a state directory of the test's own."""
 
+import ipaddress
 from pathlib import Path
 
 import pytest
 
-from localcluster import state
+from localcluster import network, state
 from localcluster.progress import ClusterError
 
 
@@ -86,3 +87,18 @@ def test_a_lock_refuses_a_second_holder(tmp_path: Path) -> None:
         state.locked(lock, busy="busy"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("route", "taken"),
+    [
+        ("172.30.1.0/24", True),
+        ("10.65.3.0/24", True),
+        ("10.129.0.0/16", True),
+        ("10.0.0.0/9", True),
+        ("172.30.2.0/24", False),
+        ("192.168.0.0/16", False),
+    ],
+)
+def test_slots_avoid_routes_of_the_machine(route: str, taken: bool) -> None:
+    assert network.overlaps(1, [ipaddress.ip_network(route)]) is taken
