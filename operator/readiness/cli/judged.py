@@ -18,7 +18,7 @@ class Judged:
 
     rows: tuple[Row, ...]
     left_out: frozenset[str] = frozenset()
-    undeclared: int = 0
+    undeclared: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -32,7 +32,7 @@ def judged_of(world: World, findings: Sequence[Finding], asked: Collection[str])
     return Judged(
         tuple(_row(world, finding) for finding in shown),
         frozenset(asked) - {f.id for f in findings},
-        sum(1 for f in findings if f.capability and not f.counts),
+        tuple(f.capability for f in findings if f.capability and not f.counts),
     )
 
 
@@ -63,12 +63,13 @@ def sheet_of(
     found = list(judged)
     rows = tuple(row for one in found for row in one.rows if row.id not in skipped)
     left_out = frozenset[str]().union(*(one.left_out for one in found)) - {r.id for r in rows}
+    undeclared = [capability for one in found for capability in one.undeclared]
     extra = {
         "needCluster": len(left_out - frozenset(skipped)),
-        "undeclared": sum(one.undeclared for one in found),
+        "undeclared": len(undeclared),
         "skipped": len(skipped),
     }
-    notes = (*(note for one in found for note in one.notes), *_remarks(extra))
+    notes = (*(note for one in found for note in one.notes), *_remarks(extra, undeclared))
     return Sheet(rows, fail_on, rules_of(known, {r.id for r in rows}), extra, notes, __version__)
 
 
@@ -82,8 +83,8 @@ def rules_of(known: Rules, ids: Iterable[str]) -> Mapping[str, Rule]:
     }
 
 
-def _remarks(extra: Mapping[str, int]) -> Iterable[str]:
+def _remarks(extra: Mapping[str, int], undeclared: Iterable[str]) -> Iterable[str]:
     if extra["needCluster"]:
-        yield f"{extra['needCluster']} controls need a cluster: apply a ReadinessPolicy to have them judged."
-    if extra["undeclared"]:
-        yield f"{extra['undeclared']} findings wait for something to be declared in the policy's targets."
+        yield f"{extra['needCluster']} controls cannot be judged from this; a ReadinessPolicy in a cluster has them judged."
+    if names := sorted(set(undeclared)):
+        yield f"{extra['undeclared']} findings wait for what targets do not declare: {', '.join(names)}."

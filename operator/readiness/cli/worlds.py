@@ -11,9 +11,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from readiness.cluster.grants import grants_of
-from readiness.cluster.project import KINDS
 from readiness.files import Located
+from readiness.grants import grants_of, secret_rules
 from readiness.leaks import scan_config_map
 from readiness.model import Manifest
 from readiness.naming import API_VERSION, digest
@@ -26,8 +25,9 @@ MADE_UP: Final = "manifests"
 TARGETS: Final = 50  # as many as a policy may have
 TARGET_LENGTH: Final = 54  # of 63, with room for a hash
 SHOWN: Final = 256  # characters of a ConfigMap's value, as in the cluster
-_ROLES: Final = {kind.name: kind for kind in KINDS if kind.name in ("Role", "ClusterRole")}
-_BINDINGS: Final = ("RoleBinding", "ClusterRoleBinding")
+_CLUSTER: Final = frozenset(
+    {"ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "ReadinessProfile"}
+)
 _API: Final = {"Rollout": "argoproj.io/v1alpha1"}
 
 
@@ -81,23 +81,21 @@ def worlds_of(objects: Iterable[Located], defaults: Defaults) -> Iterator[World]
 
 def _sorted(objects: Iterable[Located], default: str) -> tuple[_Namespace, dict[str, _Namespace]]:
     """Cluster-wide objects, and the others by namespace."""
-    cluster = {kind.name for kind in KINDS if not kind.namespaced} | {"ReadinessProfile"}
     shared, spaces = _Namespace(), defaultdict[str, _Namespace](_Namespace)
     for item in objects:
         kind = item.manifest["kind"]
         name = item.manifest["metadata"].get("namespace") or default
-        (shared if kind in cluster else spaces[name]).kinds[kind].append(item)
+        (shared if kind in _CLUSTER else spaces[name]).kinds[kind].append(item)
     return shared, spaces
 
 
 def _snapshot(name: str, space: _Namespace, shared: _Namespace) -> Snapshot:
     labels = shared.by_name("Namespace").get(name, {}).get("metadata", {}).get("labels") or {}
-    reduced = (
-        (role["kind"], role["metadata"].get("name", ""), _ROLES[role["kind"]].project(role))
+    roles = {
+        (role["kind"], role["metadata"].get("name", "")): {"rules": secret_rules(role)}
         for role in (*space.manifests("Role"), *shared.manifests("ClusterRole"))
-    )
-    roles = {(kind, role): found for kind, role, found in reduced if found}
-    bindings = (*space.manifests(_BINDINGS[0]), *shared.manifests(_BINDINGS[1]))
+    }
+    bindings = (*space.manifests("RoleBinding"), *shared.manifests("ClusterRoleBinding"))
     return Snapshot(
         namespace=name,
         namespace_labels=labels,

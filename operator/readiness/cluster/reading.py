@@ -1,0 +1,65 @@
+"""Reading our own objects for the command line: a session, one object, the user's namespace.
+
+Reads only. Knows no verdict and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from kubernetes.aio.config import ConfigException, list_kube_config_contexts
+
+from readiness.cluster.connection import IN_CLUSTER, ApiError, Connection, connect
+from readiness.cluster.own import PLURALS, POLICY, REPORTS, path_of
+from readiness.model import Manifest
+from readiness.naming import POLICY_LABEL, label_value
+
+
+@asynccontextmanager
+async def session(kubeconfig: str) -> AsyncIterator[Connection]:
+    """A connection by kubeconfig or as the pod's service account. Raises ApiError."""
+    try:
+        connection = await connect(kubeconfig, lambda _method, _status: None)
+    except (ConfigException, OSError, ValueError) as error:
+        raise ApiError(0, f"no usable kubeconfig: {error}") from None
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def namespace_of(kubeconfig: str) -> str:
+    """The namespace of the current context, as kubectl takes it."""
+    own = Path(IN_CLUSTER).with_name("namespace")
+    if not kubeconfig and own.exists():
+        return own.read_text(encoding="utf-8").strip()
+    try:
+        _, active = list_kube_config_contexts(kubeconfig or None)
+    except (ConfigException, OSError, ValueError):
+        return "default"
+    return str(active["context"].get("namespace") or "default")
+
+
+async def read_policy(connection: Connection, namespace: str, name: str) -> Manifest | None:
+    """One ReadinessPolicy, or None. Raises ApiError."""
+    try:
+        return await connection.request("GET", path_of(PLURALS[POLICY], namespace, name))
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+async def read_policies(connection: Connection, namespace: str) -> list[Manifest]:
+    """The policies of a namespace, of all without one."""
+    found = await connection.request("GET", path_of(PLURALS[POLICY], namespace))
+    return list(found["items"])
+
+
+async def read_reports(connection: Connection, namespace: str, policy: str) -> list[Manifest]:
+    """The reports of one policy."""
+    query = {"labelSelector": f"{POLICY_LABEL}={label_value(policy)}"}
+    found = await connection.request("GET", path_of(REPORTS, namespace), query=query)
+    return list(found["items"])
