@@ -69,7 +69,7 @@ def _run(words: list[str], console: Console) -> int:
         return int(module.run(args, console))
     except UsageError as error:
         console.fail(f"{name} {command}", *error.problems)
-        return USAGE
+        return error.code
 
 
 def _unknown(command: str) -> str:

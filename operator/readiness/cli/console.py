@@ -21,9 +21,17 @@ WIDTH: Final = 100
 class UsageError(Exception):
     """What the user gave cannot be used: one sentence per problem, with its remedy."""
 
+    code = 2
+
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class UnprovenError(UsageError):
+    """Nothing could be told: the cluster does not answer, or has no verdict."""
+
+    code = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,18 @@ Plain words carry the meaning; colour only repeats it. Width and colour are argu
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final
 
 from readiness.model import Result
-from readiness.output.sheet import Outcome, Row, Sheet, Style, rank, summary_of
+from readiness.output.sheet import OUTCOME_COLOURS, Outcome, Row, Sheet, Style, rank, summary_of
 from readiness.redact import clean
 
 _COLOURS: Final = {
     Result.FAIL: "31", Result.UNKNOWN: "33", Result.BLOCKED: "33", Result.OPT_IN_REQUIRED: "33",
     Result.PASS: "32", Result.WAIVED: "36", Result.NOT_APPLICABLE: "2",
 }  # fmt: skip
-_OUTCOMES: Final = {Outcome.MET: "32", Outcome.NOT_MET: "31", Outcome.UNPROVEN: "33"}
 _INDENT: Final = 6
 _LABEL: Final = 12
 _DETAILS: Final = ("expected", "observed", "fix")
@@ -26,11 +25,14 @@ _DETAILS: Final = ("expected", "observed", "fix")
 
 def render(sheet: Sheet, style: Style) -> str:
     """Everything, ending with one line that says the verdict and one that says what to type."""
-    lines: list[str] = []
-    for _, rows in groupby(sheet.rows, key=lambda r: (r.namespace, r.subject, r.target, r.file)):
-        lines += [*_subject(list(rows), style), ""]
-    lines += [*_summary(sheet, style)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*rows_for_people(sheet.rows, style), *_summary(sheet, style)]) + "\n"
+
+
+def rows_for_people(rows: Iterable[Row], style: Style) -> Iterator[str]:
+    """The findings, subject by subject, each followed by an empty line."""
+    for _, group in groupby(rows, key=lambda r: (r.namespace, r.subject, r.target, r.file)):
+        yield from _subject(list(group), style)
+        yield ""
 
 
 def paint(text: str, code: str, style: Style) -> str:
@@ -88,7 +90,7 @@ def _summary(sheet: Sheet, style: Style) -> Iterator[str]:
     yield from wrapped(f"{counts['total']} findings: {parts or 'none'}.", style, indent=0)
     for note in sheet.notes:
         yield from wrapped(note, style, indent=0)
-    yield paint(verdict_of(sheet), _OUTCOMES[sheet.outcome], style)
+    yield paint(verdict_of(sheet), OUTCOME_COLOURS[sheet.outcome], style)
     open_ = sorted((row for row in sheet.rows if not row.result.holds), key=rank)
     if open_:
         yield f"Next: readiness explain {open_[0].id}"

@@ -63,11 +63,15 @@ class Sheet:
     extra: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     version: str = ""
+    told: Outcome | None = None
 
     @property
     def outcome(self) -> Outcome:
-        """Met unless a counting finding at `fail_on` or above fails or is unproven."""
-        return outcome_of(self.rows, self.fail_on)
+        """Met unless a counting finding at `fail_on` or above fails or is unproven.
+
+        `told` wins: a status may know more than its rows.
+        """
+        return outcome_of(self.rows, self.fail_on) if self.told is None else self.told
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Style:
     verbose: bool = False
 
 
+OUTCOME_COLOURS: Final = {Outcome.MET: "32", Outcome.NOT_MET: "31", Outcome.UNPROVEN: "33"}
 WORST: Final = (
     Result.FAIL, Result.UNKNOWN, Result.BLOCKED, Result.OPT_IN_REQUIRED, Result.WAIVED,
     Result.NOT_APPLICABLE, Result.PASS,

@@ -1,0 +1,65 @@
+"""What the commands that read a cluster share: options, one session, errors in sentences.
+
+`readiness.cluster`, and with it the Kubernetes client, is imported when a session opens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from readiness.cli.console import UnprovenError, UsageError, parser
+from readiness.model import Manifest
+
+if TYPE_CHECKING:
+    from readiness.cluster.connection import Connection
+
+T = TypeVar("T")
+
+
+def build_parser(prog: str, text: str, epilog: str = "") -> argparse.ArgumentParser:
+    """A parser with the options that say which cluster and namespace."""
+    found = parser(prog, text, epilog)
+    found.add_argument("-n", "--namespace", default="", help="default: that of the current context")
+    found.add_argument("--kubeconfig", default="", metavar="FILE", help="default: as kubectl does")
+    return found
+
+
+def read(args: argparse.Namespace, work: Callable[[Connection, str], Awaitable[T]]) -> T:
+    """What `work(connection, namespace)` returns. Raises UnprovenError when the API does not tell."""
+    from readiness.cluster.connection import ApiError
+    from readiness.cluster.reading import namespace_of, session
+
+    async def inside() -> T:
+        async with session(args.kubeconfig) as connection:
+            return await work(connection, args.namespace or namespace_of(args.kubeconfig))
+
+    try:
+        return asyncio.run(inside())
+    except ApiError as error:
+        raise UnprovenError(f"the cluster does not tell: {error}", _remedy(error.status)) from None
+
+
+def read_policy(args: argparse.Namespace) -> Manifest:
+    """The policy that the command names. Raises UsageError with the ones there are."""
+    from readiness.cluster.reading import read_policies, read_policy
+
+    async def work(connection: Connection, namespace: str) -> Manifest:
+        found = await read_policy(connection, namespace, args.name)
+        if found is not None:
+            return found
+        names = [p["metadata"]["name"] for p in await read_policies(connection, namespace)]
+        there = f"there are: {', '.join(names)}" if names else "there is none; name another with -n"
+        raise UsageError(f"no ReadinessPolicy {args.name!r} in namespace {namespace}; {there}")
+
+    return read(args, work)
+
+
+def _remedy(status: int) -> str:
+    if status in (401, 403):
+        return "you need get and list on readinesspolicies and readinessreports in this namespace"
+    if status == 404:
+        return "are the CustomResourceDefinitions installed? readiness crd | kubectl apply -f -"
+    return "does `kubectl version` reach it? Choose a cluster with --kubeconfig FILE"
