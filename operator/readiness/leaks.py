@@ -52,7 +52,7 @@ _SECRET_NAME: Final = re.compile(
     r"|AUTH|SESSION|COOKIE|JWT|HMAC)_?KEY)(?:_(?:BASE(?:64)?|B64|HEX|OLD|NEW|CURRENT|PREVIOUS|V?\d{1,3}))?$"
 )
 _HARMLESS_NAME: Final = re.compile(
-    r"PUBLIC|PUBLISHABLE|CSRF|XSRF|(?:PULL|TLS|CERT|CA|INGRESS)_?SECRETS?$"
+    r"PUBLIC|PUBLISHABLE|CSRF|XSRF|CHECKSUM|^STAKATER_|(?:PULL|TLS|CERT|CA|INGRESS)_?SECRETS?$"
 )
 _PASSWORD: Final = re.compile(r"PASS(?!IVE)|PWD")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -151,13 +151,11 @@ def scan_config_map(manifest: Manifest) -> tuple[Leak, ...]:
     """What a ConfigMap leaks, by key and in its annotations."""
     metadata = manifest.get("metadata") or {}
     owner = f"ConfigMap/{metadata.get('name', '')}"
-    places = (("data", manifest.get("data")), ("annotations", metadata.get("annotations")))
-    return tuple(
-        Leak(f"{owner} {place}.{key}", pattern)
-        for place, texts in places
-        for key, text in sorted((texts or {}).items())
-        for pattern in scan_named(key, str(text))
-    )
+    data, notes = manifest.get("data") or {}, metadata.get("annotations") or {}
+    found = [(f"data.{key}", scan_named(key, str(text))) for key, text in sorted(data.items())]
+    # names of annotations promise nothing: `checksum/secret`, `auth-secret` only refer to secrets
+    found += [(f"annotations.{key}", scan(str(text))) for key, text in sorted(notes.items())]
+    return tuple(Leak(f"{owner} {place}", pattern) for place, ids in found for pattern in ids)
 
 
 def _flat(name: str) -> str:
