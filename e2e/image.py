@@ -10,7 +10,9 @@ import platform
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +51,7 @@ def operator_image() -> Image:
     """The image of the code as it lies here; its tag is a hash of its content."""
     layers = [images.debian_layer(SUITE, PACKAGES), package_layer(), code_layer()]
     tag = hashlib.sha256("".join(each.digest for each in layers).encode()).hexdigest()[:12]
-    name = f"{REPOSITORY}:dev-{tag}"
+    name = f"{REPOSITORY}:{version()}-{tag}"
     return Image(name, images.archive_of(name, CONFIG, layers))
 
 
@@ -83,6 +85,11 @@ def code_layer() -> archive.Layer:
     return cached("code", hash_of(*SOURCES), fill)
 
 
+def version() -> str:
+    """The version that pyproject.toml says."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
 def requirements() -> str:
     """Name, version and hashes of every locked package the operator needs at run time."""
     return uv("export", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header",
@@ -91,8 +98,6 @@ def requirements() -> str:
 
 def installed(layer: archive.Layer) -> frozenset[str]:
     """`name==version` of every distribution in a layer."""
-    import tarfile
-
     with tarfile.open(layer.path) as tar:
         names = {Path(each).parent.name for each in tar.getnames() if each.endswith(".dist-info/METADATA")}
     return frozenset("==".join(name.removesuffix(".dist-info").rsplit("-", 1)) for name in names)

@@ -57,14 +57,15 @@ def test_operator_reads_what_controls_read_and_no_secret() -> None:
     granted = rules(committed()["ClusterRole", NAME])
     seen = {(kind.api.rpartition("/")[0], kind.plural) for kind in project.KINDS}
     ours = {("readiness.dev", plural) for plural in own.PLURALS.values()}
-    reads = {(group, name, verb) for group, name in seen | ours for verb in READ}
+    reads = {(group, name, verb) for group, name in seen | ours for verb in ("list", "watch")}
+    single = {("readiness.dev", "readinesspolicies", "get"), ("readiness.dev", "readinessreports", "get")}
     writes = {
         ("readiness.dev", "readinesspolicies/status", "patch"),
-        ("", "events", "create"),
-        ("", "events", "patch"),
-        *(("readiness.dev", "readinessreports", v) for v in ("get", "list", "create", "patch", "delete")),
+        ("events.k8s.io", "events", "create"),
+        ("events.k8s.io", "events", "patch"),
+        *(("readiness.dev", "readinessreports", verb) for verb in ("create", "patch", "delete")),
     }
-    assert granted == reads | writes
+    assert granted == reads | single | writes
     assert not {resource for _, resource, _ in granted} & {"secrets", "*"}
 
 
