@@ -5,11 +5,13 @@ Reads only. Knows no verdict and prints nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from kubernetes.aio.config import ConfigException, list_kube_config_contexts
+from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
 from readiness.cluster.connection import IN_CLUSTER, ApiError, Connection, connect
 from readiness.cluster.own import PLURALS, POLICY, REPORTS, path_of
@@ -20,6 +22,10 @@ from readiness.naming import POLICY_LABEL, label_value
 @asynccontextmanager
 async def session(kubeconfig: str) -> AsyncIterator[Connection]:
     """A connection by kubeconfig or as the pod's service account. Raises ApiError."""
+    known = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
+    paths = [Path(path).expanduser() for path in known.split(os.pathsep) if path]
+    if not Path(IN_CLUSTER).exists() and not any(path.exists() for path in paths):
+        raise ApiError(0, f"no kubeconfig: {known or 'KUBECONFIG is empty'} does not exist")
     try:
         connection = await connect(kubeconfig, lambda _method, _status: None)
     except (ConfigException, OSError, ValueError) as error:

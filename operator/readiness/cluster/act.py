@@ -1,0 +1,192 @@
+"""Writing what a pass decided: reports, then the status, then events. Nothing else is written.
+
+Everything is server-side apply of whole objects, so repeating it after a lost answer is harmless.
+A Lease is not a fence: the status carries the resourceVersion it was decided on, deletes carry
+uid and resourceVersion, and a stale writer gets 409.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from readiness import naming
+from readiness.cluster.connection import APPLY, ApiError, Connection
+from readiness.cluster.own import PLURALS, POLICY, REPORTS, Own, key_of, path_of
+from readiness.events import EventLimits, Posting
+from readiness.model import Manifest
+from readiness.redact import Redactor
+
+EVENT_TRIES: Final = (0.5, 2.0, None)
+EVENTS: Final = "events.k8s.io/v1"
+log = logging.getLogger(__name__)
+
+
+class Note(Protocol):
+    """An Event about a policy, as the plan has it."""
+
+    @property
+    def type(self) -> str: ...  # noqa: D102 -- the protocol is the documentation
+    @property
+    def reason(self) -> str: ...  # noqa: D102
+    @property
+    def message(self) -> str: ...  # noqa: D102
+
+
+class Decided(Protocol):
+    """What of a plan is written."""
+
+    @property
+    def status(self) -> Manifest | None: ...  # noqa: D102
+    @property
+    def reports(self) -> tuple[Manifest, ...]: ...  # noqa: D102
+    @property
+    def stale(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def notes(self) -> tuple[Any, ...]: ...  # noqa: D102
+
+
+class NotLeading(Exception):  # noqa: N818 -- not an error: somebody else leads
+    """The Lease was not renewed in time: nothing may be written any more."""
+
+    expected = True
+
+
+@dataclass(slots=True)
+class Writer:
+    """The only hand that writes. `leads` is asked before every single write."""
+
+    connection: Connection
+    own: Own
+    redactor: Redactor
+    limits: EventLimits
+    identity: str
+    leads: Callable[[], bool]
+    clock: Callable[[], float]
+
+    async def write(self, policy: Manifest, decided: Decided) -> None:
+        """Writes what differs. Raises ApiError; 409 means: look again, then decide again."""
+        for report in decided.reports:
+            await self._apply_report(policy, report)
+        for name in decided.stale:
+            await self._delete_report(policy, name)
+        if decided.status is not None:
+            await self._apply_status(policy, decided.status)
+        for note in decided.notes:
+            await self._tell(policy, note)
+
+    async def _apply_report(self, policy: Manifest, report: Manifest) -> None:
+        namespace, name = policy["metadata"]["namespace"], report["metadata"]["name"]
+        meta = report["metadata"] | {"namespace": namespace, "ownerReferences": [_owner(policy)]}
+        body = self.redactor.tree(report) | {"metadata": meta}
+        await self._apply(path_of(REPORTS, namespace, name), body, naming.MANAGER)
+
+    async def _apply_status(self, policy: Manifest, status: Manifest) -> None:
+        meta = {k: policy["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
+        body = {
+            "apiVersion": naming.API_VERSION,
+            "kind": POLICY,
+            "metadata": meta,
+            "status": self.redactor.tree(status),
+        }
+        path = path_of(PLURALS[POLICY], meta["namespace"], meta["name"], "status")
+        try:
+            answer = await self._apply(path, body, naming.STATUS_MANAGER)
+        except ApiError as error:
+            await self._catch_up(policy, error)
+            raise
+        self.own.answered(POLICY, answer)
+
+    async def _catch_up(self, policy: Manifest, error: ApiError) -> None:
+        """Our watch may be far behind: after a conflict read the object, after 404 forget it."""
+        if error.status == 404:
+            self.own.gone(POLICY, policy)
+        elif error.status == 409:
+            path = path_of(PLURALS[POLICY], *key_of(policy))
+            self.own.offer(POLICY, await self.connection.request("GET", path))
+
+    async def _delete_report(self, policy: Manifest, name: str) -> None:
+        path = path_of(REPORTS, policy["metadata"]["namespace"], name)
+        try:
+            meta = (await self.connection.request("GET", path))["metadata"]
+            if not owned_by(meta, policy):
+                return
+            fence = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+            self._ask()
+            await self.connection.request("DELETE", path, {"preconditions": fence})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    async def _apply(self, path: str, body: Manifest, owner: str) -> Manifest:
+        self._ask()
+        query = {"fieldManager": owner, "force": "true"}
+        return await self.connection.request("PATCH", path, body, query=query, content=APPLY)
+
+    def _ask(self) -> None:
+        if not self.leads():
+            raise NotLeading("this replica does not lead, or could not renew its Lease in time")
+
+    async def _tell(self, policy: Manifest, note: Note) -> None:
+        """Events are told at most once and never fail a pass; a fixed name makes retries safe."""
+        text = self.redactor.hide(note.message)
+        uid = policy["metadata"]["uid"]
+        posting = self.limits.admit(uid, note.type, note.reason, text, self.clock())
+        if posting is None:
+            return None
+        for pause in EVENT_TRIES:
+            try:
+                self._ask()
+                return await self._post(policy, note, posting)
+            except ApiError as error:
+                if not error.status or error.status >= 500:
+                    if pause is not None:
+                        await asyncio.sleep(pause)
+                        continue
+                elif error.status == 409:
+                    return None
+                log.warning("event %s of %s: %s", note.reason, "/".join(key_of(policy)), error)
+                return None
+        return None
+
+    async def _post(self, policy: Manifest, note: Note, posting: Posting) -> None:
+        namespace = policy["metadata"]["namespace"]
+        path = f"/apis/{EVENTS}/namespaces/{namespace}/events"
+        now = datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if posting.count > 1:
+            series = {"series": {"count": posting.count, "lastObservedTime": now}}
+            merge = "application/merge-patch+json"
+            where = f"{path}/{posting.name}"
+            await self.connection.request("PATCH", where, series, content=merge)
+            return
+        await self.connection.request("POST", path, {
+            "apiVersion": EVENTS, "kind": "Event",
+            "metadata": {"name": posting.name, "namespace": namespace},
+            "type": note.type, "reason": note.reason, "note": posting.note,
+            "action": "Judge", "eventTime": now,
+            "reportingController": naming.COMPONENT, "reportingInstance": self.identity,
+            "regarding": {"apiVersion": naming.API_VERSION, "kind": POLICY, **{
+                k: policy["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}},
+        })  # fmt: skip
+
+
+def owned_by(meta: Manifest, policy: Manifest) -> bool:
+    """Whether an object's controller is this very policy; a name or label proves nothing."""
+    uid = policy["metadata"]["uid"]
+    owners = meta.get("ownerReferences") or ()
+    return any(o.get("uid") == uid and o.get("controller") for o in owners)
+
+
+def _owner(policy: Manifest) -> Manifest:
+    return {
+        "apiVersion": naming.API_VERSION,
+        "kind": POLICY,
+        "name": policy["metadata"]["name"],
+        "uid": policy["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }

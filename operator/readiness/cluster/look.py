@@ -1,0 +1,128 @@
+"""The snapshot of one policy's world, out of what the watches saw. Cheap: indexed or remembered.
+
+Reads the store and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from readiness.cluster.grants import grants_of
+from readiness.cluster.own import PROFILE, WAIVER, targets_of
+from readiness.cluster.project import WORKLOADS
+from readiness.cluster.store import Store, members
+from readiness.model import Manifest
+from readiness.snapshot import Grant, Leak, Snapshot
+
+_WORKLOADS = tuple(kind.name for kind in WORKLOADS)
+_MEMBERS = tuple(members(kind) for kind in _WORKLOADS)
+_RBAC = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+
+
+def look(
+    store: Store,
+    policy: Manifest,
+    covered: frozenset[str],
+    unreadable: Mapping[str, str],
+    frame: Snapshot,
+) -> Snapshot:
+    """What this policy's controls may see. `frame` holds what is the same for every policy."""
+    namespace, name = policy["metadata"]["namespace"], policy["metadata"]["name"]
+    workloads, pods, services, slices = {}, {}, {}, {}
+    for named in targets_of(policy):
+        of, owner = named.target, (named.kind, named.workload)
+        workload = store.of(named.kind, namespace).get(named.workload)
+        if workload is not None:
+            workloads[of], pods[of] = workload, store.belonging("Pod", namespace, owner)
+        service = store.of("Service", namespace).get(named.service)
+        if service is not None:
+            backing = store.belonging("EndpointSlice", namespace, ("Service", named.service))
+            services[of], slices[of] = service, backing
+    waivers = store.of(WAIVER, namespace).values()
+    home = store.of("Namespace").get(namespace, {})
+    return Snapshot(
+        namespace=namespace,
+        namespace_labels=home.get("metadata", {}).get("labels") or {},
+        workloads=workloads,
+        pods=pods,
+        services=services,
+        slices=slices,
+        pod_addresses=_addresses(store, namespace),
+        budgets=_sorted(store, "PodDisruptionBudget", namespace),
+        network_policies=_sorted(store, "NetworkPolicy", namespace),
+        accounts=_named(store, "ServiceAccount", namespace),
+        leaks=_leaks(store, namespace),
+        grants=_grants(store, namespace),
+        nodes=_named(store, "Node", ""),
+        inventory=_inventory(store, namespace),
+        covered=covered,
+        waivers=tuple(w for w in waivers if w["spec"].get("policyRef") == name),
+        profiles=_sorted(store, PROFILE, ""),
+        unreadable=unreadable,
+        egress=frame.egress,
+        operator_namespace=frame.operator_namespace,
+        live=True,
+    )
+
+
+def _sorted(store: Store, kind: str, namespace: str) -> tuple[Manifest, ...]:
+    def build() -> tuple[Manifest, ...]:
+        objects = store.of(kind, namespace)
+        return tuple(objects[name] for name in sorted(objects))
+
+    return store.derived(f"sorted {kind}", namespace, (kind,), build)
+
+
+def _named(store: Store, kind: str, namespace: str) -> Mapping[str, Manifest]:
+    def build() -> Mapping[str, Manifest]:
+        return MappingProxyType(dict(store.of(kind, namespace)))
+
+    return store.derived(f"named {kind}", namespace, (kind,), build)
+
+
+def _addresses(store: Store, namespace: str) -> Mapping[str, str]:
+    """Addresses of running pods: one on the host's network has the node's, a finished one none."""
+
+    def build() -> Mapping[str, str]:
+        return MappingProxyType(
+            {
+                address["ip"]: name
+                for name, pod in store.of("Pod", namespace).items()
+                if not pod.get("spec", {}).get("hostNetwork")
+                and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+                for address in pod.get("status", {}).get("podIPs") or ()
+            }
+        )
+
+    return store.derived("addresses", namespace, ("Pod",), build)
+
+
+def _leaks(store: Store, namespace: str) -> tuple[Leak, ...]:
+    def build() -> tuple[Leak, ...]:
+        maps = store.of("ConfigMap", namespace)
+        return tuple(leak for name in sorted(maps) for leak in maps[name]["leaks"])
+
+    return store.derived("leaks", namespace, ("ConfigMap",), build)
+
+
+def _grants(store: Store, namespace: str) -> tuple[Grant, ...]:
+    def build() -> tuple[Grant, ...]:
+        roles = {("Role", n): role for n, role in store.of("Role", namespace).items()}
+        roles |= {("ClusterRole", n): role for n, role in store.of("ClusterRole").items()}
+        bindings = (
+            *store.of("RoleBinding", namespace).values(),
+            *store.of("ClusterRoleBinding").values(),
+        )
+        return grants_of(bindings, roles, namespace)
+
+    return store.derived("grants", namespace, _RBAC, build)
+
+
+def _inventory(store: Store, namespace: str) -> tuple[str, ...]:
+    def build() -> tuple[str, ...]:
+        return tuple(
+            sorted(f"{kind}/{name}" for kind in _WORKLOADS for name in store.of(kind, namespace))
+        )
+
+    return store.derived("inventory", namespace, _MEMBERS, build)

@@ -1,0 +1,194 @@
+"""Which kinds are read, and which of their fields: everything else is dropped at the edge.
+
+A shape is a dict of the fields to keep, `[shape]` for a list of such, or KEEP for a whole subtree.
+Pure. A test judges raw and projected objects and expects equal verdicts; a control that reads a
+new field adds it here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from readiness import leaks
+from readiness.grants import secret_rules
+from readiness.model import Manifest
+
+KEEP: Final = None
+INTERNED: Final = 32
+
+_OWNER: Final = [{"kind": KEEP, "name": KEEP, "uid": KEEP, "controller": KEEP}]
+_NAMES: Final = {"name": KEEP, "namespace": KEEP}
+_META: Final = _NAMES | {"labels": KEEP, "uid": KEEP, "creationTimestamp": KEEP}
+_WORKLOAD: Final = {
+    "metadata": _META
+    | {"generation": KEEP, "annotations": KEEP, "deletionTimestamp": KEEP, "ownerReferences": _OWNER},
+    "spec": KEEP,
+    "status": {
+        "observedGeneration": KEEP,
+        "replicas": KEEP,
+        "readyReplicas": KEEP,
+        "updatedReplicas": KEEP,
+        "availableReplicas": KEEP,
+        "desiredNumberScheduled": KEEP,
+        "updatedNumberScheduled": KEEP,
+        "numberReady": KEEP,
+        "numberAvailable": KEEP,
+    },
+}  # fmt: skip
+_CONTAINER: Final = {
+    "name": KEEP,
+    "image": KEEP,
+    "ports": KEEP,
+    "resources": KEEP,
+    "restartPolicy": KEEP,
+}
+_STATE: Final = [
+    {
+        "name": KEEP,
+        "ready": KEEP,
+        "restartCount": KEEP,
+        "image": KEEP,
+        "imageID": KEEP,
+        "started": KEEP,
+        "state": KEEP,
+        "lastState": KEEP,
+    }
+]
+_POD: Final = {
+    "metadata": _META | {"deletionTimestamp": KEEP, "ownerReferences": _OWNER},
+    "spec": {
+        "nodeName": KEEP,
+        "hostNetwork": KEEP,
+        "serviceAccountName": KEEP,
+        "automountServiceAccountToken": KEEP,
+        "terminationGracePeriodSeconds": KEEP,
+        "resources": KEEP,
+        "containers": [_CONTAINER],
+        "initContainers": [_CONTAINER],
+    },
+    "status": {
+        "phase": KEEP,
+        "reason": KEEP,
+        "podIP": KEEP,
+        "podIPs": KEEP,
+        "hostIP": KEEP,
+        "qosClass": KEEP,
+        "startTime": KEEP,
+        "conditions": [{"type": KEEP, "status": KEEP, "reason": KEEP, "lastTransitionTime": KEEP}],
+        "containerStatuses": _STATE,
+        "initContainerStatuses": _STATE,
+    },
+}
+_ENDPOINT: Final = {
+    "addresses": KEEP, "conditions": KEEP, "targetRef": KEEP, "nodeName": KEEP, "zone": KEEP,
+}  # fmt: skip
+_BUDGET_STATUS: Final = {
+    "disruptionsAllowed": KEEP, "currentHealthy": KEEP, "desiredHealthy": KEEP,
+    "expectedPods": KEEP, "observedGeneration": KEEP,
+}  # fmt: skip
+_NODE: Final = {
+    "metadata": _NAMES | {"labels": KEEP},
+    "spec": {"unschedulable": KEEP},
+    "status": {"addresses": KEEP, "conditions": [{"type": KEEP, "status": KEEP}]},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind that is read: where the API serves it, and what is kept of an object."""
+
+    name: str
+    plural: str
+    api: str
+    shape: Any
+    namespaced: bool = True
+    optional: bool = False
+    reduce: Callable[[Manifest, Manifest], Manifest | None] | None = None
+    """From what the shape kept and the whole object to what is stored."""
+
+    def path(self, namespace: str = "") -> str:
+        """Where its objects are listed; in the whole cluster without a namespace."""
+        root = f"/apis/{self.api}" if "/" in self.api else f"/api/{self.api}"
+        inside = f"/namespaces/{namespace}" if namespace and self.namespaced else ""
+        return f"{root}{inside}/{self.plural}"
+
+    def project(self, found: Manifest) -> Manifest | None:
+        """What is kept of an object; None when nothing of it matters."""
+        kept = pick(self.shape, found)
+        kept["apiVersion"], kept["kind"] = self.api, self.name
+        return self.reduce(kept, found) if self.reduce else kept
+
+
+def pick(shape: Any, value: Any) -> Any:
+    """The part of `value` that `shape` names, with shared strings stored once."""
+    if shape is KEEP:
+        return _compact(value)
+    if isinstance(shape, list):
+        return [pick(shape[0], item) for item in value]
+    return {
+        key: pick(inner, value[key])
+        for key, inner in shape.items()
+        if value.get(key) is not None  # absent and null are the same in Kubernetes
+    }
+
+
+def _compact(value: Any) -> Any:
+    if isinstance(value, str):
+        return sys.intern(value) if len(value) <= INTERNED else value
+    if isinstance(value, dict):
+        return {sys.intern(key): _compact(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_compact(item) for item in value]
+    return value
+
+
+def _secret_rules(kept: Manifest, role: Manifest) -> Manifest | None:
+    """A role reduced to its rules that let somebody read Secrets; None when it has none."""
+    rules = secret_rules(role)
+    return {**kept, "rules": rules} if rules else None
+
+
+def _leaking(kept: Manifest, config_map: Manifest) -> Manifest | None:
+    """A ConfigMap reduced to what looks like a secret in it; its texts are never kept."""
+    found = leaks.scan_config_map(config_map)
+    return {**kept, "leaks": found} if found else None
+
+
+def _steady(kept: Manifest, _node: Manifest) -> Manifest:
+    """A node without conditions other than Ready: those move by themselves."""
+    status = kept.get("status") or {}
+    ready = [c for c in status.get("conditions") or () if c.get("type") == "Ready"]
+    return {**kept, "status": {**status, "conditions": ready}}
+
+
+_ROLE: Final = {"metadata": _NAMES}
+_BINDING: Final = {"metadata": _NAMES, "roleRef": KEEP, "subjects": KEEP}
+_RBAC: Final = "rbac.authorization.k8s.io/v1"
+_SPEC: Final = {"metadata": _META, "spec": KEEP}
+
+WORKLOADS: Final = (
+    Kind("Deployment", "deployments", "apps/v1", _WORKLOAD),
+    Kind("StatefulSet", "statefulsets", "apps/v1", _WORKLOAD),
+    Kind("DaemonSet", "daemonsets", "apps/v1", _WORKLOAD),
+    Kind("Rollout", "rollouts", "argoproj.io/v1alpha1", _WORKLOAD, optional=True),
+)
+KINDS: Final = (
+    *WORKLOADS,
+    Kind("Pod", "pods", "v1", _POD),
+    Kind("Service", "services", "v1", _SPEC),
+    Kind("EndpointSlice", "endpointslices", "discovery.k8s.io/v1",
+         {"metadata": _META, "addressType": KEEP, "endpoints": [_ENDPOINT], "ports": KEEP}),
+    Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy/v1", _SPEC | {"status": _BUDGET_STATUS}),
+    Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io/v1", {"metadata": _NAMES, "spec": KEEP}),
+    Kind("ServiceAccount", "serviceaccounts", "v1", {"metadata": _NAMES, "automountServiceAccountToken": KEEP}),
+    Kind("ConfigMap", "configmaps", "v1", {"metadata": _NAMES}, reduce=_leaking),
+    Kind("Role", "roles", _RBAC, _ROLE, reduce=_secret_rules),
+    Kind("RoleBinding", "rolebindings", _RBAC, _BINDING),
+    Kind("ClusterRole", "clusterroles", _RBAC, _ROLE, namespaced=False, reduce=_secret_rules),
+    Kind("ClusterRoleBinding", "clusterrolebindings", _RBAC, _BINDING, namespaced=False),
+    Kind("Node", "nodes", "v1", _NODE, namespaced=False, reduce=_steady),
+    Kind("Namespace", "namespaces", "v1", {"metadata": _NAMES | {"labels": KEEP, "deletionTimestamp": KEEP}}, namespaced=False),
+)  # fmt: skip

@@ -1,0 +1,98 @@
+"""kopf, and nothing else of it: it watches our own kinds and hands every event over.
+
+The only importer of kopf. No finalizers, no annotations, no state on objects, no Events of its
+own. kopf runs in a thread with its own loop, because it takes over signals and, when it ends,
+cancels every task of the loop it runs in; a watch error ends kopf but not the operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import kopf
+
+from readiness.naming import GROUP, VERSION
+
+Credentials = Callable[[], dict[str, Any]]
+Saw = Callable[[str, str | None, dict[str, Any]], None]
+"""Told plural, event type (None: from a list) and the raw object, on the caller's loop."""
+
+
+def register(registry: kopf.OperatorRegistry, plurals: Iterable[str], saw: Saw) -> None:
+    """One raw handler for each kind of ours."""
+    for plural in plurals:
+        kopf.on.event(GROUP, VERSION, plural, id=plural, registry=registry)(_forward(plural, saw))
+
+
+def _forward(plural: str, saw: Saw) -> Callable[..., Any]:
+    async def forward(event: Mapping[str, Any], **_: Any) -> None:
+        saw(plural, event["type"], event["object"])
+
+    return forward
+
+
+def _settings() -> kopf.OperatorSettings:
+    """Everything that kopf would write or look up by itself is off."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.watching.server_timeout = 300
+    settings.watching.chunk_size = 500
+    return settings
+
+
+async def watch_own(
+    plurals: Iterable[str], namespaces: tuple[str, ...], credentials: Credentials, saw: Saw
+) -> None:
+    """Watches until cancelled; raises what ended kopf otherwise."""
+    home = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = home.create_future()
+    stop = threading.Event()
+
+    def deliver(plural: str, event: str | None, found: dict[str, Any]) -> None:
+        home.call_soon_threadsafe(saw, plural, event, found)
+
+    registry = kopf.OperatorRegistry()
+    register(registry, plurals, deliver)
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(**credentials())
+
+    def host() -> None:
+        failure: Exception | None = None
+        try:
+            asyncio.run(_operate(registry, namespaces, stop))
+        except Exception as error:  # noqa: BLE001 -- told to whoever started the thread
+            failure = error
+        if not home.is_closed():
+            home.call_soon_threadsafe(_tell, ended, failure)
+
+    threading.Thread(target=host, name="kopf", daemon=True).start()
+    try:
+        await ended
+    finally:
+        stop.set()
+
+
+async def _operate(
+    registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: threading.Event
+) -> None:
+    await kopf.operator(
+        registry=registry,
+        settings=_settings(),
+        stop_flag=stop,
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+    )
+
+
+def _tell(ended: asyncio.Future[None], failure: Exception | None) -> None:
+    if not ended.done():
+        ended.set_exception(failure or ConnectionError("kopf ended by itself"))

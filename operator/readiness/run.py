@@ -1,0 +1,202 @@
+"""The operator process: puts the parts together, starts them in order, stops them in order.
+
+The composition root of `readiness run`: connect, serve, lead, list everything, work. It holds no
+rule: what is judged is in `plan`, when is in `scheduler`, what is written is in `cluster`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import random
+import signal
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from readiness import __version__, logs, rules
+from readiness.cluster import ApiError, Cluster, Connection, Frame, NotLeading, Pace, Rim, connect
+from readiness.engines import Dialer, Egress, Engines, Guard, Resolver, addresses_of, build_trust
+from readiness.handlers import watch_own
+from readiness.lease import Api, Elector, Terms
+from readiness.metrics import Metrics
+from readiness.model import Manifest
+from readiness.observe import measure_lag, pages_of
+from readiness.reconcile import Key, Reconciler
+from readiness.redact import Redactor
+from readiness.scheduler import Queue
+from readiness.server import Server
+from readiness.settings import Settings
+
+STOPPED, FAILED = 0, 1
+DRAIN_SECONDS: Final = 5.0
+log = logging.getLogger("readiness")
+
+
+async def run_operator(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT (0), or until leadership is lost or a part fails (1)."""
+    redactor = Redactor()
+    logs.setup(settings.log_level, settings.log_format, redactor)
+    log.info("readiness operator %s starts as %s", __version__, settings.identity)
+    stop, metrics = _stop_on_signals(), Metrics(time.time)
+    async with AsyncExitStack() as stack:
+        lease = await connect(settings.kubeconfig, metrics.called, settings.lease_retry * 2)
+        stack.push_async_callback(lease.close)
+        connection = await connect(settings.kubeconfig, metrics.called)
+        stack.push_async_callback(connection.close)
+        elector = Elector(_lease_api(lease), _terms(settings), time.time)
+        operator = build_operator(settings, connection, elector, (metrics, redactor))
+        pages = pages_of(metrics, operator.cluster, operator.queue, elector.leads, settings)
+        server = Server(pages).listening(settings.http_host, settings.http_port)
+        log.info("serving metrics and health on port %d", await stack.enter_async_context(server))
+        lag = asyncio.create_task(measure_lag(metrics), name="measure lag")
+        stack.callback(lag.cancel)
+        return await _lead(operator, elector, stop)
+
+
+async def _lead(operator: Operator, elector: Elector, stop: asyncio.Event) -> int:
+    stopping = asyncio.create_task(stop.wait(), name="stop signal")
+    acquiring = asyncio.create_task(elector.acquire(), name="acquire the Lease")
+    tasks, code = [stopping, acquiring], STOPPED
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if not stop.is_set():
+        acquiring.result()
+        holding = asyncio.create_task(elector.hold(), name="hold the Lease")
+        working = asyncio.create_task(operator.work(), name="work")
+        tasks += [holding, working]
+        await asyncio.wait((stopping, holding, working), return_when=asyncio.FIRST_COMPLETED)
+        code = STOPPED if stop.is_set() else FAILED
+        if working.done() and not working.cancelled() and (error := working.exception()):
+            log.error("a part of the operator failed", exc_info=error)
+        await operator.stop(gently=stop.is_set())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with suppress(TimeoutError, ApiError):
+        await elector.release()
+    log.info("stopped")
+    return code
+
+
+@dataclass(slots=True)
+class Operator:
+    """The parts that work while this replica leads."""
+
+    settings: Settings
+    connection: Connection
+    cluster: Cluster
+    queue: Queue[Key]
+    engines: Engines
+    reconciler: Reconciler
+    elector: Elector
+    metrics: Metrics
+
+    async def work(self) -> None:
+        """Lists everything, then works until cancelled; raises when a part fails."""
+        async with asyncio.TaskGroup() as group:
+            await self.cluster.start(group, self._watch)
+            self.cluster.begin()
+            log.info("every kind is listed, work begins")
+            await self.queue.run()
+
+    async def stop(self, *, gently: bool) -> None:
+        """Takes no more work; gently, lets passes under way end first."""
+        await self.queue.drain(DRAIN_SECONDS if gently else 0.0)
+        await self.engines.close()
+
+    async def one_pass(self, key: Key) -> None:
+        """One pass, with a run id for its log records, and what it leaves in metrics and clock."""
+        logs.run.set(uuid.uuid4().hex[:12])
+        if not self.elector.leads():
+            raise NotLeading("the Lease was not renewed in time")
+        decided = await self.reconciler.reconcile(key)
+        if decided is None:
+            self.metrics.verdicts.forget(key)
+            self.queue.forget(key)
+            return
+        if decided.status is not None:
+            log.info("%s/%s: wrote the status and %d reports", *key, len(decided.reports))
+        status = (self.cluster.policy(key) or {}).get("status") or {}
+        self.metrics.verdicts.record(key, decided.findings, status, decided.memory)
+        self.metrics.looked(decided.looks)
+        self.queue.add_after(key, min(decided.next_at - time.time(), self.settings.resync))
+
+    async def _watch(self, plurals: Iterable[str]) -> None:
+        await self.connection.refresh()
+        credentials = self.connection.credentials
+        await watch_own(plurals, self.settings.namespaces, credentials, self.cluster.saw_own)
+
+
+def build_operator(
+    settings: Settings, connection: Connection, elector: Elector, rest: tuple[Metrics, Redactor]
+) -> Operator:
+    """All parts, not started. The queue comes first: everything else wakes keys in it."""
+    metrics, redactor = rest
+    rng = random.Random(settings.seed or None)
+
+    async def work(key: Key) -> None:
+        await operator.one_pass(key)
+
+    queue: Queue[Key] = Queue(
+        work, workers=settings.workers, deadline=settings.key_deadline, observer=metrics, rng=rng
+    )
+    frame = Frame(
+        namespaces=settings.namespaces,
+        egress=settings.egress_allow,
+        operator_namespace=settings.operator_namespace,
+        identity=settings.identity,
+        pace=Pace(resync=settings.resync),
+    )
+    cluster = Cluster(connection, frame, Rim(time.time, elector.leads, redactor, queue.add_after))
+    denied = Denied(cluster, settings.denied_addresses)
+    guard = Guard(Egress(settings.egress_allow), Resolver(), lambda: denied)
+    engines = Engines(Dialer(guard, build_trust()), queue.add)
+    reconciler = Reconciler(rules.load(), cluster, engines, time.time)
+    operator = Operator(settings, connection, cluster, queue, engines, reconciler, elector, metrics)
+    return operator
+
+
+class Denied:
+    """Addresses that no probe may reach: nodes, API servers, and what the settings add."""
+
+    def __init__(self, cluster: Cluster, networks: Iterable[str]) -> None:
+        self._cluster = cluster
+        self._networks = tuple(ipaddress.ip_network(text) for text in networks)
+
+    def __contains__(self, address: object) -> bool:
+        return address in addresses_of(self._cluster.infrastructure()) or any(
+            address in network for network in self._networks
+        )
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        namespace=settings.operator_namespace,
+        name=settings.lease_name,
+        identity=f"{settings.identity}_{uuid.uuid4().hex[:8]}",
+        duration=settings.lease_duration,
+        renew_deadline=settings.lease_renew_deadline,
+        retry=settings.lease_retry,
+    )
+
+
+def _lease_api(connection: Connection) -> Api:
+    async def ask(method: str, path: str, body: Manifest | None) -> tuple[int, Manifest]:
+        try:
+            return 200, await connection.request(method, path, body)
+        except ApiError as error:
+            log.info("Lease: %s", error)
+            return error.status, {}
+
+    return ask
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

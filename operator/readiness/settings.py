@@ -1,0 +1,201 @@
+"""The settings of the process: one frozen value, built once from the environment.
+
+Every setting is a variable `READINESS_<FIELD>`. All mistakes are reported at once, each with what
+was expected and what was found. Nothing else in the project reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+PREFIX: Final = "READINESS_"
+_SERVICE_LINK: Final = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?$"
+)
+"""What the kubelet sets for a Service called readiness-…; READINESS_HTTP_PORT is ours and known."""
+
+
+class SettingsError(ValueError):
+    """The environment holds settings that cannot be used; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the operator process runs. Times are seconds."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to watch, separated by commas; none: the whole cluster."""
+
+    operator_namespace: str = "readiness-system"
+    """Where the operator itself runs; its Lease lives there."""
+
+    identity: str = "readiness-operator"
+    """Name of this replica, unique among them: the pod's name. Holder of the Lease."""
+
+    kubeconfig: str = ""
+    """Path of a kubeconfig; empty: the service account of the pod, else ~/.kube/config."""
+
+    lease_name: str = "readiness-operator"
+    """Name of the Lease by which one of several replicas leads."""
+
+    lease_duration: float = 15.0
+    """How long others respect a Lease that is not renewed."""
+
+    lease_renew_deadline: float = 10.0
+    """How long the leader acts after its last renewal. Less than lease_duration."""
+
+    lease_retry: float = 2.0
+    """How often the leader renews and the others look. Less than lease_renew_deadline."""
+
+    workers: int = 10
+    """How many policies are worked on at the same time."""
+
+    key_deadline: float = 60.0
+    """How long one pass over one policy may take."""
+
+    resync: float = 21600.0
+    """How often every kind is listed anew, in case an event was lost. Jittered by a tenth."""
+
+    http_host: str = ""
+    """Address that /metrics, /healthz and /readyz listen on; empty: all."""
+
+    http_port: int = 8080
+    """Port of /metrics, /healthz and /readyz; 0 picks a free one."""
+
+    stop_timeout: float = 12.0
+    """How long an orderly stop may take after SIGTERM before the process just ends."""
+
+    egress_allow: tuple[str, ...] = ()
+    """Hosts, `*.`-wildcards and CIDRs outside a policy's namespace that probes may reach."""
+
+    denied_addresses: tuple[str, ...] = ()
+    """CIDRs that no probe may ever reach, besides the built-in ones."""
+
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    log_format: str = "json"
+    """json: one object per line. text: for people."""
+
+    seed: int = 0
+    """Seed of all jitter; 0: a different one each start."""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """Settings from `READINESS_*`; raises SettingsError naming every mistake."""
+        given, problems = {}, list(_unknown(environ))
+        for field in fields(cls):
+            text = environ.get(_variable(field.name))
+            if text is None:
+                continue
+            try:
+                given[field.name] = _parse(field.name, str(field.type), text.strip())
+            except ValueError as problem:
+                problems.append(f"{_variable(field.name)}: expected {problem}, got {text!r}")
+        settings = cls(**given)
+        problems += () if problems else settings._contradictions()
+        if problems:
+            raise SettingsError("invalid settings in the environment: " + "; ".join(problems))
+        return settings
+
+    def _contradictions(self) -> Iterator[str]:
+        if not self.lease_retry < self.lease_renew_deadline < self.lease_duration:
+            yield (
+                "READINESS_LEASE_*: expected LEASE_RETRY < LEASE_RENEW_DEADLINE < LEASE_DURATION, "
+                f"got {self.lease_retry:g}, {self.lease_renew_deadline:g}, {self.lease_duration:g}"
+            )
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    known = [_variable(field.name) for field in fields(Settings)]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.search(name):
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"{name}: no such setting" + (f", did you mean {near[0]}?" if near else "")
+
+
+def _number(text: str, least: float, most: float) -> float:
+    wanted = f"a number from {least:g} to {most:g}"
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not least <= value <= most:
+        raise ValueError(wanted)
+    return value
+
+
+def _integer(text: str, least: int, most: int) -> int:
+    value = _number(text, least, most)
+    if value != int(value):
+        raise ValueError(f"a whole number from {least} to {most}")
+    return int(value)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text.lower()
+
+    return parse
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", text):
+        raise ValueError("a Kubernetes name (lower case letters, digits, '-' and '.')")
+    return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(_name(word) for word in _words(text))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(word, strict=False)) for word in _words(text))
+    except ValueError:
+        raise ValueError("addresses or CIDRs separated by commas") from None
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    for word in _words(text):
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError:
+            if not re.fullmatch(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", word):
+                raise ValueError("host names, `*.suffix` or CIDRs separated by commas") from None
+    return _words(text)
+
+
+_PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "namespaces": _names,
+    "operator_namespace": _name,
+    "lease_name": _name,
+    "workers": lambda text: _integer(text, 1, 100),
+    "http_port": lambda text: _integer(text, 0, 65535),
+    "seed": lambda text: _integer(text, 0, 2**53),
+    "egress_allow": _hosts,
+    "denied_addresses": _networks,
+    "log_level": _one_of("debug", "info", "warning", "error"),
+    "log_format": _one_of("json", "text"),
+}
+
+
+def _parse(field: str, kind: str, text: str) -> Any:
+    if field in _PARSERS:
+        return _PARSERS[field](text)
+    return _number(text, 0.01, 1e6) if kind == "float" else text
