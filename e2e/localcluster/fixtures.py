@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ import pytest
 from localcluster import build, cluster, images, node, state
 from localcluster.api import Manifest
 from localcluster.state import Cluster
+
+
+@cache
+def kubectl_path() -> str:
+    """Where the kubectl of the cluster's version is; looked up once, as tests call it often."""
+    return str(build.build("kube").with_name("kubectl"))
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,8 @@ class Running:
 
     def try_kubectl(self, *args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """kubectl's result, whatever it is."""
-        kubectl = build.build("kube").with_name("kubectl")
         return subprocess.run(
-            [str(kubectl), "--kubeconfig", str(self.kubeconfig), *args],
+            [kubectl_path(), "--kubeconfig", str(self.kubeconfig), *args],
             input=stdin,
             capture_output=True,
             text=True,

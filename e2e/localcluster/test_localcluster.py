@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import cluster, plane, state
+from localcluster import cgroup, cluster, host, network, plane, state
 from localcluster.fixtures import Running
 from localcluster.footprint import footprint, left_behind
 from localcluster.proof import eventually, reaches, run_python
-from localcluster.run import recorded_pid, send
+from localcluster.run import end, recorded_pid, send
 
 pytestmark = pytest.mark.e2e
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="nodes need root")
@@ -72,6 +72,24 @@ def test_up_restarts_what_was_killed(clean_name: str) -> None:
     assert cluster.status(found)["running"]
 
 
+@needs_root
+@pytest.mark.parametrize("again", [True, False])
+def test_a_reboot_can_be_followed_by_up_or_down(clean_name: str, again: bool) -> None:
+    before = footprint()
+    found = cluster.up(clean_name, node_count=1)
+    end(found.records.glob("*"), grace=0)  # a reboot leaves the files, and nothing else
+    for each in found.nodes:
+        cgroup.kill(each.cgroup)
+        cgroup.remove(each.cgroup)
+    host.unmount_below(found.dir)
+    network.remove(found)
+    if again:
+        assert cluster.up(clean_name, node_count=1) == found
+        assert cluster.status(found)["running"]
+    cluster.down(clean_name)
+    assert not left_behind(before, found)
+
+
 def test_clusters_run_side_by_side(bare_cluster: Running, clean_name: str) -> None:
     other = Running(cluster.up(clean_name))
     assert other.api_url != bare_cluster.api_url
@@ -92,14 +110,14 @@ def test_pods_on_every_node_reach_each_other_by_name(apps: Running) -> None:
     pods = apps.get("pods", "-n", "blue", "-l", "app=server")["items"]
     assert len({pod["spec"]["nodeName"] for pod in pods}) == 3
     for index in range(3):
-        for host, port in (
+        for name, port in (
             ("server.blue.svc.cluster.local", 80),
             ("server", 80),
             *((f"server-{other}.peers", 8000) for other in range(3)),
         ):
             eventually(
-                f"server-{index} reaches {host}",
-                partial(reaches, apps, f"blue/server-{index}", host, port),
+                f"server-{index} reaches {name}",
+                partial(reaches, apps, f"blue/server-{index}", name, port),
                 15,
             )
 
