@@ -83,9 +83,11 @@ async def watch_own(
 async def _operate(
     registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: threading.Event
 ) -> None:
+    identity: Any = "readiness-operator"  # else kopf asks for the user's name, and a number has none
     await kopf.operator(
         registry=registry,
         settings=_settings(),
+        identity=identity,
         stop_flag=stop,
         standalone=True,
         clusterwide=not namespaces,
