@@ -7,6 +7,7 @@ can be derived from the name, also when `up` died half-way.
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from localcluster import addon, build, host, network, node, package, plane, state
 from localcluster.progress import ClusterError, say, step
@@ -74,6 +75,8 @@ def _remove(cluster: Cluster | None, name: str) -> None:
         network.remove(cluster)
     records = directory / "run"
     end((path for path in records.glob("*") if path.suffix != ".partial"), grace=0)
+    with ThreadPoolExecutor() as pool:  # images are many files, and nodes have them all
+        list(pool.map(shutil.rmtree, directory.glob("node*")))
     shutil.rmtree(directory)
     if (
         cluster
