@@ -7,6 +7,7 @@ given:                        # the situation all rows start from; absent parts 
   workload: {...}
   pods: [...]                 # also kept as snapshot.pods of the target
   hops: [{kind: pod, name: a, host: a, port: 80}]
+  hop_problems: {edge: {reason: EgressRefused, message: …}}
   snapshot: {...}             # fields of Snapshot; leaks and grants as mappings
   params: {...}               # on top of the control's defaults
   now: "2026-01-01T00:00:00Z"
@@ -103,7 +104,10 @@ def subject_of(control: Control, given: Mapping[str, Any]) -> Subject:
         workload=given.get("workload"),
         pods=tuple(given.get("pods") or ()),
         hops=tuple(Hop(**hop | {"kind": HopKind(hop["kind"])}) for hop in given.get("hops", ())),
-        hop_problems=given.get("hop_problems") or {},
+        hop_problems={
+            kind: Verdict(Result.UNKNOWN, **problem)
+            for kind, problem in (given.get("hop_problems") or {}).items()
+        },
         params=MappingProxyType(defaults | (given.get("params") or {})),
         now=datetime.fromisoformat(now).timestamp(),
     )
