@@ -39,9 +39,7 @@ def judge_replicas(subject: Subject, workload: Manifest) -> Verdict:
 
 
 def _wanted(workload: Manifest) -> int:
-    """How many replicas the workload is meant to have now."""
-    if workload.get("kind") == "DaemonSet":
-        return int((workload.get("status") or {}).get("desiredNumberScheduled") or 0)
+    """How many replicas a workload other than a DaemonSet is meant to have now."""
     replicas = (workload.get("spec") or {}).get("replicas")
     return 1 if replicas is None else int(replicas)
 
