@@ -1,0 +1,115 @@
+"""The engines: the only code that talks to applications. Asked by one pass, read by a later one.
+
+`Engines` keeps one background batch per policy, so that a slow target blocks nobody. It judges
+nothing and knows neither controls nor policies beyond their keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+
+from readiness.engines.batch import Batch, build_prober
+from readiness.engines.connection import Clock
+from readiness.engines.dialer import Caps, Dialer, build_trust
+from readiness.engines.guard import Egress, Guard, addresses_of
+from readiness.engines.pace import LIMITS, Limits, Pace
+from readiness.engines.resolve import Resolver
+from readiness.request import Trial, TrialAnswers
+
+__all__ = [
+    "Caps",
+    "Clock",
+    "Dialer",
+    "Egress",
+    "Engines",
+    "Guard",
+    "Limits",
+    "Resolver",
+    "addresses_of",
+    "build_trust",
+]
+
+Key = tuple[str, str]
+Answered = Mapping[tuple[str, str], TrialAnswers]
+log = logging.getLogger(__name__)
+
+
+def _run_id() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+class Engines:
+    """Background batches by policy key (namespace, name); `wake(key)` says that one has ended."""
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        wake: Callable[[Key], None],
+        *,
+        limits: Limits = LIMITS,
+        run_id: Callable[[], str] = _run_id,
+    ) -> None:
+        self._pace = Pace(limits, dialer.clock)
+        self._prober = build_prober(dialer, self._pace)
+        self._wake = wake
+        self._run_id = run_id
+        self._batches: dict[Key, asyncio.Task[None]] = {}
+        self._finished: dict[Key, dict[tuple[str, str], TrialAnswers]] = {}
+
+    async def run(self, key: Key, trials: Sequence[Trial]) -> Answered:
+        """What has finished of `trials`; the rest is started unless a batch of `key` runs already.
+
+        Never waits. Finished trials that are no longer asked for in the same words are dropped:
+        every answer returned covers exactly what was asked now.
+        """
+        finished = self._finished.pop(key, {})
+        answered = {
+            name: found
+            for trial in trials
+            if (found := finished.get(name := (trial.control, trial.target))) is not None
+            and found.trial == trial
+        }
+        rest = [trial for trial in trials if (trial.control, trial.target) not in answered]
+        if rest and key not in self._batches:
+            self._start(key, rest)
+        return answered
+
+    async def finish(self, key: Key) -> Answered:
+        """Wait for the batch of `key` and return everything it has brought."""
+        if (batch := self._batches.get(key)) is not None:
+            await asyncio.wait((batch,))
+        return self._finished.pop(key, {})
+
+    def forget(self, key: Key) -> None:
+        """Stop what runs for `key` and drop what it brought: the policy is gone or suspended."""
+        self._finished.pop(key, None)
+        if (batch := self._batches.pop(key, None)) is not None:
+            batch.cancel()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        batches = tuple(self._batches.values())
+        for key in tuple(self._batches):
+            self.forget(key)
+        self._pace.close()
+        await asyncio.gather(*batches, return_exceptions=True)
+
+    def _start(self, key: Key, trials: Sequence[Trial]) -> None:
+        def finished(answers: TrialAnswers) -> None:
+            name = (answers.trial.control, answers.trial.target)
+            self._finished.setdefault(key, {})[name] = answers
+
+        batch = Batch(self._prober, key[0], self._run_id(), finished)
+        task = asyncio.create_task(batch.run(trials), name=f"probe {key[0]}/{key[1]}")
+        self._batches[key] = task
+        task.add_done_callback(lambda ended: self._ended(key, ended))
+
+    def _ended(self, key: Key, batch: asyncio.Task[None]) -> None:
+        if not batch.cancelled() and (error := batch.exception()) is not None:
+            log.error("batch %s/%s failed: %s", *key, type(error).__name__)
+        if self._batches.get(key) is batch:
+            del self._batches[key]
+            self._wake(key)

@@ -1,0 +1,133 @@
+"""One pass's trials of one policy, carried out: targets side by side, a target's trials in order.
+
+Equal requests are sent once. A request that goes wrong inside the prober becomes an answer and
+harms no other. Knows no control and does not judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+from readiness.engines.connection import Clock
+from readiness.engines.dialer import Dialer, ending_of
+from readiness.engines.http import HttpEngine
+from readiness.engines.pace import Pace
+from readiness.engines.wire import WireEngine
+from readiness.request import (
+    Answer,
+    HttpAnswer,
+    HttpRequest,
+    Outcome,
+    Request,
+    Trial,
+    TrialAnswers,
+    WireAnswer,
+)
+
+KEPT: Final = 4 * 1024 * 1024
+UNREACHABLE_AFTER: Final = 2
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """What a batch sends with: both engines behind one pace."""
+
+    http: HttpEngine
+    wire: WireEngine
+    pace: Pace
+    clock: Clock
+
+    async def send(self, namespace: str, request: Request, run: str) -> Answer:
+        """One answer. Whatever breaks in here is ABORTED, named by its type only."""
+        async with self.pace.turn(namespace, request.hop.address or request.hop.host.lower()):
+            try:
+                if isinstance(request, HttpRequest):
+                    return await self.http.send(request, run)
+                return await self.wire.send(request)
+            except Exception as error:  # noqa: BLE001 -- the wall: one request, never its batch
+                log.error("prober failed on %s: %s", request.hop, type(error).__name__)
+                return _failed(request, *ending_of(error))
+
+
+def build_prober(dialer: Dialer, pace: Pace) -> Prober:
+    """Both engines over one dialer."""
+    return Prober(HttpEngine(dialer), WireEngine(dialer), pace, dialer.clock)
+
+
+class Batch:
+    """`await batch.run(trials)` calls `finished` for each trial as it ends."""
+
+    def __init__(
+        self, prober: Prober, namespace: str, run: str, finished: Callable[[TrialAnswers], None]
+    ) -> None:
+        self._prober = prober
+        self._namespace = namespace
+        self._id = run
+        self._finished = finished
+        self._sent: dict[Request, asyncio.Future[tuple[Answer, float]]] = {}
+        self._silent: Counter[tuple[str, int]] = Counter()
+        self._room = KEPT
+
+    async def run(self, trials: Sequence[Trial]) -> None:
+        """Carry out everything. Raises nothing but cancellation."""
+        ordered = sorted(trials, key=lambda trial: trial.target)
+        async with asyncio.TaskGroup() as group:
+            for _, same in groupby(ordered, key=lambda trial: trial.target):
+                group.create_task(self._target(tuple(same)))
+
+    async def _target(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            answers: dict[Request, Answer] = {}
+            ended = 0.0
+            for request in trial.requests:
+                if isinstance(request, HttpRequest) and request.after:
+                    await self._wait_until(ended + request.after)
+                answers[request], ended = await self._once(request)
+            self._finished(TrialAnswers(trial, answers, self._prober.clock.wall()))
+
+    async def _wait_until(self, moment: float) -> None:
+        if (delay := moment - self._prober.clock.steady()) > 0:
+            await self._prober.clock.sleep(delay)
+
+    async def _once(self, request: Request) -> tuple[Answer, float]:
+        if request not in self._sent:
+            self._sent[request] = asyncio.ensure_future(self._send(request))
+        return await self._sent[request]
+
+    async def _send(self, request: Request) -> tuple[Answer, float]:
+        end = (request.hop.address or request.hop.host, request.hop.port)
+        if self._silent[end] >= UNREACHABLE_AFTER:
+            answer = _failed(request, Outcome.TIMEOUT, "the address was not reachable just before")
+        else:
+            answer = self._kept(await self._prober.send(self._namespace, request, self._id))
+            self._silent[end] = self._silent[end] + 1 if _unreached(answer) else 0
+        return answer, self._prober.clock.steady()
+
+    def _kept(self, answer: Answer) -> Answer:
+        """The answer as it may be held until it is judged: a batch has a budget for bodies."""
+        if isinstance(answer, WireAnswer):
+            return answer
+        if len(answer.body) > self._room:
+            answer = replace(answer, body=answer.body[: self._room], truncated=True)
+        self._room -= len(answer.body)
+        return answer
+
+
+def _unreached(answer: Answer) -> bool:
+    """Whether even connecting took too long: a firewall drops, every further try would too."""
+    return (
+        isinstance(answer, HttpAnswer) and answer.outcome is Outcome.TIMEOUT and not answer.connect
+    )
+
+
+def _failed(request: Request, outcome: Outcome, detail: str) -> Answer:
+    if isinstance(request, HttpRequest):
+        return HttpAnswer(outcome, detail=detail)
+    return WireAnswer(outcome, detail=detail)
