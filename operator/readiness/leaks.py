@@ -19,6 +19,7 @@ from readiness.snapshot import Leak
 
 MAX_TEXT: Final = 65536
 PLAIN: Final = "plain-secret"
+SHORTEST: Final = 16  # no shape below fits into fewer characters without a `:` or `=`
 
 _URL: Final = re.compile(r"://[^\s:/?#@\"'<>]{0,100}:([^\s/?#@\"'<>]{1,200})@(?!sha256:)", re.ASCII)
 # A pattern is only tried where its marker stands: `in` costs a fraction of a search.
@@ -113,9 +114,7 @@ _OBJECT_NAME: Final = re.compile(
     r"[a-z0-9-]+-(?:tls|secrets?|credentials?|creds|certs?|tokens?|auth|ca|keys)"
 )
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-_SECRET_WORD: Final = re.compile(
-    r"pass|pwd|secret|token|key|credential|authorization", re.IGNORECASE
-)
+_SECRET_WORDS: Final = ("pass", "pwd", "secret", "token", "key", "credential", "authorization")
 _ASSIGNED: Final = re.compile(
     r"(?<![\w.-])([A-Za-z_][\w.-]{2,79})[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?"
     r"([^\s\"'`,;&|<>(){}\[\]$]{6,200})(?![\[({$<])",
@@ -125,13 +124,22 @@ _ASSIGNED: Final = re.compile(
 
 def scan(text: str) -> tuple[str, ...]:
     """The ids of what looks like a secret in free text; only its first 64 Ki characters count."""
+    if ":" not in text and "=" not in text and len(text) < SHORTEST:
+        return ()
     text = text[:MAX_TEXT]
     found = {name for name, marker, shape in _SHAPES if marker in text and shape.search(text)}
     if "://" in text and any(_is_literal("PASSWORD", m[1]) for m in _URL.finditer(text)):
         found.add("url-password")
-    if _SECRET_WORD.search(text) and any(_is_strong(m[1], m[2]) for m in _ASSIGNED.finditer(text)):
+    if (":" in text or "=" in text) and _assigns_secret(text):
         found.add("assigned-secret")
     return tuple(sorted(found))
+
+
+def _assigns_secret(text: str) -> bool:
+    lower = text.lower()
+    return any(word in lower for word in _SECRET_WORDS) and any(
+        _is_strong(m[1], m[2]) for m in _ASSIGNED.finditer(text)
+    )
 
 
 def scan_named(name: str, value: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from readiness.control import Control, Param, Subject, failed, not_applicable, passed, unknown
@@ -15,7 +16,6 @@ from readiness.leaks import is_secret_name, scan_named
 from readiness.model import Manifest, Severity, Verdict
 from readiness.passive import listed, on_workload, placed
 from readiness.snapshot import Snapshot
-
 
 MAX_TEXT: Final = 256
 
@@ -112,15 +112,15 @@ def _variable(path: str, entry: Manifest, snapshot: Snapshot) -> Variable:
 
 def judge_unsafe(subject: Subject, workload: Manifest) -> Verdict:
     """CFG-003: no value that is unsafe in this environment."""
-    rules = _rules(subject)
-    if not rules:
+    rules, strict = _rules(subject), subject.policy.environment == "prod"
+    if not rules and not strict:
         return not_applicable(
             "EnvironmentNotJudged",
             f"no rule forbids values where spec.environment is {subject.policy.environment}",
         )
     offences, unseen = [], []
     for variable in environment(workload, subject.snapshot):
-        broken_rule = _broken_rule(variable, rules)
+        broken_rule = _broken_rule(variable, rules, strict=strict)
         if variable.value is None and (broken_rule or not variable.name):
             unseen.append(variable.where)
         elif broken_rule:
@@ -131,24 +131,33 @@ def judge_unsafe(subject: Subject, workload: Manifest) -> Verdict:
 
 
 def _rules(subject: Subject) -> list[Rule]:
-    """The rules of this environment. The API admits declared expressions only if they are cheap."""
-    here = subject.policy.environment
-    rules = list(UNSAFE) if here == "prod" else []
-    for index, declared in enumerate(subject.policy.config.forbidden):
-        if here in declared.environments:
-            expected = f"nothing that spec.config.forbidden[{index}] forbids"
-            found = _rule(declared.name, declared.pattern, expected)
-            rules.append(replace(found, built_in=False))
-    return rules
+    """The declared rules of this environment. The API admits expressions only if they are cheap."""
+    return [
+        replace(
+            _rule(rule.name, rule.pattern, f"nothing that spec.config.forbidden[{index}] forbids"),
+            built_in=False,
+        )
+        for index, rule in enumerate(subject.policy.config.forbidden)
+        if subject.policy.environment in rule.environments
+    ]
 
 
-def _broken_rule(variable: Variable, rules: list[Rule]) -> Rule | None:
+@lru_cache(maxsize=4096)
+def _built_in(name: str) -> tuple[Rule, ...]:
+    """The built-in rules about a name; the same few names stand in every workload."""
+    return tuple(rule for rule in UNSAFE if rule.name.fullmatch(name))
+
+
+def _broken_rule(variable: Variable, rules: list[Rule], *, strict: bool) -> Rule | None:
     """The first rule that the variable breaks, or could break when its value cannot be seen."""
-    text = variable.value[:MAX_TEXT] if variable.value else variable.value
+    text, name = variable.value, variable.name[:MAX_TEXT]
     if text == "":
         return None
-    named = (rule for rule in rules if rule.name.fullmatch(variable.name[:MAX_TEXT]))
-    return next((rule for rule in named if text is None or rule.value.search(text)), None)
+    named = [
+        *(_built_in(name) if strict else ()),
+        *(rule for rule in rules if rule.name.fullmatch(name)),
+    ]
+    return next((r for r in named if text is None or r.value.search(text[:MAX_TEXT])), None)
 
 
 def _shown(variable: Variable, rule: Rule) -> tuple[str, str]:

@@ -145,8 +145,7 @@ def _statuses(pod: Manifest) -> Iterator[Manifest]:
 
 def _started(status: Manifest) -> bool:
     state = status.get("state") or {}
-    ran = state.get("running") or state.get("terminated") or status.get("lastState")
-    return bool(ran or status.get("restartCount"))
+    return bool(state.keys() - {"waiting"} or status.get("lastState") or status.get("restartCount"))
 
 
 def _age(stamp: Any, subject: Subject) -> float:
