@@ -28,7 +28,16 @@ _TYPES: Final = {
 
 def explain(error: ValidationError, root: str = "") -> list[tuple[str, str]]:
     """(path, message) of every error: `spec.targets[0].name`, `Required value`."""
-    return [(_path(root, e), _message(e)) for e in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    return [(_path(root, e), _message(e)) for e in errors if not _follows(e, errors)]
+
+
+def _follows(error: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Whether a list only counts as too short because pydantic left out its refused items."""
+    at = error["loc"]
+    return error["type"] == "too_short" and any(
+        other["loc"][: len(at)] == at and len(other["loc"]) > len(at) for other in errors
+    )
 
 
 def _path(root: str, error: ErrorDetails) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from readiness.api.formats import Timestamp
-from readiness.api.types import Schema, atomic, keyed
+from readiness.api.types import Count, Schema, atomic, keyed
 
 Tri = Literal["True", "False", "Unknown"]
 Level = Literal["P0", "P1", "P2", "P3"]
@@ -32,7 +32,7 @@ class Condition(Schema):
     status: Tri = Field(description="True, False or Unknown.")
     reason: Reason = Field(description="One CamelCase word for programs.")
     message: Annotated[str, Field(max_length=32768)] = Field(description="A sentence for people.")
-    observed_generation: int = Field(
+    observed_generation: Count = Field(
         0, description="Generation of the spec this was judged for.", ge=0
     )
     last_transition_time: Timestamp = Field(description="When status last changed.")
@@ -41,14 +41,14 @@ class Condition(Schema):
 class Summary(Schema):
     """How many findings have which result."""
 
-    total: int = Field(0, description="All findings that count or are reported.")
-    passed: int = Field(0, alias="pass", description="Held.")
-    fail: int = Field(0, description="Did not hold.")
-    unknown: int = Field(0, description="Could not be judged.")
-    opt_in_required: int = Field(0, description="Need a safety class the policy does not allow.")
-    blocked: int = Field(0, description="A prerequisite does not hold.")
-    not_applicable: int = Field(0, description="Declared not to apply, with the reason.")
-    waived: int = Field(0, description="Do not hold, but are waived.")
+    total: Count = Field(0, description="All findings that count or are reported.")
+    passed: Count = Field(0, alias="pass", description="Held.")
+    fail: Count = Field(0, description="Did not hold.")
+    unknown: Count = Field(0, description="Could not be judged.")
+    opt_in_required: Count = Field(0, description="Need a safety class the policy does not allow.")
+    blocked: Count = Field(0, description="A prerequisite does not hold.")
+    not_applicable: Count = Field(0, description="Declared not to apply, with the reason.")
+    waived: Count = Field(0, description="Do not hold, but are waived.")
 
 
 class TargetStatus(Schema):
@@ -83,14 +83,14 @@ class Undeclared(Schema):
     """A capability nobody declared, so its controls cannot be judged."""
 
     capability: Word = Field(description="What is not declared.")
-    controls: int = Field(description="How many controls wait for it.")
+    controls: Count = Field(description="How many controls wait for it.")
     fix: Sentence = Field(description="The line to add.")
 
 
 class PolicyStatus(Schema):
     """The verdict."""
 
-    observed_generation: int = Field(
+    observed_generation: Count = Field(
         0, description="Generation of the spec this status was made for."
     )
     level: Literal["", "P0", "P1", "P2", "P3"] = Field(
@@ -111,7 +111,7 @@ class PolicyStatus(Schema):
     failures: Annotated[tuple[Failure, ...], *atomic()] = Field(
         (), max_length=40, description="What does not hold, worst first, at most 40."
     )
-    truncated: int = Field(0, description="How many failures did not fit.")
+    truncated: Count = Field(0, description="How many failures did not fit.")
     undeclared: Annotated[tuple[Undeclared, ...], *atomic()] = Field(
         (), max_length=40, description="Capabilities to declare, one row each."
     )
@@ -154,13 +154,13 @@ class ReportBody(Schema):
     policy: ObjectKey = Field(description="Name of the policy.")
     target: Label = Field(description="Name of the target.")
     compliant: Tri = Field(description="True, False or Unknown.")
-    fail: int = Field(0, description="Number of findings that fail.")
-    unknown: int = Field(0, description="Number of findings that are unproven.")
+    fail: Count = Field(0, description="Number of findings that fail.")
+    unknown: Count = Field(0, description="Number of findings that are unproven.")
     workload: ObjectKey = Field("", description="Kind/name of the workload.")
     image_digest: ObjectKey = Field("", description="Digest of the image that was judged.")
     template_hash: Word = Field("", description="Hash of the pod template that was judged.")
     operator_version: Word = Field("", description="Version that judged.")
-    truncated: int = Field(0, description="Rows left out to keep the report under 256 KiB.")
+    truncated: Count = Field(0, description="Rows left out to keep the report under 256 KiB.")
     results: Annotated[tuple[ReportRow, ...], *atomic()] = Field(
         (), max_length=300, description="The findings, worst first."
     )

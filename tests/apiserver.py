@@ -1,0 +1,59 @@
+"""The API server of the tests: a bare control plane of their own with our CRDs in it.
+
+`api_server` fails when it cannot be started; only READINESS_NO_API=1 turns that into a skip.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from localcluster.fixtures import Running, running
+
+CRDS = Path(__file__).resolve().parents[1] / "crds"
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """A running API server: for clients its kubeconfig, for tests plain requests as admin."""
+
+    running: Running
+    http: httpx.Client
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.running.kubeconfig
+
+    @property
+    def audit_log(self) -> Path:
+        return self.running.audit_log
+
+    def kubectl(self, *args: str, stdin: str | None = None) -> str:
+        """Output of kubectl; an AssertionError with its complaint when it fails."""
+        return self.running.kubectl(*args, stdin=stdin)
+
+    def request(self, method: str, path: str, body: Any = None, **query: str) -> dict[str, Any]:
+        """The answer, also when it is a refusal: then it is a Status with `code` and `message`."""
+        return self.http.request(method, path, json=body, params=query).json()
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[ApiServer]:
+    """One control plane per session, taken down at its end."""
+    if os.environ.get("READINESS_NO_API") == "1":
+        pytest.skip("READINESS_NO_API=1: nothing is proved against a real API server")
+    for found in running("api", node_count=0):
+        keys = found.cluster.pki
+        tls = ssl.create_default_context(cafile=str(keys / "ca.crt"))
+        tls.load_cert_chain(keys / "admin.crt", keys / "admin.key")
+        found.kubectl("apply", "--server-side", "--validate=strict", "-f", str(CRDS))
+        found.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        with httpx.Client(base_url=found.api_url, verify=tls, timeout=30) as http:
+            yield ApiServer(found, http)
