@@ -197,14 +197,7 @@ def _refusal(
 def _edge(target: Target, snapshot: Snapshot) -> tuple[Hop, ...] | Verdict:
     if target.external_url is None:
         return ()
-    try:
-        hop = edge_of(target.external_url)
-    except ValueError:
-        return unknown(
-            "PortNotFound",
-            f"{target.external_url} has a port that is none",
-            fix=f"correct spec.targets[{target.name}].externalURL",
-        )
+    hop = edge_of(target.external_url)
     if _allowed(hop.host, snapshot.egress):
         return (hop,)
     return unknown(
