@@ -52,6 +52,7 @@ def look(
         budgets=_sorted(store, "PodDisruptionBudget", namespace),
         network_policies=_sorted(store, "NetworkPolicy", namespace),
         accounts=_named(store, "ServiceAccount", namespace),
+        configs=_configs(store, namespace),
         leaks=_leaks(store, namespace),
         grants=_grants(store, namespace),
         nodes=_named(store, "Node", ""),
@@ -96,6 +97,14 @@ def _addresses(store: Store, namespace: str) -> Mapping[str, str]:
         )
 
     return store.derived("addresses", namespace, ("Pod",), build)
+
+
+def _configs(store: Store, namespace: str) -> Mapping[str, Mapping[str, str]]:
+    def build() -> Mapping[str, Mapping[str, str]]:
+        maps = store.of("ConfigMap", namespace).items()
+        return MappingProxyType({name: config["data"] for name, config in maps})
+
+    return store.derived("configs", namespace, ("ConfigMap",), build)
 
 
 def _leaks(store: Store, namespace: str) -> tuple[Leak, ...]:

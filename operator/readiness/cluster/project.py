@@ -18,6 +18,7 @@ from readiness.model import Manifest
 
 KEEP: Final = None
 INTERNED: Final = 32
+SHOWN: Final = 256  # characters of a ConfigMap's value, as on the command line
 
 _OWNER: Final = [{"kind": KEEP, "name": KEEP, "uid": KEEP, "controller": KEEP}]
 _NAMES: Final = {"name": KEEP, "namespace": KEEP}
@@ -88,11 +89,16 @@ _ENDPOINT: Final = {
 _BUDGET_STATUS: Final = {
     "disruptionsAllowed": KEEP, "currentHealthy": KEEP, "desiredHealthy": KEEP,
     "expectedPods": KEEP, "observedGeneration": KEEP,
+    "conditions": [{"type": KEEP, "status": KEEP, "reason": KEEP}],
 }  # fmt: skip
 _NODE: Final = {
     "metadata": _NAMES | {"labels": KEEP},
-    "spec": {"unschedulable": KEEP},
-    "status": {"addresses": KEEP, "conditions": [{"type": KEEP, "status": KEEP}]},
+    "spec": {"unschedulable": KEEP, "taints": [{"key": KEEP, "effect": KEEP}]},
+    "status": {
+        "nodeInfo": {"architecture": KEEP},
+        "addresses": KEEP,
+        "conditions": [{"type": KEEP, "status": KEEP}],
+    },
 }
 
 
@@ -151,10 +157,10 @@ def _secret_rules(kept: Manifest, role: Manifest) -> Manifest | None:
     return {**kept, "rules": rules} if rules else None
 
 
-def _leaking(kept: Manifest, config_map: Manifest) -> Manifest | None:
-    """A ConfigMap reduced to what looks like a secret in it; its texts are never kept."""
-    found = leaks.scan_config_map(config_map)
-    return {**kept, "leaks": found} if found else None
+def _leaking(kept: Manifest, config_map: Manifest) -> Manifest:
+    """A ConfigMap reduced to what looks like a secret in it, and to the start of its values."""
+    values = {key: str(text)[:SHOWN] for key, text in (config_map.get("data") or {}).items()}
+    return {**kept, "leaks": leaks.scan_config_map(config_map), "data": values}
 
 
 def _steady(kept: Manifest, _node: Manifest) -> Manifest:
@@ -181,7 +187,8 @@ KINDS: Final = (
     Kind("Service", "services", "v1", _SPEC),
     Kind("EndpointSlice", "endpointslices", "discovery.k8s.io/v1",
          {"metadata": _META, "addressType": KEEP, "endpoints": [_ENDPOINT], "ports": KEEP}),
-    Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy/v1", _SPEC | {"status": _BUDGET_STATUS}),
+    Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy/v1",
+         {"metadata": _META | {"generation": KEEP}, "spec": KEEP, "status": _BUDGET_STATUS}),
     Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io/v1", {"metadata": _NAMES, "spec": KEEP}),
     Kind("ServiceAccount", "serviceaccounts", "v1", {"metadata": _NAMES, "automountServiceAccountToken": KEEP}),
     Kind("ConfigMap", "configmaps", "v1", {"metadata": _NAMES}, reduce=_leaking),
