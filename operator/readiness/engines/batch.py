@@ -45,15 +45,11 @@ class Prober:
     clock: Clock
 
     async def send(self, namespace: str, request: Request, run: str) -> Answer:
-        """One answer. Whatever breaks in here is ABORTED, named by its type only."""
+        """One answer, when it is this request's turn."""
         async with self.pace.turn(namespace, request.hop.address or request.hop.host.lower()):
-            try:
-                if isinstance(request, HttpRequest):
-                    return await self.http.send(request, run)
-                return await self.wire.send(request)
-            except Exception as error:  # noqa: BLE001 -- the wall: one request, never its batch
-                log.error("prober failed on %s: %s", request.hop, type(error).__name__)
-                return _failed(request, *ending_of(error))
+            if isinstance(request, HttpRequest):
+                return await self.http.send(request, run)
+            return await self.wire.send(request)
 
 
 def build_prober(dialer: Dialer, pace: Pace) -> Prober:
@@ -71,16 +67,20 @@ class Batch:
         self._namespace = namespace
         self._id = run
         self._finished = finished
-        self._sent: dict[Request, asyncio.Future[tuple[Answer, float]]] = {}
+        self._sent: dict[Request, asyncio.Task[tuple[Answer, float]]] = {}
         self._silent: Counter[tuple[str, int]] = Counter()
         self._room = KEPT
 
     async def run(self, trials: Sequence[Trial]) -> None:
         """Carry out everything. Raises nothing but cancellation."""
         ordered = sorted(trials, key=lambda trial: trial.target)
-        async with asyncio.TaskGroup() as group:
-            for _, same in groupby(ordered, key=lambda trial: trial.target):
-                group.create_task(self._target(tuple(same)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _, same in groupby(ordered, key=lambda trial: trial.target):
+                    group.create_task(self._target(tuple(same)))
+        finally:
+            for sent in self._sent.values():
+                sent.cancel()
 
     async def _target(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
@@ -97,9 +97,14 @@ class Batch:
             await self._prober.clock.sleep(delay)
 
     async def _once(self, request: Request) -> tuple[Answer, float]:
-        if request not in self._sent:
-            self._sent[request] = asyncio.ensure_future(self._send(request))
-        return await self._sent[request]
+        """The answer and when it came. What breaks in here is ABORTED, named by its type only."""
+        if (sent := self._sent.get(request)) is None:
+            sent = self._sent[request] = asyncio.create_task(self._send(request))
+        await asyncio.wait((sent,))  # a task is a wall: one request's crash is not its batch's
+        if (error := sent.exception()) is None:
+            return sent.result()
+        log.error("the prober failed on %s: %s", request.hop, type(error).__name__)
+        return _failed(request, *ending_of(error)), self._prober.clock.steady()
 
     async def _send(self, request: Request) -> tuple[Answer, float]:
         end = (request.hop.address or request.hop.host, request.hop.port)

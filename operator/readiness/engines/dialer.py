@@ -9,6 +9,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -132,11 +133,10 @@ class Dialer:
 async def _connected(address: Address, port: int) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
+    with ExitStack() as unless_connected:
+        unless_connected.callback(sock.close)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
-    except BaseException:
-        sock.close()
-        raise
+        unless_connected.pop_all()
     return sock

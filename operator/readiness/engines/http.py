@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import string
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, cast
@@ -55,12 +56,11 @@ class Transport(httpx.AsyncBaseTransport):
         except (OSError, DeniedError) as error:
             raise EndedError(*ending_of(error)) from None
         reader = _Reader(line, self._dialer.caps)
-        try:
+        with ExitStack() as unless_answered:
+            unless_answered.callback(line.abort)
             reader.send(request)
             head = await reader.head()
-        except BaseException:
-            line.abort()
-            raise
+            unless_answered.pop_all()
         return httpx.Response(head.status_code, headers=list(head.headers), stream=Body(reader))
 
 
@@ -237,16 +237,16 @@ def build_request(asked: HttpRequest, run: str, trace: Trace) -> httpx.Request:
     path = asked.path if asked.path.isascii() else quote(asked.path, safe=string.punctuation)
     return httpx.Request(
         asked.method,
-        _url_of(hop.tls, hop.host or hop.address, hop.port),
+        _url_of("https" if hop.tls else "http", hop.host or hop.address, hop.port),
         headers=[*(h for h in own if h[0].lower() not in given), *asked.headers],
         extensions={"hop": hop, "target": path.encode(), "trace": trace},
     )
 
 
 @lru_cache(maxsize=512)
-def _url_of(tls: bool, host: str, port: int) -> httpx.URL:  # noqa: FBT001 -- key of a cache
+def _url_of(scheme: str, host: str, port: int) -> httpx.URL:
     """Only what the Host header needs: the path goes out as written, never normalised."""
-    return httpx.URL(scheme="https" if tls else "http", host=host.strip("[]"), port=port)
+    return httpx.URL(scheme=scheme, host=host.strip("[]"), port=port)
 
 
 def _headers_of(response: httpx.Response) -> tuple[tuple[str, str], ...]:

@@ -27,11 +27,11 @@ class Resolver:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[str]] = loop.create_future()
 
-        def deliver(found: list[str] | Exception) -> None:
+        def deliver(found: list[str] | OSError) -> None:
             self._free.release()  # here, not in the awaiter: a lookup given up still holds a thread
             if future.cancelled():
                 return
-            if isinstance(found, Exception):
+            if isinstance(found, OSError):
                 future.set_exception(found)
             else:
                 future.set_result(found)
@@ -45,7 +45,7 @@ class Resolver:
         return await future
 
 
-def _lookup(host: str, port: int) -> list[str] | Exception:
+def _lookup(host: str, port: int) -> list[str] | OSError:
     try:
         rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
