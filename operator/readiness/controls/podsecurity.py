@@ -52,7 +52,7 @@ def judge_restricted(subject: Subject, workload: Manifest) -> Verdict:
     path, expected, _ = offences[0]
     return failed(
         "NotRestricted",
-        f"{len(offences)} fields weaken the pod: {listed(where for where, _, _ in offences)}",
+        f"fields that weaken the pod ({len(offences)}): {listed(where for where, _, _ in offences)}",
         expected=listed(f"{where.rpartition('.')[2]}: {value}" for where, value, _ in offences),
         observed=listed(f"{where}: {value}" for where, _, value in offences),
         fix=f"set {path}: {expected}",
