@@ -63,7 +63,9 @@ def _told(policy: Manifest, type_: str) -> Decision:
     found = condition_of(policy, type_)
     status, reason = found.get("status", "Unknown"), found.get("reason", "NoCondition")
     text = f"{type_} is {status} ({reason}): {found.get('message') or 'no message'}"
-    fix = "" if status == "True" else "see the findings below, or: readiness report"
+    meta = policy["metadata"]
+    report = f"readiness report {meta['name']} -n {meta.get('namespace', 'default')}"
+    fix = "" if status == "True" else report
     return Decision(_CODES.get(status, UNPROVEN), text, fix)
 
 

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-import yaml
-
 from readiness import controls, registry
 from readiness.api import ProfileSpec
 from readiness.control import Control, Gate
+from readiness.parsing import documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def _profiles() -> dict[str, ProfileSpec]:
     found = sorted((p for p in folder.iterdir() if p.name.endswith(".yaml")), key=lambda p: p.name)
     return {
         path.name.removesuffix(".yaml"): ProfileSpec.model_validate(
-            yaml.safe_load(path.read_text(encoding="utf-8")), extra="forbid"
+            next(documents(path.read_bytes())).content, extra="forbid"
         )
         for path in found
     }

@@ -6,7 +6,6 @@ The verdict comes from the same `plan.make` as in the cluster; here is only what
 from __future__ import annotations
 
 import argparse
-import gc
 import time
 from collections.abc import Sequence
 
@@ -88,7 +87,6 @@ def judged_manifests(
     args: argparse.Namespace, known: rules.Rules, console: Console
 ) -> list[Judged]:
     """What files, directories and standard input amount to. Raises UsageError."""
-    gc.disable()  # a short-lived process that makes many small objects and no garbage
     try:
         found = files.load(args.paths, console.read)
     except files.InputError as error:

@@ -39,7 +39,8 @@ def read(args: argparse.Namespace, work: Callable[[Connection, str], Awaitable[T
     try:
         return asyncio.run(inside())
     except ApiError as error:
-        raise UnprovenError(f"the cluster does not tell: {error}", _remedy(error.status)) from None
+        words = " ".join(str(error).split())
+        raise UnprovenError(f"the cluster does not tell: {words}", _remedy(error.status)) from None
 
 
 def read_policy(args: argparse.Namespace) -> Manifest:

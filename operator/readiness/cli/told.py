@@ -15,19 +15,18 @@ def failures_of(policy: Manifest) -> Iterator[Row]:
 
 
 def results_of(reports: Iterable[Manifest], target: str = "") -> Iterator[Row]:
-    """The rows of reports. Findings of the policy itself stand in each and are told once."""
-    seen: set[str] = set()
+    """The rows of reports. Findings of the policy itself stand in each; they come once, at the end."""
+    own: dict[str, Row] = {}
     for report in sorted(reports, key=lambda r: str(r["metadata"]["name"])):
-        body = report["report"]
+        body, namespace = report["report"], report["metadata"]["namespace"]
         if target and body["target"] != target:
             continue
         for row in body.get("results") or ():
-            own = not row.get("target")
-            if not own or row["id"] not in seen:
-                subject = f"ReadinessPolicy/{body['policy']}" if own else body.get("workload", "")
-                yield _row(row, report["metadata"]["namespace"], subject)
-            if own:
-                seen.add(row["id"])
+            if row.get("target"):
+                yield _row(row, namespace, body.get("workload", ""))
+            else:
+                own[row["id"]] = _row(row, namespace, f"ReadinessPolicy/{body['policy']}")
+    yield from own.values()
 
 
 def _row(found: Manifest, namespace: str, subject: str) -> Row:

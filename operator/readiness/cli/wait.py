@@ -46,7 +46,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     decided = kube.read(args, work)
     console.write(f"{args.name}: {decided.message}\n")
     if decided.code != MET:
-        console.say(f"readiness wait: not {args.goal} within {args.timeout:g} s. {decided.fix}")
+        console.say(
+            f"readiness wait: not {args.goal} within {args.timeout:g} s. Next: {decided.fix}"
+        )
     return decided.code
 
 

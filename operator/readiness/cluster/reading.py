@@ -22,10 +22,8 @@ from readiness.naming import POLICY_LABEL, label_value
 @asynccontextmanager
 async def session(kubeconfig: str) -> AsyncIterator[Connection]:
     """A connection by kubeconfig or as the pod's service account. Raises ApiError."""
-    known = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
-    paths = [Path(path).expanduser() for path in known.split(os.pathsep) if path]
-    if not Path(IN_CLUSTER).exists() and not any(path.exists() for path in paths):
-        raise ApiError(0, f"no kubeconfig: {known or 'KUBECONFIG is empty'} does not exist")
+    if missing := _missing(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION):
+        raise ApiError(0, missing)
     try:
         connection = await connect(kubeconfig, lambda _method, _status: None)
     except (ConfigException, OSError, ValueError) as error:
@@ -69,3 +67,11 @@ async def read_reports(connection: Connection, namespace: str, policy: str) -> l
     query = {"labelSelector": f"{POLICY_LABEL}={label_value(policy)}"}
     found = await connection.request("GET", path_of(REPORTS, namespace), query=query)
     return list(found["items"])
+
+
+def _missing(known: str) -> str:
+    """Why there is no way in, said better than the client does; empty when there may be one."""
+    paths = [Path(path).expanduser() for path in known.split(os.pathsep) if path]
+    if Path(IN_CLUSTER).exists() or any(path.exists() for path in paths):
+        return ""
+    return f"no kubeconfig: {known or 'KUBECONFIG'} does not exist"

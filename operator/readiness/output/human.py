@@ -65,7 +65,7 @@ def _subject(rows: list[Row], style: Style) -> Iterator[str]:
         words = ", ".join(
             f"{row.id} (waived)" if row.result is Result.WAIVED else row.id for row in rest
         )
-        count = f"{len(rest)} hold" if shown else f"all {len(rest)} hold"
+        count = f"{len(rest)} of {len(rows)} hold"
         yield from wrapped(f"{count}: {words}", style, indent=2)
 
 
