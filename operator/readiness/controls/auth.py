@@ -61,16 +61,12 @@ def _judge(
     request, path, how = asked
     what = f"GET {path} {how}"
     login = subject.target.http.login_path if subject.target.http else None
-    if answer.status == 401 or leads_to_login(answer, login):
-        return passed(
-            "AnonymousRefused", "every protected route refuses anonymous and invalid identities"
-        )
-    if alive.status >= 500 or (answer.status == 403 and alive.status == 403):
+    if alive.status >= 500 or answer.status == alive.status == 403:
         return unknown(
             "ControlArmFailed", f"the application answers {alive.status} where anyone may read, so a refusal proves nothing",
             fix="see why a public route is not served to the operator (outage, WAF, address list)",
         )  # fmt: skip
-    if answer.status == 403:
+    if answer.status in (401, 403) or leads_to_login(answer, login):
         return passed(
             "AnonymousRefused", "every protected route refuses anonymous and invalid identities"
         )
@@ -82,6 +78,10 @@ def _judge(
             "NoSuchRoute", f"{what} is answered like a route that does not exist",
             fix=f"correct spec.targets[{subject.target.name}].http.protected",
         )  # fmt: skip
+    return _not_refused(subject, path, what, answer)
+
+
+def _not_refused(subject: Subject, path: str, what: str, answer: HttpAnswer) -> Verdict:
     if answer.status >= 500 or answer.status < 300:
         return failed(
             "AnonymousServed" if answer.status < 300 else "RefusalCrashes",
