@@ -167,7 +167,7 @@ async def test_a_crash_inside_is_one_aborted_answer(
 
 
 async def test_bodies_have_a_budget_per_batch(world: World, serve: Any) -> None:
-    body = bytes(SHORT.body)
+    body = bytes(SHORT.wire)
     server = await serve(says(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body))
     count = KEPT // len(body) + 4
     trial = Trial("X-1", "api", tuple(get(server.hop(), nth=n) for n in range(count)))

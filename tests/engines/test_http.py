@@ -16,12 +16,12 @@ import trustme
 
 from readiness.engines.connection import READ
 from readiness.engines.dialer import Dialer
-from readiness.engines.http import AGENT, HttpEngine
+from readiness.engines.http import AGENT, FRAMING, HttpEngine
 from readiness.request import Hop, HopKind, HttpAnswer, HttpRequest, Outcome
 
 from .conftest import SHORT, Handler, Server, repeats, request_of, reset, says, until
 
-BODY_CAP = SHORT.body
+BODY_CAP = 64 * 1024  # a request's own, unless it says otherwise
 MEMORY = 5 * 1024 * 1024
 OK = b"HTTP/1.1 200 OK\r\n"
 BOMB = gzip.compress(bytes(64 * 1024 * 1024))
@@ -156,9 +156,24 @@ async def test_a_hostile_server_does_not_keep_the_loop_to_itself(
     ended = True
     await waiting
     assert answer.truncated
-    assert (
-        turns >= 2 * BODY_CAP / READ
-    )  # between any two pieces of READ bytes the others had a turn
+    assert turns >= (BODY_CAP + FRAMING) / READ  # the others had a turn between any two reads
+
+
+@pytest.mark.parametrize(
+    ("cap", "size", "kept"),
+    [(10, 11, 10), (10, 10, 10), (200_000, 200_001, 200_000), (10**9, 3 * 2**20, SHORT.body)],
+)
+async def test_a_request_may_ask_for_less_or_more_body_up_to_the_cap_of_all(
+    serve: Any, dialer: Dialer, cap: int, size: int, kept: int
+) -> None:
+    server = await serve(says(whole(bytes(size))))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    answer = await ask(dialer, server.hop(), cap=cap)
+    peak = tracemalloc.get_traced_memory()[1] - before - size
+    tracemalloc.stop()
+    assert (answer.outcome, len(answer.body), answer.truncated) == (R, kept, kept < size)
+    assert peak < MEMORY
 
 
 async def test_what_an_answer_holds(serve: Any, dialer: Dialer) -> None:

@@ -46,7 +46,7 @@ TABLE: list[tuple[str, Handler, Outcome, bytes, bool]] = [
     ("closes", says(), Outcome.RESET, b"", True),
     ("resets", resets, Outcome.RESET, b"", True),
     ("is silent", silent, Outcome.TIMEOUT, b"", False),
-    ("never ends", repeats(b"", b"x" * 65536), Outcome.RESPONSE, b"x" * SHORT.body, False),
+    ("never ends", repeats(b"", b"x" * 65536), Outcome.RESPONSE, b"x" * SHORT.wire, False),
 ]
 
 

@@ -32,11 +32,15 @@ _ENDINGS: Final[tuple[tuple[type[OSError], Outcome, str], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What one exchange may cost, in bytes and seconds. `script` bounds a whole wire exchange."""
+    """What one exchange may cost, in bytes and seconds, whatever is asked.
+
+    `body` is the most that a request's own cap may allow; `wire` and `script` bound raw exchanges.
+    """
 
     head: int = 16 * 1024
     headers: int = 100
-    body: int = 64 * 1024
+    body: int = 2 * 1024 * 1024
+    wire: int = 64 * 1024
     connect: float = 5.0
     total: float = 10.0
     script: float = 120.0

@@ -26,7 +26,7 @@ from readiness.engines.guard import DeniedError
 from readiness.request import HttpAnswer, HttpRequest, Outcome
 
 AGENT: Final = f"readiness-operator/{__version__}"
-FRAMING: Final = 2  # bytes on the wire per byte of body, so that tiny chunks end too
+FRAMING: Final = 64 * 1024  # bytes of chunk framing that an answer may spend, whatever its body
 PREFIX: Final = b"HTTP/1."
 
 
@@ -42,7 +42,7 @@ class EndedError(httpx.TransportError):
 class Transport(httpx.AsyncBaseTransport):
     """One fresh connection per request to the address the guard admits. No proxies, no pool.
 
-    Wants `hop`, `target` and `trace` among the request's extensions. Raises EndedError only.
+    Wants `hop`, `target`, `cap` and `trace` among the request's extensions. Raises EndedError only.
     """
 
     def __init__(self, dialer: Dialer) -> None:
@@ -55,7 +55,8 @@ class Transport(httpx.AsyncBaseTransport):
             line = await self._dialer.dial(extensions["hop"], extensions["trace"])
         except (OSError, DeniedError) as error:
             raise EndedError(*ending_of(error)) from None
-        reader = _Reader(line, self._dialer.caps)
+        room = min(extensions["cap"], self._dialer.caps.body)
+        reader = _Reader(line, self._dialer.caps, room)
         with ExitStack() as unless_answered:
             unless_answered.callback(line.abort)
             reader.send(request)
@@ -67,9 +68,10 @@ class Transport(httpx.AsyncBaseTransport):
 class _Reader:
     """h11 over one connection, with the caps on what it may be fed."""
 
-    def __init__(self, line: Connection, caps: Caps) -> None:
+    def __init__(self, line: Connection, caps: Caps, room: int) -> None:
         self._line = line
         self._caps = caps
+        self._room = room
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=caps.head)
         self._start = b""
         self._fed = 0
@@ -94,9 +96,9 @@ class _Reader:
 
     async def body(self) -> AsyncIterator[bytes]:
         """At most the capped number of bytes; `complete` says whether that was all."""
-        room = self._caps.body
+        room = self._room
         self._fed = 0
-        while self._fed <= FRAMING * self._caps.body:
+        while self._fed <= self._room + FRAMING:
             event = await self._next()
             if not isinstance(event, h11.Data):
                 self.complete = isinstance(event, h11.EndOfMessage)
@@ -239,7 +241,7 @@ def build_request(asked: HttpRequest, run: str, trace: Trace) -> httpx.Request:
         asked.method,
         _url_of("https" if hop.tls else "http", hop.host or hop.address, hop.port),
         headers=[*(h for h in own if h[0].lower() not in given), *asked.headers],
-        extensions={"hop": hop, "target": path.encode(), "trace": trace},
+        extensions={"hop": hop, "target": path.encode(), "cap": asked.cap, "trace": trace},
     )
 
 

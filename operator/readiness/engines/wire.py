@@ -49,7 +49,7 @@ class WireEngine:
         outcome, detail = _ending_of(heard)
         return WireAnswer(
             outcome,
-            data=bytes(heard.data[: self._dialer.caps.body]),
+            data=bytes(heard.data[: self._dialer.caps.wire]),
             sent=heard.sent,
             first_byte=trace.first_byte,
             elapsed=self._since(trace),
@@ -84,7 +84,7 @@ class WireEngine:
 
     async def _listen(self, line: Connection, heard: _Heard) -> None:
         try:
-            while len(heard.data) <= self._dialer.caps.body and (data := await line.read()):
+            while len(heard.data) <= self._dialer.caps.wire and (data := await line.read()):
                 heard.data += data
         except OSError as error:
             heard.error = error
