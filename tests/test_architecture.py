@@ -68,7 +68,9 @@ def test_every_function_is_annotated():
     for path in MODULES:
         for function in functions(tree(path)):
             arguments = [*function.args.args, *function.args.kwonlyargs, *function.args.posonlyargs]
-            unannotated = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+            unannotated = [
+                a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")
+            ]
             if function.returns is None or unannotated:
                 bare.append(f"{path.name}:{function.name}")
 
@@ -82,7 +84,11 @@ def test_exceptions_to_the_linters_are_few_and_have_reasons():
             if re.search(r"#\s*(type: ignore|noqa)", line):
                 found.append((f"{path.name}:{number}", line))
 
-    assert [w for w, line in found if not re.search(r"(type: ignore\[[a-z-]+\]|noqa: [A-Z0-9]+)\s*(--|#)\s*\S", line)] == []
+    assert [
+        w
+        for w, line in found
+        if not re.search(r"(type: ignore\[[a-z-]+\]|noqa: [A-Z0-9]+)\s*(--|#)\s*\S", line)
+    ] == []
     assert len(found) <= 10, found
 
 
@@ -100,13 +106,19 @@ def test_broad_excepts_are_two():
 
 def test_nothing_in_the_api_names_a_namespace():
     pattern = re.compile(r"^\s+(\w*namespace\w*): ", re.MULTILINE)
-    found = [name for p in sorted((SOURCE / "api").glob("*.py")) for name in pattern.findall(p.read_text())]
+    found = [
+        name
+        for p in sorted((SOURCE / "api").glob("*.py"))
+        for name in pattern.findall(p.read_text())
+    ]
 
     assert found == ["namespace_selector"]
 
 
 def test_commits_carry_no_machine_paths_or_private_hosts():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     bad = []
     for name in listed.stdout.split():
         path = ROOT / name

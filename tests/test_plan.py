@@ -8,6 +8,7 @@ import pytest
 
 from readiness import plan
 from readiness.api import ProfileSpec
+from readiness.api.status import PolicyStatus, ReportBody
 from readiness.control import Control, Gate, Param, failed, passed, unknown
 from readiness.controls import gates
 from readiness.model import Mode, Result, Safety, Severity
@@ -490,6 +491,15 @@ def test_run_at_looks_again_at_once_and_is_honoured_once():
     assert its.step(NOW + 61, **asked) == 0
 
 
+def test_a_run_at_of_any_length_is_honoured_once():
+    its = Probing()
+    its.step(NOW)
+    asked = {"annotations": {RUN_AT: "x" * 5000}}
+    its.step(NOW + 60, **asked)
+    assert its.status["lastRunAt"] == "x" * 64
+    assert its.step(NOW + 61, **asked) == 0
+
+
 def test_repeated_looks_that_see_the_same_write_nothing():
     its = Probing()
     for n in range(30):
@@ -560,6 +570,9 @@ def test_status_and_report_stay_within_their_bounds():
     decided = plan.make(used, situation(policy(targets=targets), seen), {})
 
     assert len(json.dumps(decided.status).encode()) <= 32 * 1024
+    PolicyStatus.model_validate(decided.status, extra="forbid")
+    for written in decided.reports:
+        ReportBody.model_validate(written["report"], extra="forbid")
     assert decided.status["truncated"] > 0
     assert max(len(json.dumps(r).encode()) for r in decided.reports) <= 256 * 1024
 

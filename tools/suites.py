@@ -62,7 +62,10 @@ def main(names: list[str]) -> int:
         started = time.monotonic()
         results = []
         for command in SUITES[name]:
-            print(f"\n--- {name}: {' '.join(Path(c).name for c in command[:1])} {' '.join(command[1:])}", flush=True)
+            print(
+                f"\n--- {name}: {' '.join(Path(c).name for c in command[:1])} {' '.join(command[1:])}",
+                flush=True,
+            )
             code, lines = run(command, env)
             counts, skips = tally(lines) if "pytest" in command else ({}, [])
             results.append(code)

@@ -6,6 +6,7 @@ Pure text. A name that could collide carries a short hash of the whole key it st
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 GROUP: Final = "readiness.dev"
@@ -41,6 +42,11 @@ def child(policy: str, *parts: str) -> str:
 def report(policy: str, target: str) -> str:
     """The name of the report of one target."""
     return child(policy, target)
+
+
+def run_at(annotations: Mapping[str, str] | None) -> str:
+    """The run that the annotation asks for, bounded as the status that answers it is."""
+    return str((annotations or {}).get(RUN_AT, ""))[:64]
 
 
 def label_value(text: str) -> str:

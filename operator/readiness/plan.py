@@ -35,7 +35,7 @@ from readiness.judgement import (
     subject_of,
 )
 from readiness.model import Finding, Manifest, Mode
-from readiness.naming import DENY, RUN_AT
+from readiness.naming import DENY, run_at
 from readiness.recall import recalled_key
 from readiness.request import Trial, TrialAnswers
 from readiness.rules import Rules
@@ -197,7 +197,7 @@ def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answe
 
 def _run_marker(situation: Situation) -> dict[tuple[str, str], Look]:
     """Remembers when `run-at` was first seen, until every look is younger than that."""
-    asked = (situation.policy["metadata"].get("annotations") or {}).get(RUN_AT, "")
+    asked = run_at(situation.policy["metadata"].get("annotations"))
     if not asked or asked == (situation.policy.get("status") or {}).get("lastRunAt", ""):
         return {}
     old = situation.memory.get(RUN)

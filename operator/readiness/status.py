@@ -25,7 +25,7 @@ from readiness.conditions import (
 from readiness.evidence import RUN
 from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result, Severity
-from readiness.naming import RUN_AT
+from readiness.naming import run_at
 from readiness.waivers import epoch
 from readiness.weigh import ProfileNotFoundError
 
@@ -102,8 +102,8 @@ def status_of(
         "undeclared": _undeclared(findings),
         "conditions": _written(standing, conditions_of(ground, findings)),
     }
-    run_at = _run_at(standing, ground)
-    return told | ({"lastRunAt": run_at} if run_at else {})
+    honoured = _run_at(standing, ground)
+    return told | ({"lastRunAt": honoured} if honoured else {})
 
 
 def refused(standing: Standing, error: ValidationError | ProfileNotFoundError) -> Manifest:
@@ -240,7 +240,7 @@ def _undeclared(findings: Sequence[Finding]) -> list[Manifest]:
 
 def _run_at(standing: Standing, ground: Ground) -> str:
     """The run-at value that has been honoured: every look is younger than when it was first seen."""
-    asked = str((standing.policy["metadata"].get("annotations") or {}).get(RUN_AT, ""))
+    asked = run_at(standing.policy["metadata"].get("annotations"))
     old = str(standing.status.get("lastRunAt", ""))
     mark = ground.memory.get(RUN)
     if not asked or asked == old or mark is None:
