@@ -20,7 +20,7 @@ from readiness.request import Hop, HopKind
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LOOPBACK = Egress(allow=("127.0.0.1", "::1", "localhost", "app.example.test"))
-SHORT = Caps(connect=0.5, total=0.5, script=1.0)
+SHORT = Caps(connect=0.7, total=0.7, script=1.0)
 
 
 @dataclass

@@ -135,12 +135,18 @@ async def test_a_slow_target_delays_no_other_target(world: World, serve: Any, pa
     assert world.woken == []
 
 
-async def test_forgetting_ends_the_exchange(world: World, serve: Any) -> None:
+@pytest.mark.parametrize("stop", ["forget", "ask nothing"])
+async def test_a_policy_that_is_gone_or_suspended_ends_the_exchange(
+    world: World, serve: Any, stop: str
+) -> None:
     server = await serve(says(60.0))
     trial = Trial("HLT-001", "api", (get(server.hop()),))
     await world.engines.run(KEY, [trial])
     await until(lambda: server.connections)
-    world.engines.forget(KEY)
+    if stop == "forget":
+        world.engines.forget(KEY)
+    else:
+        assert await world.engines.run(KEY, []) == {}
     assert await world.engines.finish(KEY) == {}
     await asyncio.sleep(0.05)
     assert world.woken == []
@@ -275,7 +281,7 @@ async def test_namespaces_take_turns() -> None:
 
 
 async def test_no_more_than_the_cap_are_in_flight_and_slots_come_back() -> None:
-    limits = replace(FAST, in_flight=4)
+    limits = replace(FAST, in_flight=4, share=40)
     pace = Pace(limits, Clock())
     now = most = 0
 
@@ -296,6 +302,23 @@ async def test_no_more_than_the_cap_are_in_flight_and_slots_come_back() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.gather(*(one(n) for n in range(20)))
     assert most == 4
+
+
+async def test_a_namespace_of_hanging_servers_leaves_slots_to_others() -> None:
+    pace = Pace(replace(FAST, in_flight=4, share=3), Clock())
+
+    async def hang(n: int) -> None:
+        async with pace.turn("hanging", f"10.0.0.{n}"):
+            await asyncio.sleep(60)
+
+    tasks = [asyncio.create_task(hang(n % 5)) for n in range(20)]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(1):
+        async with pace.turn("other", "10.0.0.4"):
+            pass
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_idle_addresses_are_forgotten() -> None:

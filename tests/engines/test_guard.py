@@ -124,6 +124,7 @@ PUBLIC = "93.184.215.14"
         (["*.example.com", "10.0.0.0/8"], "a.example.com", [NODE], "denied: it is an address of a"),
         (["*.example.com", NODE], "a.example.com", [NODE], NODE),
         (["*.example.com", "127.0.0.0/8"], "a.example.com", ["127.0.0.1"], "denied: it is a loop"),
+        (["*.example.com", "169.254.169.254/31"], "a.example.com", ["169.254.169.254"], "denied: it is a"),
         (["*.example.com", "127.0.0.1"], "a.example.com", ["127.0.0.1"], "127.0.0.1"),
         (["*.example.com"], "a.example.com", [], "denied: the host does not resolve"),
         (["*.example.com"], "a.example.com", ["not an address"], "denied: the host does not"),

@@ -63,8 +63,11 @@ class Engines:
         """What has finished of `trials`; the rest is started unless a batch of `key` runs already.
 
         Never waits. Finished trials that are no longer asked for in the same words are dropped:
-        every answer returned covers exactly what was asked now.
+        every answer returned covers exactly what was asked now. Asking nothing (a suspended
+        policy) stops what runs.
         """
+        if not trials:
+            self.forget(key)
         finished = self._finished.pop(key, {})
         answered = {
             name: found

@@ -27,6 +27,7 @@ from readiness.request import HttpAnswer, HttpRequest, Outcome
 
 AGENT: Final = f"readiness-operator/{__version__}"
 FRAMING: Final = 64 * 1024  # bytes of chunk framing that an answer may spend, whatever its body
+INTERIM: Final = 16
 PREFIX: Final = b"HTTP/1."
 
 
@@ -85,10 +86,14 @@ class _Reader:
         self._line.write(start + (self._http.send(h11.EndOfMessage()) or b""))
 
     async def head(self) -> h11.Response:
-        """The final status and headers. Interim answers count against the cap on headers."""
-        while not isinstance(event := await self._next(), h11.Response):
-            if self._fed > 2 * self._caps.head:
-                raise EndedError(Outcome.MALFORMED, "interim answers without end")
+        """The final status and headers, after a few interim answers at most."""
+        for _ in range(INTERIM):
+            event = await self._next()
+            if isinstance(event, h11.Response):
+                return self._checked(event)
+        raise EndedError(Outcome.MALFORMED, "interim answers without end")
+
+    def _checked(self, event: h11.Response) -> h11.Response:
         size = sum(len(name) + len(value) for name, value in event.headers)
         if len(event.headers) > self._caps.headers or size > self._caps.head:
             raise EndedError(Outcome.MALFORMED, "too many or too long headers")

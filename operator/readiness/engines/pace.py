@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 from readiness.engines.connection import Clock
 
@@ -20,13 +21,17 @@ _TIDY: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Requests per second to one address and altogether, with short bursts, and at one time."""
+    """Requests per second to one address and altogether, with short bursts, and at one time.
+
+    `share` is how many of `in_flight` one namespace may hold: hanging servers keep theirs long.
+    """
 
     address_rate: float = 2.0
     address_burst: int = 1
     cluster_rate: float = 20.0
     cluster_burst: int = 20
     in_flight: int = 32
+    share: int = 8
 
 
 LIMITS: Final = Limits()
@@ -70,22 +75,25 @@ class Pace:
         self._cluster = Bucket(limits.cluster_rate, limits.cluster_burst)
         self._slots = asyncio.Semaphore(limits.in_flight)
         self._gates: dict[str, _Gate] = {}
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._usher: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def turn(self, namespace: str, address: str) -> AsyncIterator[None]:
         """Waits for the address, then for the namespace's turn; holds one slot inside."""
-        gate = self._gate(address)
-        async with gate.lock:
-            if delay := gate.bucket.delay(self._clock.steady()):
-                await self._clock.sleep(delay)
-            await self._admitted(namespace)
-            gate.bucket.take(self._clock.steady())
-        try:
-            yield
-        finally:
-            self._slots.release()
+        share = self._shares.setdefault(namespace, asyncio.Semaphore(self._limits.share))
+        async with share:  # first: a namespace that hangs must not hold an address others want
+            gate = self._gate(address)
+            async with gate.lock:
+                if delay := gate.bucket.delay(self._clock.steady()):
+                    await self._clock.sleep(delay)
+                await self._admitted(namespace)
+                gate.bucket.take(self._clock.steady())
+            try:
+                yield
+            finally:
+                self._slots.release()
 
     def close(self) -> None:
         """Stop admitting."""
