@@ -204,6 +204,7 @@ def test_routes_that_do_not_exist_look_alike(server: str) -> None:
     assert not like_missing(
         answer(status, body.format(path="/.env", n=1) + " a b c d e f"), "/.env", made[:2]
     )
+    assert not like_missing(answer(status, "html"), "/.env", made[:2])
 
 
 def test_empty_pages_are_alike_only_with_each_other() -> None:
