@@ -12,7 +12,7 @@ from typing import Final
 
 from readiness.control import Control, Subject, failed, passed, unknown
 from readiness.model import Safety, Severity, Verdict
-from readiness.probing import MAX_AGE, Case, Probe, across, get, missing, replicas, ways
+from readiness.probing import MAX_AGE, Case, Probe, across, get, missing, replicas
 from readiness.reading import leads_to_login, like_missing, shown
 from readiness.request import Hop, HopKind, HttpAnswer, HttpRequest
 
@@ -30,13 +30,12 @@ _UNPROVEN: Final = {
 
 
 def _cases(subject: Subject, hop: Hop) -> Iterator[Case]:
-    """Every variant on one inner way and the edge; further replicas are asked without credentials."""
+    """Every path in every variant: one replica that is open is one too many."""
     http, session = subject.target.http, subject.target.cookies and subject.target.cookies.session
     cookie = ((f"with an invalid {session} cookie", (("cookie", f"{session}=readiness-probe"),)),)
     variants = (_NOTHING, *_INVALID, *(cookie if session else ()))
-    chosen = variants if hop in ways(subject) else variants[:1]
     for path in http.protected if http else ():
-        for how, headers in chosen:
+        for how, headers in variants:
             request = get(hop, path, *headers)
             yield Case(
                 (_alive(subject, hop), *missing(subject, hop), request),
@@ -112,7 +111,7 @@ PLUGINS: Final = (
         title="Protected paths refuse anonymous requests",
         severity=Severity.P0,
         criterion="every path in http.protected answers 401, 403 or a redirect to the login, without credentials and with "
-        "an invalid token, scheme and session cookie, on a pod and at the edge",
+        "an invalid token, scheme and session cookie, on every pod asked and at the edge",
         fix="require authentication on the route in the application itself",
         ask=_PROBE.ask,
         judge=_PROBE.judge,

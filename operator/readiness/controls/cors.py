@@ -85,13 +85,24 @@ def _judge_list(
 ) -> Verdict:
     path, allowed = _path(subject), _allowed(subject)
     pairs = list(zip(requests, answers, strict=True))[1:]
-    wrong = _control_arm(path, answers[0])
+    wrong = _control_arm(path, answers[0]) or _elsewhere(subject, path, answers)
     if wrong is None:
         wrong = next((w for r, a in pairs if (w := _open(path, allowed, r, a))), None)
     if wrong is None:
         wrong = next((w for r, a in pairs if (w := _refused(subject, path, r, a))), None)
     return wrong or _unvaried(path, pairs) or passed(
         "OriginsRestricted", f"{path} allows {', '.join(allowed)} and no other origin"
+    )  # fmt: skip
+
+
+def _elsewhere(subject: Subject, path: str, answers: tuple[HttpAnswer, ...]) -> Verdict | None:
+    """A route that was only assumed, and that other origins are not meant to read."""
+    declared = subject.target.cors is not None and subject.target.cors.path is not None
+    if declared or any(_grant(answer) for answer in answers):
+        return None
+    return unknown(
+        "NoCORSRoute", f"{path} allows no origin at all, and no route is declared to test with",
+        fix=f"declare spec.targets[{subject.target.name}].cors.path: a route that the allowed origins read",
     )  # fmt: skip
 
 

@@ -29,12 +29,9 @@ _REFERRER: Final = frozenset((
 
 
 def _sensitive_cases(subject: Subject, hop: Hop) -> Iterator[Case]:
-    """Asked twice where users ask: what was stored the first time shows the second time."""
-    outer = (*edge(subject), *subject.hops)[0]
+    """Asked twice: what a cache stored the first time shows the second time."""
     for path in subject.target.http.sensitive if subject.target.http else ():
-        looks = 2 if hop == outer else 1
-        requests = tuple(get(hop, path, nth=n) for n in range(looks))
-        yield Case(requests, partial(_judge_sensitive, path))
+        yield Case((get(hop, path), get(hop, path, nth=1)), partial(_judge_sensitive, path))
 
 
 def _judge_sensitive(path: str, answers: tuple[HttpAnswer, ...]) -> Verdict:
