@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from readiness import files, plan, rules
-from readiness.api import PolicySpec
+from readiness.api import PolicySpec, Target
 from readiness.cli.console import Console, UsageError, parser
 from readiness.cli.explain import find
 from readiness.cli.judged import Judged, judged_of, sheet_of
 from readiness.cli.validity import problems_of
 from readiness.cli.worlds import Defaults, World, worlds_of
-from readiness.model import Severity
+from readiness.control import unknown
+from readiness.model import Finding, Mode, Severity
 from readiness.output import FORMATS, render
 from readiness.output.sheet import Outcome
-from readiness.weigh import settings_of
+from readiness.weigh import Setting, settings_of
 
 EPILOG = (
     "Exit codes: 0 met, 1 a finding at --fail-on or above fails, 2 usage or input error, 3 could "
@@ -125,7 +126,26 @@ def judge(world: World, known: rules.Rules) -> Judged:
     decided = plan.make(known, plan.Situation(world.policy, world.snapshot, {}, time.time()), {})
     policy = PolicySpec.model_validate(world.policy["spec"])
     asked = settings_of(known, policy, world.snapshot)
-    return judged_of(world, decided.findings, asked)
+    absent = (t for t in policy.targets if t.name not in world.snapshot.workloads)
+    missing = [finding for target in absent for finding in _missing(target, known, asked)]
+    return judged_of(world, (*missing, *decided.findings), asked)
+
+
+def _missing(target: Target, known: rules.Rules, asked: Mapping[str, Setting]) -> Iterator[Finding]:
+    """A target that is not among the files: everything manifests could have shown is unknown."""
+    ref = target.workload_ref
+    verdict = unknown(
+        "TargetNotFound",
+        f"{ref.kind}/{ref.name} is not among the manifests",
+        fix=f"give its manifest to the check as well, or correct spec.targets[{target.name}].workloadRef",
+    )
+    for id_, setting in asked.items():
+        control = known.controls.get(id_)
+        if control is not None and control.static and setting.mode is not Mode.OFF:
+            counts = setting.mode is Mode.ENFORCE
+            yield Finding(
+                id_, target.name, setting.severity, setting.mode, control.safety, verdict, counts
+            )
 
 
 def _nothing(found: files.Manifests) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from readiness.model import Result
 from readiness.output.sheet import Row, Sheet, Style
+from readiness.redact import clean
 
 
 def render(sheet: Sheet, style: Style) -> str:
@@ -25,7 +26,7 @@ def _command(row: Row, sheet: Sheet) -> str:
 
 
 def _text(value: str) -> str:
-    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return clean(value, 4096).replace("%", "%25")
 
 
 def _property(value: str) -> str:

@@ -37,7 +37,7 @@ def rows_for_people(rows: Iterable[Row], style: Style) -> Iterator[str]:
 
 def paint(text: str, code: str, style: Style) -> str:
     """`text` in a terminal colour, or as it is."""
-    return f"\x1b[{code}m{text}\x1b[0m" if style.colour and code else text
+    return f"\x1b[{code}m{text}\x1b[0m" if style.colour and text else text
 
 
 def wrapped(text: str, style: Style, label: str = "", indent: int = _INDENT) -> list[str]:
@@ -105,5 +105,7 @@ def verdict_of(sheet: Sheet) -> str:
         return f"Not met: {failing} of {len(deciding)} findings {level} fail."
     if sheet.outcome is Outcome.UNPROVEN:
         unproven = sum(not r.result.holds for r in deciding)
+        if not unproven:
+            return "Could not tell: no control that counts was judged on any target."
         return f"Could not tell: {unproven} of {len(deciding)} findings {level} are unproven."
     return f"Met: all {len(deciding)} findings {level} hold."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from readiness.output.sheet import Outcome, Row, Sheet, Style, summary_of
+from readiness.redact import clean
 
 _WORDS = {
     Outcome.MET: "Requirements met",
@@ -45,5 +46,5 @@ def _line(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    flat = " ".join(escape(text, quote=False).split())
+    flat = escape(clean(text, 4096), quote=False)
     return flat.replace("\\", "\\\\").replace("|", "\\|")

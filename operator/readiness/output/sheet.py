@@ -6,7 +6,7 @@ Pure values. A row knows the file and line of what was judged, where there is on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
@@ -95,12 +95,14 @@ _KEYS: Final = {
 }  # fmt: skip
 
 
-def outcome_of(rows: Iterable[Row], fail_on: Severity) -> Outcome:
-    """The exit code: a failure wins over what is unproven."""
-    deciding = [r for r in rows if r.counts and r.severity <= fail_on and not r.result.holds]
-    if any(r.result is Result.FAIL for r in deciding):
+def outcome_of(rows: Sequence[Row], fail_on: Severity) -> Outcome:
+    """The exit code: a failure wins over what is unproven; nothing judged proves nothing."""
+    counting = [r for r in rows if r.counts]
+    open_ = [r for r in counting if r.severity <= fail_on and not r.result.holds]
+    if any(r.result is Result.FAIL for r in open_):
         return Outcome.NOT_MET
-    return Outcome.UNPROVEN if deciding else Outcome.MET
+    judged = any(r.target for r in counting)
+    return Outcome.MET if judged and not open_ else Outcome.UNPROVEN
 
 
 def rank(row: Row) -> tuple[str, int, str]:
