@@ -59,7 +59,9 @@ class Cluster:
         """Output of kubectl or helm against this cluster; a ClusterError with its complaint when it fails."""
         done = self.attempt(program, *arguments, text=text)
         if done.returncode:
-            raise ClusterError(f"{program} {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+            raise ClusterError(
+                f"{program} {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}"
+            )
         return done.stdout
 
     def attempt(
@@ -67,21 +69,24 @@ class Cluster:
     ) -> subprocess.CompletedProcess[str]:
         """The result of kubectl or helm against this cluster, whatever it is."""
         command = [str(path_of(program)), *arguments]
-        return subprocess.run(command, env=self.environ, input=text, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, env=self.environ, input=text, capture_output=True, text=True, check=False
+        )
 
     def load(self, name: str, archive: Path | None = None) -> None:
         """Bring an image onto every node: an archive, or (kind) an image of the container engine."""
         if self.kind == "local" and archive:
             found = state.load(self.name)
-            missing = [node for node in found.nodes if not images.has(node, name)]
-            if missing:
+            if not all(images.has(node, f"library/{name}") for node in found.nodes):
                 images.load(found, [archive])
         elif self.kind == "kind":
             what = ["image-archive", str(archive)] if archive else ["docker-image", name]
             with step(f"load {name}"):
                 call("kind", "load", *what, "--name", self.name, engine=self.engine)
         else:
-            raise ClusterError(f"{name}: push it to a registry your cluster pulls from, then IMAGE=<that name>")
+            raise ClusterError(
+                f"{name}: push it to a registry your cluster pulls from, then IMAGE=<that name>"
+            )
 
 
 def up(environ: Mapping[str, str] = os.environ) -> Cluster:
@@ -117,7 +122,9 @@ def choose(environ: Mapping[str, str]) -> tuple[str, str]:
     if wanted == "kind" and obstacle:
         raise ClusterError(f"CLUSTER=kind: {obstacle}")
     if not wanted:
-        say(f"cluster: {f'three local nodes, because {obstacle}' if obstacle else f'kind with {engine}'}")
+        say(
+            f"cluster: {f'three local nodes, because {obstacle}' if obstacle else f'kind with {engine}'}"
+        )
     return ("local", "") if obstacle else ("kind", engine)
 
 
@@ -129,7 +136,10 @@ def kind_engine(image: str) -> tuple[str, str]:
     if not engine:
         return "", f"no container engine answers (asked {', '.join(ENGINES)})"
     if not shutil.which("kind"):
-        return "", f"{engine} answers but the program kind is not installed (https://kind.sigs.k8s.io)"
+        return (
+            "",
+            f"{engine} answers but the program kind is not installed (https://kind.sigs.k8s.io)",
+        )
     if not quiet(engine, "image", "inspect", image) and not pull(engine, image):
         return "", f"{engine} could not pull {image.partition('@')[0]} within {PULL_SECONDS} s"
     return engine, ""
@@ -152,10 +162,27 @@ def up_kind(engine: str, image: str) -> Cluster:
     path.parent.mkdir(parents=True, exist_ok=True)
     if NAME not in call("kind", "get", "clusters", engine=engine).split():
         with step(f"kind create cluster {NAME}"):
-            call("kind", "create", "cluster", "--name", NAME, "--image", image, "--wait", "180s",
-                 "--config", "-", "--kubeconfig", str(path), engine=engine, text=KIND_CONFIG)
+            call(
+                "kind",
+                "create",
+                "cluster",
+                "--name",
+                NAME,
+                "--image",
+                image,
+                "--wait",
+                "180s",
+                "--config",
+                "-",
+                "--kubeconfig",
+                str(path),
+                engine=engine,
+                text=KIND_CONFIG,
+            )
     else:
-        call("kind", "export", "kubeconfig", "--name", NAME, "--kubeconfig", str(path), engine=engine)
+        call(
+            "kind", "export", "kubeconfig", "--name", NAME, "--kubeconfig", str(path), engine=engine
+        )
     return Cluster("kind", NAME, path, engine)
 
 
@@ -165,10 +192,14 @@ def current(environ: Mapping[str, str]) -> Cluster:
     context = cluster.run("kubectl", "config", "current-context").strip()
     given = environ.get("CONFIRM_CONTEXT", "")
     if not given and sys.stdin.isatty():
-        given = input(f"This installs into the cluster of context {context!r}. Type its name to confirm: ").strip()
+        given = input(
+            f"This installs into the cluster of context {context!r}. Type its name to confirm: "
+        ).strip()
     if given != context:
         raise ClusterError(
-            f"CLUSTER=current: context {context!r} is not confirmed: set CONFIRM_CONTEXT={context}", code=2)
+            f"CLUSTER=current: context {context!r} is not confirmed: set CONFIRM_CONTEXT={context}",
+            code=2,
+        )
     return Cluster("current", context, None)
 
 
@@ -182,13 +213,17 @@ def path_of(program: str) -> Path:
     found = shutil.which(program)
     if found:
         return Path(found)
-    return build.build("kube").with_name("kubectl") if program == "kubectl" else build.build(program)
+    return (
+        build.build("kube").with_name("kubectl") if program == "kubectl" else build.build(program)
+    )
 
 
 def call(program: str, *arguments: str, engine: str = "", text: str | None = None) -> str:
     """Output of a program; a ClusterError with its complaint when it fails."""
     environ = {**os.environ, **({"KIND_EXPERIMENTAL_PROVIDER": engine} if engine else {})}
-    done = subprocess.run([program, *arguments], env=environ, input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, *arguments], env=environ, input=text, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise ClusterError(f"{program} {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
@@ -197,7 +232,10 @@ def call(program: str, *arguments: str, engine: str = "", text: str | None = Non
 def quiet(*command: str, seconds: float = 30) -> bool:
     """Whether a command succeeds in time; its output is of no interest."""
     try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=seconds).returncode == 0
+        return (
+            subprocess.run(command, capture_output=True, check=False, timeout=seconds).returncode
+            == 0
+        )
     except subprocess.TimeoutExpired:
         return False
 
@@ -217,7 +255,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("cluster: interrupted; `make cluster-up` continues, `make cluster-down` cleans up")
         return 130
-    print(f"export KUBECONFIG={cluster.kubeconfig}" if cluster.kubeconfig else f"context {cluster.name}")
+    print(
+        f"export KUBECONFIG={cluster.kubeconfig}"
+        if cluster.kubeconfig
+        else f"context {cluster.name}"
+    )
     return 0
 
 

@@ -29,6 +29,19 @@ NAMESPACE: Final = "readiness-system"
 POLICIES: Final = (("shop", "checkout"), ("legacy", "orders"))
 SPECIMENS: Final = ("readiness-specimen:1.0.0", "readiness-specimen:stable")
 VERDICT_SECONDS: Final = 120
+NEXT: Final = """\
+  kubectl -n legacy describe rdy orders              conditions and events
+  kubectl -n legacy edit deployment orders           mend something; the verdict follows
+  .venv/bin/readiness gate checkout -n shop          what a pipeline asks
+  .venv/bin/readiness explain SEC-010                what a control wants, and why
+  make cluster-down                                  remove the cluster"""
+NEXT_CURRENT: Final = f"""\
+Next:
+  kubectl -n legacy describe rdy orders
+  .venv/bin/readiness gate checkout -n shop
+Remove it all:
+  kubectl delete -k manifests/samples
+  helm -n {NAMESPACE} uninstall {RELEASE} && kubectl delete namespace {NAMESPACE}"""
 
 
 def demo(environ: Mapping[str, str]) -> None:
@@ -40,8 +53,13 @@ def demo(environ: Mapping[str, str]) -> None:
     with step("apply manifests/samples"):
         apply_samples(cluster, specimens)
     with step("applications are up"):
-        for kind, namespace, name in (("deployment", "shop", "checkout-api"), ("deployment", "legacy", "orders")):
-            cluster.run("kubectl", "-n", namespace, "rollout", "status", f"{kind}/{name}", "--timeout=120s")
+        for kind, namespace, name in (
+            ("deployment", "shop", "checkout-api"),
+            ("deployment", "legacy", "orders"),
+        ):
+            cluster.run(
+                "kubectl", "-n", namespace, "rollout", "status", f"{kind}/{name}", "--timeout=120s"
+            )
     with step("verdicts"):
         await_verdicts(cluster)
     show(cluster)
@@ -53,12 +71,15 @@ def load_images(cluster: Cluster, environ: Mapping[str, str]) -> tuple[str, Mapp
         named = {name: environ.get(name, "") for name in ("IMAGE", "SPECIMEN_IMAGE")}
         for variable, value in named.items():
             if not value:
-                raise ClusterError(f"CLUSTER=current: {variable} must name an image your cluster can pull", code=2)
+                raise ClusterError(
+                    f"CLUSTER=current: {variable} must name an image your cluster can pull", code=2
+                )
         return named["IMAGE"], dict.fromkeys(SPECIMENS, named["SPECIMEN_IMAGE"])
-    build = image.build_with(cluster.engine) if cluster.engine else image.build_without_engine()
-    for each in build:
+    built = image.build_with(cluster.engine) if cluster.engine else image.build_without_engine()
+    for each in built:
         cluster.load(each.name, each.archive)
-    return build[0].name, {SPECIMENS[0]: build[1].name, SPECIMENS[1]: build[2].name}
+    operator, *specimens = (each.name for each in built)
+    return operator, dict(zip(SPECIMENS, specimens, strict=True))
 
 
 def install(cluster: Cluster, name: str) -> None:
@@ -68,11 +89,28 @@ def install(cluster: Cluster, name: str) -> None:
         cluster.run("helm", "-n", NAMESPACE, "uninstall", RELEASE)
     repository, _, tag = name.rpartition(":")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    space = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": labels},
+    }
     cluster.run("kubectl", "apply", "-f", "-", text=json.dumps(space))
     done = cluster.attempt(
-        "helm", "upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, "--wait", "--timeout", "3m",
-        "--set", f"image.repository={repository}", "--set", f"image.tag={tag}")
+        "helm",
+        "upgrade",
+        "--install",
+        RELEASE,
+        str(CHART),
+        "-n",
+        NAMESPACE,
+        "--wait",
+        "--timeout",
+        "3m",
+        "--set",
+        f"image.repository={repository}",
+        "--set",
+        f"image.tag={tag}",
+    )
     if done.returncode:
         raise ClusterError(f"helm: {done.stderr.strip()}\n{diagnosis(cluster)}")
 
@@ -80,8 +118,11 @@ def install(cluster: Cluster, name: str) -> None:
 def diagnosis(cluster: Cluster) -> str:
     """What a person would look at first when the operator does not come up."""
     select = ("-n", NAMESPACE, "-l", f"app.kubernetes.io/name={RELEASE}")
-    looks = (("get", "pods", *select, "-o", "wide"), ("logs", *select, "--tail=20", "--prefix"),
-             ("get", "events", "-n", NAMESPACE, "--field-selector=type=Warning"))
+    looks = (
+        ("get", "pods", *select, "-o", "wide"),
+        ("logs", *select, "--tail=20", "--prefix"),
+        ("get", "events", "-n", NAMESPACE, "--field-selector=type=Warning"),
+    )
     return "\n".join(cluster.attempt("kubectl", *look).stdout for look in looks)
 
 
@@ -96,8 +137,12 @@ def apply_samples(cluster: Cluster, specimens: Mapping[str, str]) -> None:
 def await_verdicts(cluster: Cluster) -> None:
     """Until both policies have been judged as they stand now, and nothing is under way."""
     try:
-        wait_until("the verdicts", lambda: all(is_judged(policy(cluster, *key)) for key in POLICIES),
-                   seconds=VERDICT_SECONDS, every=1)
+        wait_until(
+            "the verdicts",
+            lambda: all(is_judged(policy(cluster, *key)) for key in POLICIES),
+            seconds=VERDICT_SECONDS,
+            every=1,
+        )
     except ClusterError as error:
         table = cluster.attempt("kubectl", "get", "rdy", "-A").stdout
         raise ClusterError(f"{error}\n{table}{diagnosis(cluster)}") from error
@@ -105,7 +150,9 @@ def await_verdicts(cluster: Cluster) -> None:
 
 def policy(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
     """A policy as it stands."""
-    return dict(json.loads(cluster.run("kubectl", "-n", namespace, "get", "rdy", name, "-o", "json")))
+    return dict(
+        json.loads(cluster.run("kubectl", "-n", namespace, "get", "rdy", name, "-o", "json"))
+    )
 
 
 def is_judged(found: Mapping[str, Any]) -> bool:
@@ -121,23 +168,19 @@ def is_judged(found: Mapping[str, Any]) -> bool:
 
 def show(cluster: Cluster) -> None:
     """The table, every finding that does not hold, and what to type next."""
-    typed = f"KUBECONFIG={cluster.kubeconfig} " if cluster.kubeconfig else ""
     print("\n$ kubectl get rdy -A\n" + cluster.run("kubectl", "get", "rdy", "-A"), flush=True)
     for namespace, name in POLICIES:
         print(f"$ readiness report {name} -n {namespace}", flush=True)
         command = [sys.executable, "-m", "readiness", "report", name, "-n", namespace]
-        subprocess.run(command, env={**cluster.environ, "PYTHONPATH": str(ROOT / "operator")}, check=False)
+        subprocess.run(
+            command, env={**cluster.environ, "PYTHONPATH": str(ROOT / "operator")}, check=False
+        )
         print(flush=True)
-    print(f"""Next:
-  {typed}kubectl -n legacy describe rdy orders            conditions and events
-  {typed}kubectl -n legacy edit deployment orders         mend something; the verdict follows
-  {typed}.venv/bin/readiness gate checkout -n shop        what a pipeline asks; exit code 0
-  .venv/bin/readiness explain SEC-010                     what a control wants, and why
-  make cluster-down                                       remove the cluster
-""" if cluster.kind != "current" else f"""Next:
-  kubectl -n legacy describe rdy orders
-  helm -n {NAMESPACE} uninstall {RELEASE}; kubectl delete -k manifests/samples       to remove it all again
-""")
+    print(
+        NEXT_CURRENT
+        if cluster.kubeconfig is None
+        else f"Next:\n  export KUBECONFIG={cluster.kubeconfig}\n{NEXT}"
+    )
 
 
 def main(run: Callable[[Mapping[str, str]], None] = demo) -> int:

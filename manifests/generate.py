@@ -34,6 +34,7 @@ class Dumper(yaml.SafeDumper):
     """Plain YAML without aliases, long texts as blocks."""
 
     def ignore_aliases(self, data: object) -> bool:
+        """Repeat what is repeated."""
         return True
 
 
@@ -53,8 +54,18 @@ def helm() -> str:
 
 def render(*options: str, crds: bool = True) -> list[dict[str, Any]]:
     """The chart's objects for some further options of `helm template`, sorted."""
-    command = [helm(), "template", *RELEASE[:1], str(CHART), *RELEASE[1:],
-               "--kube-version", KUBERNETES, "--set", f"crds.install={str(crds).lower()}", *options]
+    command = [
+        helm(),
+        "template",
+        *RELEASE[:1],
+        str(CHART),
+        *RELEASE[1:],
+        "--kube-version",
+        KUBERNETES,
+        "--set",
+        f"crds.install={str(crds).lower()}",
+        *options,
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stderr.strip())
@@ -69,14 +80,19 @@ def dump(documents: Sequence[Mapping[str, Any]]) -> str:
 
 def wanted() -> dict[Path, str]:
     """Every derived file and its text. CRD copies first: the rendering reads them."""
-    copies = {COPIES / path.name: path.read_text() for path in sorted((ROOT / "crds").glob("*.yaml"))}
+    copies = {
+        COPIES / path.name: path.read_text() for path in sorted((ROOT / "crds").glob("*.yaml"))
+    }
     if copies != {path: path.read_text() for path in COPIES.glob("*.yaml")}:
         return copies
     objects = render()
     crds = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
     rest = [each for each in objects if each["kind"] != "CustomResourceDefinition"]
-    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-                     "resources": ["crds.yaml", "operator.yaml"]}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["crds.yaml", "operator.yaml"],
+    }
     return copies | {
         BASE / "crds.yaml": dump(crds),
         BASE / "operator.yaml": dump(rest),
@@ -89,9 +105,16 @@ def argocd_cm() -> dict[str, Any]:
     """The part of Argo CD's ConfigMap that makes it run our health check."""
     key = "resource.customizations.health.readiness.dev_ReadinessPolicy"
     return {
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "argocd-cm", "namespace": "argocd",
-                     "labels": {"app.kubernetes.io/name": "argocd-cm", "app.kubernetes.io/part-of": "argocd"}},
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "argocd-cm",
+            "namespace": "argocd",
+            "labels": {
+                "app.kubernetes.io/name": "argocd-cm",
+                "app.kubernetes.io/part-of": "argocd",
+            },
+        },
         "data": {key: Block(HEALTH.read_text())},
     }
 
@@ -99,7 +122,9 @@ def argocd_cm() -> dict[str, Any]:
 def stale() -> list[Path]:
     """Derived files that differ from what would be written, and CRD copies without an original."""
     texts = wanted()
-    differing = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    differing = [
+        path for path, text in texts.items() if not path.exists() or path.read_text() != text
+    ]
     return differing + [path for path in COPIES.glob("*.yaml") if path not in texts]
 
 
@@ -119,8 +144,11 @@ def write() -> list[Path]:
 
 
 def main() -> int:
+    """Write, or compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when a file differs")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, fail when a file differs"
+    )
     check = parser.parse_args().check
     for path in (differing := stale() if check else write()):
         print(f"{'differs' if check else 'wrote'}: {path.relative_to(ROOT)}")

@@ -1,6 +1,6 @@
 """Argo CD's health check and `readiness gate` say the same of the same policy, whatever the sandbox and time zone."""
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ TESTS: dict[str, dict[str, str]] = {
     Path(row["inputPath"]).stem: row["healthStatus"]
     for row in yaml.safe_load((CHECK / "health_test.yaml").read_text())["tests"]
 }
-NOW = datetime.datetime(2026, 11, 21, 9, 59, 30, tzinfo=datetime.UTC)
+NOW = dt.datetime(2026, 11, 21, 9, 59, 30, tzinfo=dt.UTC)
 
 GATE = {  # the exit code of `readiness gate` beside Argo CD's health, which stands in health_test.yaml
     "no-status": 3, "old-generation": 3, "not-ready": 3, "stalled": 3, "stalled-audit": 0,
@@ -27,20 +27,20 @@ GATE = {  # the exit code of `readiness gate` beside Argo CD's health, which sta
 }  # fmt: skip
 
 
-def sandbox(now: datetime.datetime, zone: float) -> lua51.LuaRuntime:
+def sandbox(now: dt.datetime, zone: float) -> lua51.LuaRuntime:
     """Lua as Argo CD runs it: package, base, table and an `os` of two functions that knows only one time zone."""
     lua = lua51.LuaRuntime(register_eval=False)
-    local = datetime.timezone(datetime.timedelta(hours=zone))
+    local = dt.timezone(dt.timedelta(hours=zone))
 
     def os_time(fields: Any = None) -> float:
         if fields is None:
             return now.timestamp()
-        start = datetime.datetime(int(fields.year), int(fields.month), int(fields.day), tzinfo=local)
-        passed = datetime.timedelta(hours=fields.hour, minutes=fields.min, seconds=fields.sec)
+        start = dt.datetime(int(fields.year), int(fields.month), int(fields.day), tzinfo=local)
+        passed = dt.timedelta(hours=fields.hour, minutes=fields.min, seconds=fields.sec)
         return (start + passed).timestamp()
 
     def os_date(form: str, at: float | None = None) -> Any:
-        when = now if at is None else datetime.datetime.fromtimestamp(at, local)  # "!" is lost then
+        when = now if at is None else dt.datetime.fromtimestamp(at, local)  # "!" is lost then
         if form.lstrip("!") != "*t":
             return when.strftime(form.lstrip("!"))
         names = ("year", "month", "day", "hour", "min", "sec")
@@ -59,7 +59,7 @@ def as_lua(lua: lua51.LuaRuntime, value: Any) -> Any:
     return value
 
 
-def health(policy: dict[str, Any], *, now: datetime.datetime = NOW, zone: float = 0) -> tuple[str, str]:
+def health(policy: dict[str, Any], *, now: dt.datetime = NOW, zone: float = 0) -> tuple[str, str]:
     lua = sandbox(now, zone)
     lua.globals().obj = as_lua(lua, policy)
     found = lua.execute((CHECK / "health.lua").read_text())
@@ -92,7 +92,9 @@ def test_table_is_whole() -> None:
 
 
 def unproven(policy: dict[str, Any], time: str) -> None:
-    next(c for c in policy["status"]["conditions"] if c["type"] == "Compliant")["lastTransitionTime"] = time
+    next(c for c in policy["status"]["conditions"] if c["type"] == "Compliant")[
+        "lastTransitionTime"
+    ] = time
 
 
 def valid(policy: dict[str, Any], time: str) -> None:
@@ -123,9 +125,9 @@ def test_deadlines(
 def test_deadline_across_midnight() -> None:
     policy = fixture("unproven-old")
     unproven(policy, "2026-12-31T23:50:00Z")
-    at = datetime.datetime(2027, 1, 1, 0, 10, tzinfo=datetime.UTC)
+    at = dt.datetime(2027, 1, 1, 0, 10, tzinfo=dt.UTC)
     assert health(policy, now=at, zone=9)[0] == "Progressing"
-    assert health(policy, now=at + datetime.timedelta(minutes=11), zone=9)[0] == "Degraded"
+    assert health(policy, now=at + dt.timedelta(minutes=11), zone=9)[0] == "Degraded"
 
 
 def test_fragment_holds_the_check() -> None:

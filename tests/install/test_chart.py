@@ -24,7 +24,10 @@ helm = pytest.mark.api  # helm is built from its Go module where it is not insta
 
 
 def objects(*options: str, crds: bool = False) -> Objects:
-    return {(each["kind"], each["metadata"]["name"]): each for each in generate.render(*options, crds=crds)}
+    return {
+        (each["kind"], each["metadata"]["name"]): each
+        for each in generate.render(*options, crds=crds)
+    }
 
 
 def committed() -> Objects:
@@ -58,7 +61,10 @@ def test_operator_reads_what_controls_read_and_no_secret() -> None:
     seen = {(kind.api.rpartition("/")[0], kind.plural) for kind in project.KINDS}
     ours = {("readiness.dev", plural) for plural in own.PLURALS.values()}
     reads = {(group, name, verb) for group, name in seen | ours for verb in ("list", "watch")}
-    single = {("readiness.dev", "readinesspolicies", "get"), ("readiness.dev", "readinessreports", "get")}
+    single = {
+        ("readiness.dev", "readinesspolicies", "get"),
+        ("readiness.dev", "readinessreports", "get"),
+    }
     writes = {
         ("readiness.dev", "readinesspolicies/status", "patch"),
         ("events.k8s.io", "events", "create"),
@@ -94,7 +100,9 @@ def test_pod_is_restricted() -> None:
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
     }  # fmt: skip
-    assert pod["enableServiceLinks"] is False, "READINESS_OPERATOR_SERVICE_HOST would be an unknown setting"
+    assert pod["enableServiceLinks"] is False, (
+        "READINESS_OPERATOR_SERVICE_HOST would be an unknown setting"
+    )
     assert pod["terminationGracePeriodSeconds"] > settings.Settings().stop_timeout + 10
 
 
@@ -111,7 +119,10 @@ def test_environment_is_what_settings_read() -> None:
 
 @helm
 def test_values_reach_the_settings() -> None:
-    found = objects("--set", "egress.allow={*.example.com,10.0.0.0/8},egress.deny={192.0.2.0/24},log.level=debug")
+    found = objects(
+        "--set",
+        "egress.allow={*.example.com,10.0.0.0/8},egress.deny={192.0.2.0/24},log.level=debug",
+    )
     read = settings.Settings.read(environment(found["Deployment", NAME]))
     assert read.egress_allow == ("*.example.com", "10.0.0.0/8")
     assert (read.denied_addresses, read.log_level) == (("192.0.2.0/24",), "debug")
@@ -187,7 +198,10 @@ def test_every_value_has_its_effect(tmp_path: Path) -> None:
     assert pod["imagePullSecrets"] == [{"name": "pull"}]
     assert pod["priorityClassName"] == "system-cluster-critical"
     assert [row["topologyKey"] for row in pod["topologySpreadConstraints"]] == ["rack"]
-    assert (pod["nodeSelector"], pod["tolerations"]) == ({"kubernetes.io/os": "linux"}, [{"operator": "Exists"}])
+    assert (pod["nodeSelector"], pod["tolerations"]) == (
+        {"kubernetes.io/os": "linux"},
+        [{"operator": "Exists"}],
+    )
     assert template["metadata"]["annotations"]["a"] == "b"
     assert template["metadata"]["labels"]["c"] == "d"
     assert pod["serviceAccountName"] == "other"
@@ -210,9 +224,13 @@ def test_every_value_is_in_the_schema_and_used() -> None:
 
 @helm
 def test_crds_are_kept_and_whole() -> None:
-    found = [each for (kind, _), each in objects(crds=True).items() if kind == "CustomResourceDefinition"]
+    found = [
+        each for (kind, _), each in objects(crds=True).items() if kind == "CustomResourceDefinition"
+    ]
     assert len(found) == 4
     for each in found:
-        original = yaml.safe_load((ROOT / f"crds/readiness.dev_{each['spec']['names']['plural']}.yaml").read_text())
+        original = yaml.safe_load(
+            (ROOT / f"crds/readiness.dev_{each['spec']['names']['plural']}.yaml").read_text()
+        )
         assert each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
         assert each["spec"] == original["spec"]

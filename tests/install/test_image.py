@@ -23,7 +23,11 @@ def locked() -> set[str]:
     """`name==version` of what the lock installs into the image's Python."""
     environment = {"python_version": image.PYTHON, "python_full_version": f"{image.PYTHON}.0",
                    "sys_platform": "linux", "platform_system": "Linux", "implementation_name": "cpython"}  # fmt: skip
-    pins = [Requirement(line.rstrip(" \\")) for line in image.requirements().splitlines() if line[:1].isalnum()]
+    pins = [
+        Requirement(line.rstrip(" \\"))
+        for line in image.requirements().splitlines()
+        if line[:1].isalnum()
+    ]
     return {
         f"{canonical(pin.name)}{pin.specifier}"
         for pin in pins
@@ -46,13 +50,19 @@ def test_the_dockerfile_installs_the_lock() -> None:
     assert "uv pip" not in DOCKERFILE
     copied = " ".join(re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)).split()
     assert set(copied) == {"uv.lock", *image.SOURCES}
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    allowed = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
     assert allowed == set(copied)
 
 
 def test_both_start_the_same_way() -> None:
     final = DOCKERFILE.rpartition("FROM ")[2]
-    assert re.search(rf"^ARG PYTHON=python:{image.PYTHON}-slim@sha256:[0-9a-f]{{64}}$", DOCKERFILE, re.MULTILINE)
+    assert re.search(
+        rf"^ARG PYTHON=python:{image.PYTHON}-slim@sha256:[0-9a-f]{{64}}$", DOCKERFILE, re.MULTILINE
+    )
     assert f'ENTRYPOINT ["{image.CONFIG.entrypoint[0]}"]' in final
     assert f"USER {image.CONFIG.user}\n" in final
     assert f"WORKDIR {image.CONFIG.workdir}\n" in final
