@@ -304,6 +304,26 @@ async def test_no_more_than_the_cap_are_in_flight_and_slots_come_back() -> None:
     assert most == 4
 
 
+async def test_a_turn_given_to_one_who_has_just_left_goes_to_the_next() -> None:
+    pace = Pace(replace(FAST, in_flight=1), Clock())
+
+    async def one(address: str) -> str:
+        async with pace.turn("ns", address):
+            return address
+
+    async with pace.turn("ns", "10.0.0.1"):
+        leaving = asyncio.create_task(one("10.0.0.2"))
+        await until(lambda: pace._waiting)
+        turn = pace._waiting["ns"][0]
+    while not turn.done():  # noqa: ASYNC110 -- the very moment between being let in and waking up
+        await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    async with asyncio.timeout(1):
+        assert await one("10.0.0.3") == "10.0.0.3"
+
+
 async def test_a_namespace_of_hanging_servers_leaves_slots_to_others() -> None:
     pace = Pace(replace(FAST, in_flight=4, share=3), Clock())
 
