@@ -137,9 +137,14 @@ async def test_a_slow_target_delays_no_other_target(world: World, serve: Any, pa
 
 @pytest.mark.parametrize("stop", ["forget", "ask nothing"])
 async def test_a_policy_that_is_gone_or_suspended_ends_the_exchange(
-    world: World, serve: Any, stop: str
+    world: World, dialer: Dialer, serve: Any, stop: str
 ) -> None:
-    server = await serve(says(60.0))
+    async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1024):
+            pass
+
+    dialer.caps = replace(SHORT, total=60.0)
+    server = await serve(waits)
     trial = Trial("HLT-001", "api", (get(server.hop()),))
     await world.engines.run(KEY, [trial])
     await until(lambda: server.connections)
@@ -148,8 +153,9 @@ async def test_a_policy_that_is_gone_or_suspended_ends_the_exchange(
     else:
         assert await world.engines.run(KEY, []) == {}
     assert await world.engines.finish(KEY) == {}
-    await asyncio.sleep(0.05)
+    await until(lambda: not server.open)
     assert world.woken == []
+    dialer.caps = SHORT
     assert await world.engines.run(KEY, [trial]) == {}  # and it can begin again
     assert await world.engines.finish(KEY)
 
