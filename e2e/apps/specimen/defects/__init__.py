@@ -1,0 +1,34 @@
+"""What can be broken on purpose, as data: one defect per clause of a criterion.
+
+A defect changes the healthy answer to a request and nothing else; the application does not know of it. `fails` names the
+controls that must fail, with the reason; `unproven` those that can then prove nothing. Every other control still holds.
+"""
+
+from specimen.config import ConfigError
+from specimen.defects import access, cors, headers, health, metrics
+from specimen.defects.plants import Defect
+from specimen.http import Application, Request, Response
+
+__all__ = ["DEFECTS", "Defect", "planted"]
+
+DEFECTS: dict[str, Defect] = {
+    defect.id: defect
+    for module in (health, headers, cors, access, metrics)
+    for defect in module.DEFECTS
+}
+
+
+def planted(application: Application, ids: tuple[str, ...]) -> Application:
+    """The application with these defects. Raises ConfigError for one that does not exist."""
+    unknown = [text for text in ids if text not in DEFECTS]
+    if unknown:
+        raise ConfigError(f"DEFECTS: no such defect: {', '.join(unknown)}")
+    memory: dict[str, str] = {}
+
+    async def answer(request: Request) -> Response:
+        response = await application(request)
+        for text in ids:
+            response = DEFECTS[text].plant(request, response, memory)
+        return response
+
+    return answer if ids else application

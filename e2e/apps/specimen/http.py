@@ -1,0 +1,215 @@
+"""HTTP/1.1 over asyncio: keep-alive, bounded requests, streamed answers, and an orderly end.
+
+It knows no route. `Server.drain` is what SIGTERM should lead to: no new connection, idle ones closed, requests under way
+answered with `Connection: close`.
+"""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlsplit
+
+MAX_HEAD = 16 * 1024
+MAX_BODY = 1024 * 1024
+IDLE_SECONDS = 75.0  # longer than a load balancer keeps its end open
+READ_SECONDS = 10.0
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked. Header names are lower case; `tls` says by which listener it came."""
+
+    method: str = "GET"
+    path: str = "/"
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class Response:
+    """What it gets. With `stream`, the body is sent in chunks as they come; `delay` holds the answer back."""
+
+    status: int = 200
+    headers: Headers = ()
+    body: bytes = b""
+    stream: Callable[[], AsyncIterator[bytes]] | None = None
+    delay: float = 0.0
+
+
+Application = Callable[[Request], Awaitable[Response]]
+
+
+class BadRequestError(Exception):
+    """A request that is not answered with a page; carries the status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Server:
+    """Listens for one application, on as many ports as `listen` is called for."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._listeners: list[asyncio.Server] = []
+        self._idle: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Accept connections; returns the port, which is a free one for 0."""
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._connection(reader, writer, tls is not None)
+
+        listener = await asyncio.start_server(
+            connected, host, port, ssl=tls, limit=MAX_HEAD, backlog=512
+        )
+        self._listeners.append(listener)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def drain(self, seconds: float) -> bool:
+        """Stop accepting, finish what is under way; whether everything ended in time."""
+        self._draining = True
+        for listener in self._listeners:
+            listener.close()
+        for writer in tuple(self._idle):
+            writer.close()
+        if not self._open:
+            return True
+        _, late = await asyncio.wait(self._open, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return not late
+
+    async def _connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: bool
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        try:
+            keep = await self._exchange(
+                reader, writer, tls
+            )  # a new connection is answered even while draining
+            while keep and not self._draining:
+                keep = await self._exchange(reader, writer, tls, idle=IDLE_SECONDS)
+        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+            pass  # the client went away, was silent for too long, or sent no HTTP
+        finally:
+            self._open.discard(task)
+            self._idle.discard(writer)
+            writer.close()
+
+    async def _exchange(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        tls: bool,
+        idle: float = 0.0,
+    ) -> bool:
+        """One request and its answer; whether the connection may carry another."""
+        if idle:
+            self._idle.add(writer)
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), idle or READ_SECONDS)
+        except asyncio.LimitOverrunError:
+            await _send(writer, _refusal(431), "GET", keep=False)
+            return False
+        finally:
+            self._idle.discard(writer)
+        try:
+            request, keep = await _read(reader, head, tls)
+        except BadRequestError as error:
+            await _send(writer, _refusal(error.status), "GET", keep=False)
+            return False
+        response = await self._application(request)
+        keep = keep and not self._draining
+        await _send(writer, response, request.method, keep=keep)
+        return keep
+
+
+async def _read(reader: asyncio.StreamReader, head: bytes, tls: bool) -> tuple[Request, bool]:
+    """The request, and whether its client wants to keep the connection."""
+    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    try:
+        method, target, version = first.split(" ")
+        headers = _headers(lines)
+        length = headers.get("content-length", "0")
+    except ValueError:
+        raise BadRequestError(400) from None
+    if (
+        version not in ("HTTP/1.1", "HTTP/1.0")
+        or not target.startswith("/")
+        or not length.isdigit()
+    ):
+        raise BadRequestError(400)
+    if version == "HTTP/1.1" and "host" not in headers:
+        raise BadRequestError(400)
+    if "transfer-encoding" in headers:
+        raise BadRequestError(501)
+    if int(length) > MAX_BODY:
+        raise BadRequestError(413)
+    body = await asyncio.wait_for(reader.readexactly(int(length)), READ_SECONDS)
+    url, options = urlsplit(target), headers.get("connection", "").lower()
+    keep = "close" not in options if version == "HTTP/1.1" else "keep-alive" in options
+    return Request(method, url.path, dict(parse_qsl(url.query)), headers, body, tls), keep
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    """By lower-case name. Raises ValueError for what is no header, or one that stands twice and must not."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if (
+            not colon
+            or not name
+            or name != name.strip()
+            or (name.lower() in found and name.lower() in ("content-length", "host"))
+        ):
+            raise ValueError(line)
+        found[name.lower()] = value.strip()
+    return found
+
+
+def _refusal(status: int) -> Response:
+    body = json.dumps({"error": HTTPStatus(status).phrase}).encode()
+    return Response(
+        status, (("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")), body
+    )
+
+
+async def _send(
+    writer: asyncio.StreamWriter, response: Response, method: str, *, keep: bool
+) -> None:
+    if response.delay:
+        await asyncio.sleep(response.delay)
+    headers = [*response.headers, ("Date", formatdate(time.time(), usegmt=True))]
+    headers.append(("Connection", "keep-alive" if keep else "close"))
+    if response.stream:
+        headers.append(("Transfer-Encoding", "chunked"))
+    elif response.status not in (204, 304):
+        headers.append(("Content-Length", str(len(response.body))))
+    lines = [
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+        *(f"{k}: {v}" for k, v in headers),
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    if method != "HEAD" and response.stream:
+        async for part in response.stream():
+            writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+    elif method != "HEAD":
+        writer.write(response.body)
+    await writer.drain()
