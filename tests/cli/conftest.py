@@ -46,7 +46,10 @@ def readiness(capsys, monkeypatch):
 
 def process(*words: str, **options) -> subprocess.Popen[str]:
     """The command as a process of its own, with nothing of ours in its environment."""
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT / "operator"),
+    }
     return subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, env=environ | options.pop("env", {}), text=True,
         stdin=options.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,

@@ -126,6 +126,20 @@ def test_a_policy_among_the_files_decides_what_is_judged(readiness, tmp_path):
     assert found["web", "SEC-011"]["counts"] is False
 
 
+def test_one_target_that_is_not_among_the_files_is_unproven(readiness):
+    policy = POLICY.replace("cart", "checkout").replace(
+        "}}]", "}}, {name: gone, workloadRef: {kind: Deployment, name: gone}}]"
+    )
+    ended = readiness("check", GOOD, "-", "-o", "json", stdin=policy)
+    assert ended.code == 3
+    gone = {
+        (row["result"], row["reason"])
+        for row in json.loads(ended.out)["findings"]
+        if row["target"] == "gone"
+    }
+    assert gone == {("Unknown", "TargetNotFound")}
+
+
 def test_a_waiver_among_the_files_excuses_and_stays_visible(readiness, tmp_path):
     (tmp_path / "waiver.yaml").write_text(WAIVER)
     found = findings(readiness("check", str(tmp_path), BAD, "-o", "json"))

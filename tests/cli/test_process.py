@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from .conftest import BAD, GOOD, process
+from .conftest import BAD, GOOD, ROOT, process
 
 HEAVY = ("kopf", "kubernetes", "httpx", "aiohttp", "asyncio", "prometheus_client")
 PROBE = """
@@ -47,7 +47,7 @@ def test_works_without_home_and_network():
         else []
     )
     command = [*network, sys.executable, "-m", "readiness", "check", GOOD]
-    environ = {"PYTHONPATH": "operator", "PATH": os.environ["PATH"]}
+    environ = {"PYTHONPATH": str(ROOT / "operator"), "PATH": os.environ["PATH"]}
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -73,7 +73,12 @@ def test_ctrl_c_is_clean():
 def test_colour_only_on_a_terminal(environ, coloured):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "readiness", "check", BAD]
-    base = {"PYTHONPATH": "operator", "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "80"}
+    base = {
+        "PYTHONPATH": str(ROOT / "operator"),
+        "PATH": os.environ["PATH"],
+        "TERM": "xterm",
+        "COLUMNS": "80",
+    }
     running = subprocess.Popen(command, env=base | environ, stdout=theirs, stdin=subprocess.DEVNULL)
     os.close(theirs)
     seen = b""
