@@ -34,10 +34,44 @@ def _forward(plural: str, saw: Saw) -> Callable[..., Any]:
     return forward
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """kopf remembers and compares nothing: a copy of every object for each event would be waste."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Raw event handlers have no progress."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+    def purge(self, **_: Any) -> None:
+        return None
+
+    def touch(self, **_: Any) -> None:
+        return None
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def _settings() -> kopf.OperatorSettings:
     """Everything that kopf would write or look up by itself is off."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = _NoDiffs()
+    settings.persistence.progress_storage = _NoProgress()
     settings.scanning.disabled = True
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
@@ -65,11 +99,7 @@ async def watch_own(
         return kopf.ConnectionInfo(**credentials())
 
     def host() -> None:
-        failure: Exception | None = None
-        try:
-            asyncio.run(_operate(registry, namespaces, stop))
-        except Exception as error:  # noqa: BLE001 -- told to whoever started the thread
-            failure = error
+        failure = asyncio.run(_operate(registry, namespaces, stop))
         if not home.is_closed():
             home.call_soon_threadsafe(_tell, ended, failure)
 
@@ -82,9 +112,10 @@ async def watch_own(
 
 async def _operate(
     registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: threading.Event
-) -> None:
-    identity: Any = "readiness-operator"  # else kopf asks for the user's name, and a number has none
-    await kopf.operator(
+) -> BaseException | None:
+    """Runs kopf to its end and returns what ended it."""
+    identity: Any = "readiness-operator"  # else kopf asks for a user name; a number has none
+    operator = kopf.operator(
         registry=registry,
         settings=_settings(),
         identity=identity,
@@ -93,8 +124,11 @@ async def _operate(
         clusterwide=not namespaces,
         namespaces=namespaces,
     )
+    done, _ = await asyncio.wait((asyncio.create_task(operator, name="kopf"),))
+    ended = done.pop()
+    return None if ended.cancelled() else ended.exception()
 
 
-def _tell(ended: asyncio.Future[None], failure: Exception | None) -> None:
+def _tell(ended: asyncio.Future[None], failure: BaseException | None) -> None:
     if not ended.done():
         ended.set_exception(failure or ConnectionError("kopf ended by itself"))

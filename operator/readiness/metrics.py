@@ -35,7 +35,7 @@ class Metrics:
     """Every metric of the process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs is not annotated
         self.registry = CollectorRegistry()
         self.verdicts = Verdicts(clock)
         self.registry.register(self.verdicts)
@@ -82,7 +82,7 @@ class Metrics:
         """The loop was late."""
         self._lag.observe(seconds)
 
-    def led(self, leads: bool) -> None:  # noqa: FBT001 -- one fact, one argument
+    def led(self, *, leads: bool) -> None:
         """Whether this replica leads."""
         self._leader.set(leads)
 

@@ -36,7 +36,7 @@ def pages_of(
     async def exposition() -> Page:
         nonlocal load  # the thread that renders has no loop to ask for the time
         load = queue.load()
-        metrics.led(leads())
+        metrics.led(leads=leads())
         return Page(200, await asyncio.to_thread(metrics.exposition), CONTENT_TYPE)
 
     async def healthz() -> Page:

@@ -6,15 +6,21 @@ sequences, bidirectional overrides), caps lengths, and replaces every Secret val
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
+from readiness.model import Manifest
+
 LIMIT: Final = 1024
+LONGEST: Final = 32768
 SHORTEST_SECRET: Final = 6
 REPLACEMENT: Final = "[redacted]"
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
+_SUSPECT: Final = re.compile(_UNSAFE.pattern + r"|\\[bfnrtu]")
+"""Of serialised JSON: an unsafe character as it is, or escaped."""
 _BREAKS: Final = re.compile(r"[\t\r\n]+")
 
 
@@ -48,14 +54,20 @@ class Redactor:
         """`text` without known Secret values, otherwise as it is."""
         return self._pattern.sub(REPLACEMENT, text) if self._pattern else text
 
-    def tree(self, value: Any) -> Any:
+    def tree(self, value: Manifest) -> Manifest:
         """A manifest with every text in it redacted and cleaned; keys are ours and stay."""
+        text = json.dumps(value, ensure_ascii=False)
+        suspect = len(text) > LONGEST or _SUSPECT.search(text) or self.hide(text) != text
+        found: Manifest = self._tree(value) if suspect else value  # most have nothing to hide
+        return found
+
+    def _tree(self, value: Any) -> Any:
         match value:
             case str():
-                return self.text(value, limit=32768)
+                return self.text(value, LONGEST)
             case dict():
-                return {key: self.tree(item) for key, item in value.items()}
+                return {key: self._tree(item) for key, item in value.items()}
             case list() | tuple():
-                return [self.tree(item) for item in value]
+                return [self._tree(item) for item in value]
             case _:
                 return value

@@ -7,6 +7,7 @@ rule: what is judged is in `plan`, when is in `scheduler`, what is written is in
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import random
@@ -19,7 +20,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness import __version__, logs, rules
-from readiness.cluster import ApiError, Cluster, Connection, Frame, NotLeading, Pace, Rim, connect
+from readiness.cluster import (
+    ApiError,
+    Cluster,
+    Connection,
+    Frame,
+    NotLeadingError,
+    Pace,
+    Rim,
+    connect,
+)
 from readiness.engines import Dialer, Egress, Engines, Guard, Resolver, addresses_of, build_trust
 from readiness.handlers import watch_own
 from readiness.lease import Api, Elector, Terms
@@ -42,6 +52,7 @@ async def run_operator(settings: Settings) -> int:
     redactor = Redactor()
     logs.setup(settings.log_level, settings.log_format, redactor)
     log.info("readiness operator %s starts as %s", __version__, settings.identity)
+    gc.set_threshold(20_000, 20, 20)  # the default looks through every cached object far too often
     stop, metrics = _stop_on_signals(), Metrics(time.time)
     async with AsyncExitStack() as stack:
         lease = await connect(settings.kubeconfig, metrics.called, settings.lease_retry * 2)
@@ -99,6 +110,8 @@ class Operator:
         """Lists everything, then works until cancelled; raises when a part fails."""
         async with asyncio.TaskGroup() as group:
             await self.cluster.start(group, self._watch)
+            gc.collect()
+            gc.freeze()  # what was listed mostly stays; no need to look through it again
             self.cluster.begin()
             log.info("every kind is listed, work begins")
             await self.queue.run()
@@ -112,7 +125,7 @@ class Operator:
         """One pass, with a run id for its log records, and what it leaves in metrics and clock."""
         logs.run.set(uuid.uuid4().hex[:12])
         if not self.elector.leads():
-            raise NotLeading("the Lease was not renewed in time")
+            raise NotLeadingError("the Lease was not renewed in time")
         decided = await self.reconciler.reconcile(key)
         if decided is None:
             self.metrics.verdicts.forget(key)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from readiness.cluster.act import Decided, NotLeading, Writer, owned_by
+from readiness.cluster.act import NotLeadingError, Writer, owned_by
 from readiness.cluster.connection import ApiError, Connection, connect
 from readiness.cluster.follow import Follower, Watch
 from readiness.cluster.informers import Informers, KindSink, Unreadable
@@ -23,6 +23,7 @@ from readiness.cluster.store import Store
 from readiness.cluster.watch import Pace
 from readiness.events import EventLimits
 from readiness.model import Manifest
+from readiness.plan import Plan
 from readiness.redact import Redactor
 from readiness.snapshot import Snapshot
 
@@ -95,9 +96,12 @@ class Cluster:
 
     def snapshot(self, policy: Manifest) -> Snapshot:
         """What this policy's controls may see, as of now."""
-        covered = self._interest.covered(policy["metadata"]["namespace"])
-        unreadable = self._unreadable.view()
-        return look(self._store, policy, covered, unreadable, self._snapshot_frame)
+        frame = replace(
+            self._snapshot_frame,
+            covered=self._interest.covered(policy["metadata"]["namespace"]),
+            unreadable=self._unreadable.view(),
+        )
+        return look(self._store, policy, frame)
 
     async def recall(self, policy: Manifest) -> list[Manifest]:
         """The reports the policy's status names, as far as they are truly its own."""
@@ -114,7 +118,7 @@ class Cluster:
                 found.append(report)
         return found
 
-    async def execute(self, policy: Manifest, decided: Decided) -> None:
+    async def execute(self, policy: Manifest, decided: Plan) -> None:
         """Writes what a pass decided. ApiError 409: the policy has changed, look again."""
         await self._writer.write(policy, decided)
 
@@ -156,5 +160,5 @@ class Cluster:
 
 
 __all__ = [
-    "ApiError", "Cluster", "Connection", "Frame", "NotLeading", "Pace", "Rim", "connect",
+    "ApiError", "Cluster", "Connection", "Frame", "NotLeadingError", "Pace", "Rim", "connect",
 ]  # fmt: skip

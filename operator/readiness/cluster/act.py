@@ -12,45 +12,23 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Final
 
 from readiness import naming
 from readiness.cluster.connection import APPLY, ApiError, Connection
 from readiness.cluster.own import PLURALS, POLICY, REPORTS, Own, key_of, path_of
 from readiness.events import EventLimits, Posting
 from readiness.model import Manifest
+from readiness.plan import Plan
 from readiness.redact import Redactor
+from readiness.status import Note
 
 EVENT_TRIES: Final = (0.5, 2.0, None)
 EVENTS: Final = "events.k8s.io/v1"
 log = logging.getLogger(__name__)
 
 
-class Note(Protocol):
-    """An Event about a policy, as the plan has it."""
-
-    @property
-    def type(self) -> str: ...  # noqa: D102 -- the protocol is the documentation
-    @property
-    def reason(self) -> str: ...  # noqa: D102
-    @property
-    def message(self) -> str: ...  # noqa: D102
-
-
-class Decided(Protocol):
-    """What of a plan is written."""
-
-    @property
-    def status(self) -> Manifest | None: ...  # noqa: D102
-    @property
-    def reports(self) -> tuple[Manifest, ...]: ...  # noqa: D102
-    @property
-    def stale(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def notes(self) -> tuple[Any, ...]: ...  # noqa: D102
-
-
-class NotLeading(Exception):  # noqa: N818 -- not an error: somebody else leads
+class NotLeadingError(Exception):
     """The Lease was not renewed in time: nothing may be written any more."""
 
     expected = True
@@ -68,7 +46,7 @@ class Writer:
     leads: Callable[[], bool]
     clock: Callable[[], float]
 
-    async def write(self, policy: Manifest, decided: Decided) -> None:
+    async def write(self, policy: Manifest, decided: Plan) -> None:
         """Writes what differs. Raises ApiError; 409 means: look again, then decide again."""
         for report in decided.reports:
             await self._apply_report(policy, report)
@@ -94,12 +72,13 @@ class Writer:
             "status": self.redactor.tree(status),
         }
         path = path_of(PLURALS[POLICY], meta["namespace"], meta["name"], "status")
-        try:
-            answer = await self._apply(path, body, naming.STATUS_MANAGER)
-        except ApiError as error:
-            await self._catch_up(policy, error)
-            raise
-        self.own.answered(POLICY, answer)
+        with self.own.writing(POLICY, key_of(policy)):
+            try:
+                answer = await self._apply(path, body, naming.STATUS_MANAGER)
+            except ApiError as error:
+                await self._catch_up(policy, error)
+                raise
+            self.own.answered(POLICY, answer)
 
     async def _catch_up(self, policy: Manifest, error: ApiError) -> None:
         """Our watch may be far behind: after a conflict read the object, after 404 forget it."""
@@ -129,7 +108,9 @@ class Writer:
 
     def _ask(self) -> None:
         if not self.leads():
-            raise NotLeading("this replica does not lead, or could not renew its Lease in time")
+            raise NotLeadingError(
+                "this replica does not lead, or could not renew its Lease in time"
+            )
 
     async def _tell(self, policy: Manifest, note: Note) -> None:
         """Events are told at most once and never fail a pass; a fixed name makes retries safe."""

@@ -12,14 +12,13 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from readiness.model import Manifest
 
@@ -49,7 +48,9 @@ class ApiError(Exception):
 class Connection:
     """An authenticated session with one API server. Make it with `connect`."""
 
-    def __init__(self, configuration: Any, session: aiohttp.ClientSession, observe: Observe):
+    def __init__(
+        self, configuration: Any, session: aiohttp.ClientSession, observe: Observe
+    ) -> None:
         self._configuration, self._session, self._observe = configuration, session, observe
         self._token, self._token_until = "", 0.0
         self._extra: dict[str, Any] = {}
@@ -144,10 +145,8 @@ class Connection:
 async def connect(kubeconfig: str, observe: Observe, patience: float = 15.0) -> Connection:
     """Connects by `kubeconfig`, else as the pod's service account, else by the user's kubeconfig."""
     configuration = Configuration()
-    if kubeconfig or not Path(IN_CLUSTER).exists():  # noqa: ASYNC240 -- once, at start
+    if kubeconfig or not _in_cluster(configuration):
         await load_kube_config(kubeconfig or None, client_configuration=configuration)
-    else:
-        load_incluster_config(client_configuration=configuration)
     tls = RESTClientObject(configuration).ssl_context
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=100, ssl=tls),
@@ -164,6 +163,14 @@ def _decoded(data: bytes, what: str) -> Manifest:
     except ValueError:
         raise ApiError(0, f"{what}: the answer is not JSON, {len(data)} bytes") from None
     return found
+
+
+def _in_cluster(configuration: Configuration) -> bool:
+    try:
+        load_incluster_config(client_configuration=configuration)
+    except ConfigException:
+        return False
+    return True
 
 
 async def _refusal(answer: aiohttp.ClientResponse) -> ApiError:

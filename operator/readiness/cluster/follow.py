@@ -49,10 +49,13 @@ class Follower:
         failures = 0
         while True:
             began = asyncio.get_running_loop().time()
+            following = asyncio.create_task(self._follow(watch), name="follow our own kinds")
             try:
-                await self._follow(watch)
-            except Exception as error:  # noqa: BLE001 -- whatever ends a watch, it is started again
-                log.warning("watch of our own kinds ended: %s", error or type(error).__name__)
+                await asyncio.wait((following,))
+            finally:
+                following.cancel()
+            if error := following.exception():  # whatever ended it, it is started again
+                log.warning("the watch of our own kinds ended: %s", error)
             lasted = asyncio.get_running_loop().time() - began
             failures = 0 if lasted > LONGEST_BACKOFF else failures + 1
             await asyncio.sleep(min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures, 10) / 2))

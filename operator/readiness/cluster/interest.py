@@ -123,7 +123,9 @@ class Interest:
             counter = self._covered.setdefault(key[0], Counter())
             counter.update(cover)
             counter.subtract(old_cover)
-            self._covered[key[0]] = +counter
+            for workload in old_cover - cover:
+                if not counter[workload]:
+                    del counter[workload]
         if policy is None:
             self._refs.pop(key, None)
         else:

@@ -6,12 +6,14 @@ Reads the store and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
-from readiness.cluster.grants import grants_of
 from readiness.cluster.own import PROFILE, WAIVER, targets_of
 from readiness.cluster.project import WORKLOADS
 from readiness.cluster.store import Store, members
+from readiness.grants import grants_of
 from readiness.model import Manifest
 from readiness.snapshot import Grant, Leak, Snapshot
 
@@ -20,15 +22,32 @@ _MEMBERS = tuple(members(kind) for kind in _WORKLOADS)
 _RBAC = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
 
 
-def look(
-    store: Store,
-    policy: Manifest,
-    covered: frozenset[str],
-    unreadable: Mapping[str, str],
-    frame: Snapshot,
-) -> Snapshot:
-    """What this policy's controls may see. `frame` holds what is the same for every policy."""
+def look(store: Store, policy: Manifest, frame: Snapshot) -> Snapshot:
+    """What this policy's controls may see. `frame` holds what does not come out of the store."""
     namespace, name = policy["metadata"]["namespace"], policy["metadata"]["name"]
+    home = store.of("Namespace").get(namespace, {})
+    waivers = store.of(WAIVER, namespace).values()
+    return replace(
+        frame,
+        namespace=namespace,
+        namespace_labels=home.get("metadata", {}).get("labels") or {},
+        pod_addresses=_addresses(store, namespace),
+        budgets=_sorted(store, "PodDisruptionBudget", namespace),
+        network_policies=_sorted(store, "NetworkPolicy", namespace),
+        accounts=_named(store, "ServiceAccount", namespace),
+        configs=_configs(store, namespace),
+        leaks=_leaks(store, namespace),
+        grants=_grants(store, namespace),
+        nodes=_named(store, "Node", ""),
+        inventory=_inventory(store, namespace),
+        waivers=tuple(w for w in waivers if w["spec"].get("policyRef") == name),
+        profiles=_sorted(store, PROFILE, ""),
+        **_targets(store, policy, namespace),
+    )
+
+
+def _targets(store: Store, policy: Manifest, namespace: str) -> dict[str, Any]:
+    """Workloads, pods, Services and slices by target; nothing for what does not exist."""
     workloads, pods, services, slices = {}, {}, {}, {}
     for named in targets_of(policy):
         of, owner = named.target, (named.kind, named.workload)
@@ -39,32 +58,7 @@ def look(
         if service is not None:
             backing = store.belonging("EndpointSlice", namespace, ("Service", named.service))
             services[of], slices[of] = service, backing
-    waivers = store.of(WAIVER, namespace).values()
-    home = store.of("Namespace").get(namespace, {})
-    return Snapshot(
-        namespace=namespace,
-        namespace_labels=home.get("metadata", {}).get("labels") or {},
-        workloads=workloads,
-        pods=pods,
-        services=services,
-        slices=slices,
-        pod_addresses=_addresses(store, namespace),
-        budgets=_sorted(store, "PodDisruptionBudget", namespace),
-        network_policies=_sorted(store, "NetworkPolicy", namespace),
-        accounts=_named(store, "ServiceAccount", namespace),
-        configs=_configs(store, namespace),
-        leaks=_leaks(store, namespace),
-        grants=_grants(store, namespace),
-        nodes=_named(store, "Node", ""),
-        inventory=_inventory(store, namespace),
-        covered=covered,
-        waivers=tuple(w for w in waivers if w["spec"].get("policyRef") == name),
-        profiles=_sorted(store, PROFILE, ""),
-        unreadable=unreadable,
-        egress=frame.egress,
-        operator_namespace=frame.operator_namespace,
-        live=True,
-    )
+    return {"workloads": workloads, "pods": pods, "services": services, "slices": slices}
 
 
 def _sorted(store: Store, kind: str, namespace: str) -> tuple[Manifest, ...]:

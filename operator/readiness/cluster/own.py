@@ -7,6 +7,7 @@ this rule a verdict that was just written is compared with an older one, and los
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,6 +84,18 @@ class Own:
 
     def __init__(self, store: Store, changed: Callable[[list[Change]], None]) -> None:
         self._store, self._changed = store, changed
+        self._held: dict[tuple[str, Key], Manifest | None] = {}
+
+    @contextmanager
+    def writing(self, kind: str, key: Key) -> Iterator[None]:
+        """Holds news of an object back while we write it: most often it is our own echo."""
+        self._held[kind, key] = None
+        try:
+            yield
+        finally:
+            news = self._held.pop((kind, key))
+            if news is not None:
+                self.offer(kind, news)
 
     def get(self, kind: str, key: Key) -> Manifest | None:
         """One object, or None."""
@@ -90,7 +103,10 @@ class Own:
 
     def offer(self, kind: str, found: Manifest) -> None:
         """Keeps `found` unless something at least as new is known."""
-        self._changed(self._keep(kind, found))
+        if (kind, key_of(found)) in self._held:
+            self._held[kind, key_of(found)] = found
+        else:
+            self._changed(self._keep(kind, found))
 
     def answered(self, kind: str, found: Manifest) -> None:
         """Takes the answer to a write of ours, which nobody needs to be told about.

@@ -60,7 +60,7 @@ class Sink(Protocol):
         """The API server does not let us read it (403) or does not serve the kind (404)."""
 
 
-class Broken(Exception):  # noqa: N818 -- a broken stream, not an error of ours
+class BrokenError(Exception):
     """The watch ended by itself; `gone` when it can only be taken up by a new list."""
 
     def __init__(self, message: str, *, gone: bool) -> None:
@@ -86,8 +86,8 @@ class Reflector:
                 began = _now()
                 await self._watch()
                 if _now() - began < SHORT_LIVED:
-                    raise Broken("it ended at once", gone=False)
-            except Broken as broken:
+                    raise BrokenError("it ended at once", gone=False)
+            except BrokenError as broken:
                 self._version = "" if broken.gone else self._version
                 log.info("watch of %s broke: %s", self._path, broken)
                 await self._pause()
@@ -120,7 +120,7 @@ class Reflector:
         kind, found = event["type"], event["object"]
         if kind == "ERROR":
             gone = found.get("code") == GONE or self._failures > 2
-            raise Broken(str(found.get("message", found)), gone=gone)
+            raise BrokenError(str(found.get("message", found)), gone=gone)
         self._version, self._failures = found["metadata"]["resourceVersion"], 0
         if kind != "BOOKMARK":
             self._sink.saw(kind, found)
@@ -174,4 +174,4 @@ async def events(content: aiohttp.StreamReader) -> AsyncIterator[Manifest]:
                 try:
                     yield json.loads(line)
                 except ValueError:
-                    raise Broken("an event that is not JSON", gone=False) from None
+                    raise BrokenError("an event that is not JSON", gone=False) from None
