@@ -27,6 +27,7 @@ import aiohttp
 from aiohttp import web
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "host"}
+UNUSED = "unused"
 Event = dict[str, Any]
 
 
@@ -71,12 +72,30 @@ class Refuse:
 
 @dataclass(frozen=True)
 class CutBefore:
-    """Closes the connection; the API server never hears of it."""
+    """Closes the connection; the API server never hears of it. `then` is called first."""
+
+    then: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
 class CutAfter:
     """Passes the request on and closes the connection instead of answering: committed, but lost."""
+
+    then: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answers with these bytes, for example what the API server said long ago."""
+
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Passes the request on after so many seconds."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ class Hang:
     seconds: float = 3600.0
 
 
-Fault = Refuse | CutBefore | CutAfter | Truncate | Hang
+Fault = Refuse | CutBefore | CutAfter | Answer | Delay | Truncate | Hang
 Match = Callable[[Call], bool]
 
 
@@ -161,7 +180,7 @@ class ChaosProxy:
                     "kind": "Config",
                     "current-context": "chaos",
                     "clusters": [named | {"cluster": {"server": self.url}}],
-                    "users": [named | {"user": {"token": "unused"}}],
+                    "users": [named | {"user": {"token": UNUSED}}],
                     "contexts": [named | {"context": {"cluster": "chaos", "user": "chaos"}}],
                 }
             )
@@ -269,8 +288,12 @@ class ChaosProxy:
         status = 0
         try:
             match fault:
-                case CutBefore():
+                case CutBefore(then):
+                    _call(then)
                     self._drop(request)
+                case Answer(body):
+                    status = 200
+                    return web.Response(body=body, content_type="application/json")
                 case Hang(seconds):
                     await asyncio.sleep(seconds)
                     self._drop(request)
@@ -278,6 +301,7 @@ class ChaosProxy:
                     status = fault.status
                     return _refusal(fault)
                 case _:
+                    await asyncio.sleep(fault.seconds if isinstance(fault, Delay) else 0.0)
                     response = await self._forward(request, call, fault)
                     status = response.status
                     return response
@@ -301,7 +325,8 @@ class ChaosProxy:
         self, request: web.BaseRequest, call: Call, fault: Fault | None
     ) -> web.StreamResponse:
         kept = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
-        kept.pop("Authorization", None)
+        if kept.get("Authorization") == f"Bearer {UNUSED}":
+            del kept["Authorization"]  # the proxy's own certificate speaks for this client
         url = self._target + request.path_qs
         async with self._session.request(
             call.method, url, data=call.body or None, headers=kept
@@ -311,6 +336,7 @@ class ChaosProxy:
                 return await self._stream(request, call, upstream, headers)
             body = await upstream.read()
             if isinstance(fault, CutAfter):
+                _call(fault.then)
                 self._drop(request)
             if isinstance(fault, Truncate):
                 response = web.StreamResponse(status=upstream.status, headers=headers)
@@ -357,6 +383,11 @@ class ChaosProxy:
                 if delay is None or delay > 0:
                     return delay
         return 0.0
+
+
+def _call(then: Callable[[], None] | None) -> None:
+    if then is not None:
+        then()
 
 
 def _refusal(fault: Refuse) -> web.Response:

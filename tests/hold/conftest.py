@@ -1,0 +1,78 @@
+"""Fixtures of the tests that the operator holds: one seat per session, a namespace per test."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from chaosproxy import ChaosProxy  # noqa: E402 (the path must be set first)
+from holdrig import Audit, Namespace, Operator, Seat  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def seats(api_server):
+    """Makes seats: a namespace with the service account and the rights that the chart gives."""
+
+    def take() -> Seat:
+        return Seat.take(api_server, f"seat-{next(_numbers)}")
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def seat(seats) -> Seat:
+    """The seat that most tests share, one after the other."""
+    return seats()
+
+
+@pytest.fixture
+def audit(api_server) -> Audit:
+    """The audit log from now on."""
+    return Audit(api_server.audit_log)
+
+
+@pytest.fixture
+def space(api_server) -> Iterator[Namespace]:
+    """A namespace of its own, without policies at the end."""
+    found = Namespace(api_server, f"hold-{next(_numbers)}")
+    yield found
+    found.clear()
+
+
+@pytest.fixture
+def proxy(seat, api_server) -> Iterator[ChaosProxy]:
+    """A proxy through which an operator may be led."""
+    with ChaosProxy(api_server.running.api_url, seat.tls()) as found:
+        yield found
+
+
+@pytest.fixture
+def operators(tmp_path) -> Iterator[list[Operator]]:
+    """Whatever a test puts in here is killed at its end."""
+    found: list[Operator] = []
+    yield found
+    for operator in found:
+        operator.kill()
+
+
+@pytest.fixture
+def launch(seat, tmp_path, operators):
+    """Starts an operator and waits until it works."""
+
+    def start(kubeconfig: Path | None = None, *, wait: bool = True, **settings: object) -> Operator:
+        log = tmp_path / f"operator-{len(operators)}.log"
+        operator = Operator(kubeconfig or seat.kubeconfig(), seat.name, log, settings)
+        operators.append(operator.start())
+        if wait:
+            operator.await_ready()
+        return operator
+
+    return start
