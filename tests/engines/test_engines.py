@@ -160,6 +160,16 @@ async def test_a_policy_that_is_gone_or_suspended_ends_the_exchange(
     assert await world.engines.finish(KEY)
 
 
+async def test_what_was_brought_for_a_policy_that_is_gone_is_dropped(
+    world: World, paths: Any
+) -> None:
+    trial = Trial("HLT-001", "api", (get(paths[0].hop()),))
+    await world.engines.run(KEY, [trial])
+    await until(lambda: world.woken)
+    world.engines.forget(KEY)
+    assert await world.engines.finish(KEY) == {}
+
+
 async def test_a_crash_inside_is_one_aborted_answer(
     paths: Any, trust: Trust, caplog: pytest.LogCaptureFixture
 ) -> None:
