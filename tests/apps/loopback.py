@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,17 +10,15 @@ from typing import Any
 
 import trustme
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "e2e")]
-
-import matrix  # noqa: E402 (the path must be set first)
-from readiness import judgement, rules  # noqa: E402
-from readiness.api import PolicySpec  # noqa: E402
-from readiness.control import Subject  # noqa: E402
-from readiness.engines import Clock, Dialer, Egress, Engines, Guard, Limits, build_trust  # noqa: E402
-from readiness.model import Verdict  # noqa: E402
-from readiness.request import Trial  # noqa: E402
-from readiness.snapshot import Snapshot  # noqa: E402
-from readiness.weigh import settings_of  # noqa: E402
+import matrix
+from readiness import judgement, rules
+from readiness.api import PolicySpec
+from readiness.control import Subject
+from readiness.engines import Clock, Dialer, Egress, Engines, Guard, Limits, build_trust
+from readiness.model import Verdict
+from readiness.request import Trial
+from readiness.snapshot import Snapshot
+from readiness.weigh import settings_of
 
 ADDRESS, EDGE, SPACE = "127.0.0.1", "shop.example.test", "matrix"
 FAST = Limits(
