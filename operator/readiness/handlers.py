@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
@@ -19,6 +20,14 @@ from readiness.naming import GROUP, VERSION
 Credentials = Callable[[], dict[str, Any]]
 Saw = Callable[[str, str | None, dict[str, Any]], None]
 """Told plural, event type (None: from a list) and the raw object, on the caller's loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to watch (none: the whole cluster), and after how many silent seconds to try anew."""
+
+    namespaces: tuple[str, ...] = ()
+    inactivity: float = 70.0
 
 
 def register(registry: kopf.OperatorRegistry, plurals: Iterable[str], saw: Saw) -> None:
@@ -66,9 +75,10 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def _settings() -> kopf.OperatorSettings:
+def _settings(scope: Scope) -> kopf.OperatorSettings:
     """Everything that kopf would write or look up by itself is off."""
     settings = kopf.OperatorSettings()
+    settings.watching.inactivity_timeout = scope.inactivity
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.progress_storage = _NoProgress()
@@ -81,7 +91,7 @@ def _settings() -> kopf.OperatorSettings:
 
 
 async def watch_own(
-    plurals: Iterable[str], namespaces: tuple[str, ...], credentials: Credentials, saw: Saw
+    plurals: Iterable[str], scope: Scope, credentials: Credentials, saw: Saw
 ) -> None:
     """Watches until cancelled; raises what ended kopf otherwise."""
     home = asyncio.get_running_loop()
@@ -99,7 +109,7 @@ async def watch_own(
         return kopf.ConnectionInfo(**credentials())
 
     def host() -> None:
-        failure = asyncio.run(_operate(registry, namespaces, stop))
+        failure = asyncio.run(_operate(registry, scope, stop))
         if not home.is_closed():
             home.call_soon_threadsafe(_tell, ended, failure)
 
@@ -111,18 +121,18 @@ async def watch_own(
 
 
 async def _operate(
-    registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: threading.Event
+    registry: kopf.OperatorRegistry, scope: Scope, stop: threading.Event
 ) -> BaseException | None:
     """Runs kopf to its end and returns what ended it."""
     identity: Any = "readiness-operator"  # else kopf asks for a user name; a number has none
     operator = kopf.operator(
         registry=registry,
-        settings=_settings(),
+        settings=_settings(scope),
         identity=identity,
         stop_flag=stop,
         standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
+        clusterwide=not scope.namespaces,
+        namespaces=scope.namespaces,
     )
     done, _ = await asyncio.wait((asyncio.create_task(operator, name="kopf"),))
     ended = done.pop()

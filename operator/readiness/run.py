@@ -31,7 +31,7 @@ from readiness.cluster import (
     connect,
 )
 from readiness.engines import Dialer, Egress, Engines, Guard, Resolver, addresses_of, build_trust
-from readiness.handlers import watch_own
+from readiness.handlers import Scope, watch_own
 from readiness.lease import Api, Elector, Terms
 from readiness.metrics import Metrics
 from readiness.model import Manifest
@@ -140,8 +140,8 @@ class Operator:
 
     async def _watch(self, plurals: Iterable[str]) -> None:
         await self.connection.refresh()
-        credentials = self.connection.credentials
-        await watch_own(plurals, self.settings.namespaces, credentials, self.cluster.saw_own)
+        scope = Scope(self.settings.namespaces, self.settings.watch_inactivity)
+        await watch_own(plurals, scope, self.connection.credentials, self.cluster.saw_own)
 
 
 def build_operator(
@@ -162,7 +162,7 @@ def build_operator(
         egress=settings.egress_allow,
         operator_namespace=settings.operator_namespace,
         identity=settings.identity,
-        pace=Pace(resync=settings.resync),
+        pace=Pace(resync=settings.resync, inactivity=settings.watch_inactivity),
     )
     cluster = Cluster(connection, frame, Rim(time.time, elector.leads, redactor, queue.add_after))
     denied = Denied(cluster, settings.denied_addresses)

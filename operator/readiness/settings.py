@@ -61,6 +61,9 @@ class Settings:
     resync: float = 21600.0
     """How often every kind is listed anew, in case an event was lost. Jittered by a tenth."""
 
+    watch_inactivity: float = 70.0
+    """How long a watch may be silent before it counts as dead; bookmarks come every minute."""
+
     http_host: str = ""
     """Address that /metrics, /healthz and /readyz listen on; empty: all."""
 
