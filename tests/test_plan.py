@@ -449,6 +449,40 @@ def test_mixed_looks_are_flaky_not_failed():
     assert its.decided.findings[0].verdict.reason == "Flaky"
 
 
+def test_without_a_way_to_ask_the_reason_stands_at_once_and_a_way_is_taken_at_once():
+    its = Probing()
+    asked = []
+    closed = replace(PROBE, ask=lambda s: tuple(asked), judge=judge_way)
+    its.rules = rules(closed, profile=(PROBE.id,))
+    assert its.step(NOW) == 0
+    assert its.decided.findings[0].verdict.reason == "NoReadyPods"
+    assert its.verdict == ("Unknown", "Unproven")
+    asked.append(HEALTH)
+    assert its.step(NOW + 1) == 1
+    assert its.verdict == ("True", "AllControlsHold")
+    asked.clear()
+    assert its.step(NOW + 30) == 0
+    assert its.verdict == ("True", "AllControlsHold"), "evidence stands until it ages"
+    its.step(NOW + 3700)
+    assert its.decided.findings[0].verdict.reason == "NoReadyPods"
+
+
+def judge_way(subject, answers):
+    return judge_health(subject, answers) if answers else unknown("NoReadyPods", "no pod is Ready")
+
+
+def test_what_does_not_hold_is_looked_at_again_soon_and_one_look_confirms_it():
+    its = Probing()
+    for at in (0, 1, 6):
+        its.step(NOW + at, 500)
+    assert its.verdict == ("False", "P1Failed")
+    assert NOW + 6 + 260 < its.decided.next_at <= NOW + 6 + 300
+    its.step(NOW + 310, 500)
+    assert its.writes == 2
+    its.step(NOW + 620, 200)
+    assert its.verdict == ("True", "AllControlsHold")
+
+
 def test_evidence_that_nobody_renews_goes_stale():
     its = Probing()
     its.step(NOW)

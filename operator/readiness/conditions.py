@@ -102,7 +102,7 @@ def _unproven(open_: Sequence[Finding], total: int) -> Condition:
     if absent:
         messages = dict.fromkeys(f.verdict.message for f in absent)
         return Condition(COMPLIANT, "Unknown", "TargetNotFound", "; ".join(messages))
-    pending = all(f.verdict.reason == PENDING for f in open_)
+    pending = any(f.verdict.reason == PENDING for f in open_)
     reason = "Evaluating" if pending else "Unproven"
     text = f"{len(open_)} of {total} enforced P0 and P1 controls are unproven: {_worst(open_)}"
     return Condition(COMPLIANT, "Unknown", reason, text)

@@ -17,6 +17,8 @@ LOOKS: Final = len(LOOK_GAPS) + 1
 RENEW_AT: Final = 0.8
 RUN: Final = ("", "run-at")
 PREVIOUS_REVISION_SECONDS: Final = 1800.0
+RECHECK_SECONDS: Final = 300.0
+UNASKED: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Look:
     """The evidence of one control on one target.
 
     `standing` is the settled verdict (None before the first), confirmed at `at` (epoch seconds)
-    for the revision `key`. `streak` holds unsettled looks; the next look is due at `due`.
+    for the revision `key` (UNASKED: there was no way to ask). `streak` holds unsettled looks; the next look is due at `due`.
     """
 
     key: str
@@ -42,19 +44,34 @@ Memory = Mapping[tuple[str, str], Look]
 def settle(look: Look, seen: Verdict, *, now: float, max_age: float, jitter: float) -> Look:
     """The look after one more observation.
 
-    A Pass stands at once unless it interrupts a series; anything else needs LOOKS equal results.
-    `jitter` in 0…1 spreads the next look over a tenth of the interval.
+    A Pass stands at once unless it interrupts a series; so does what already stands. Anything else
+    needs LOOKS equal results. `jitter` in 0…1 spreads the next look over a tenth of the interval;
+    what does not hold is looked at again soon, so that a repair shows.
     """
     streak = (*look.streak, seen)
-    if len(streak) == 1 and seen.result.holds:
-        return _stand(look, seen, now=now, interval=max_age * (RENEW_AT - 0.1 * jitter))
-    if len(streak) < LOOKS:
+    if len(streak) == 1 and (seen.result.holds or _alike(seen, look.standing)):
+        verdict = seen if seen.result.holds else replace(seen, confidence=_confidence(look))
+    elif len(streak) < LOOKS:
         return replace(look, streak=streak, due=now + LOOK_GAPS[len(streak) - 1])
-    return _stand(look, _weigh(streak), now=now, interval=max_age * (RENEW_AT - 0.1 * jitter))
-
-
-def _stand(look: Look, verdict: Verdict, *, now: float, interval: float) -> Look:
+    else:
+        verdict = _weigh(streak)
+    interval = max_age * (RENEW_AT - 0.1 * jitter)
+    if not verdict.result.holds:
+        interval = min(interval, RECHECK_SECONDS * (1 - 0.1 * jitter))
     return replace(look, standing=verdict, at=now, streak=(), due=now + interval, revised_at=0.0)
+
+
+def unasked(verdict: Verdict, now: float) -> Look:
+    """The look of a control that has no way to ask; it is looked at as soon as there is one."""
+    return Look(UNASKED, verdict, at=now, due=float("inf"))
+
+
+def _alike(seen: Verdict, standing: Verdict | None) -> bool:
+    return standing is not None and (seen.result, seen.reason) == (standing.result, standing.reason)
+
+
+def _confidence(look: Look) -> str:
+    return look.standing.confidence if look.standing else ""
 
 
 def _weigh(streak: tuple[Verdict, ...]) -> Verdict:

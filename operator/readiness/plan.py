@@ -20,9 +20,11 @@ from readiness.evidence import (
     PREVIOUS_REVISION_SECONDS,
     RENEW_AT,
     RUN,
+    UNASKED,
     Look,
     Memory,
     settle,
+    unasked,
 )
 from readiness.judgement import (
     ALLOWED,
@@ -84,9 +86,10 @@ def requests(rules: Rules, situation: Situation) -> tuple[Trial, ...]:
     except (ValidationError, ProfileNotFoundError):
         return ()
     return tuple(
-        Trial(control.id, subject.target.name, control.ask(replace(subject, params=setting.params)))
+        Trial(control.id, subject.target.name, asked)
         for control, subject, setting in _probes(rules, ground)
         if _due(situation, ground, control, subject)
+        and (asked := control.ask(replace(subject, params=setting.params)))
     )
 
 
@@ -130,8 +133,17 @@ def _ground(rules: Rules, situation: Situation) -> Ground:
     subjects = {t.name: subject_of(policy, t, snapshot, situation.now) for t in policy.targets}
     return Ground(
         meta["name"], policy, snapshot, settings, subjects, situation.memory, waivers, situation.now,
-        {name: revision_of(subject) for name, subject in subjects.items()},
+        {name: _revision(subject, situation.policy) for name, subject in subjects.items()},
     )  # fmt: skip
+
+
+def _revision(subject: Subject, policy: Manifest) -> tuple[str, str]:
+    """While no pod tells its digest, the one last seen of the same template stands."""
+    digest, template = revision_of(subject)
+    rows: list[Manifest] = (policy.get("status") or {}).get("targets") or []
+    old = next((r for r in rows if r["name"] == subject.target.name), {})
+    known = old.get("imageDigest", "") if old.get("templateHash") == template else ""
+    return digest or known, template
 
 
 def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Setting]]:
@@ -149,8 +161,8 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
 
 def _due(situation: Situation, ground: Ground, control: Control, subject: Subject) -> bool:
     look = _bound(situation, ground, control, subject)
-    if look.standing is None or look.streak:
-        return look.due <= situation.now
+    if look.standing is None or look.streak or look.key == UNASKED:
+        return look.due <= situation.now or look.key == UNASKED
     if look.key != _key(ground, control, subject):
         return subject.workload is None or rolled_out(subject.workload)
     mark = _run_marker(situation).get(RUN)
@@ -182,17 +194,32 @@ def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answe
     for control, subject, setting in _probes(rules, ground):
         place, key = (control.id, subject.target.name), _key(ground, control, subject)
         look = _bound(situation, ground, control, subject)
-        seen = answers.get(place)
+        seen, judged = answers.get(place), replace(subject, params=setting.params)
         if seen is not None:
-            judged = replace(subject, params=setting.params)
             look = settle(
                 replace(look, key=key), judge_safely(control, judged, seen.answers),
                 now=ground.now, max_age=setting.max_age, jitter=_jitter(ground.name, *place),
             )  # fmt: skip
-        elif look.key != key and look.standing is not None and not look.revised_at:
+        elif _without_evidence(look, ground.now, setting):
+            open_ = control.ask(judged)
+            look = (
+                _fresh(look, key)
+                if open_
+                else unasked(judge_safely(control, judged, {}), ground.now)
+            )
+        elif look.key != key and not look.revised_at:
             look = replace(look, revised_at=ground.now, streak=())
         memory[place] = look
     return memory | _run_marker(situation)
+
+
+def _without_evidence(look: Look, now: float, setting: Setting) -> bool:
+    """Nothing was ever seen, or it is too old to stand: then no way to ask is the verdict."""
+    return look.standing is None or look.key == UNASKED or now - look.at > setting.max_age
+
+
+def _fresh(look: Look, key: str) -> Look:
+    return Look(key) if look.key == UNASKED else look
 
 
 def _run_marker(situation: Situation) -> dict[tuple[str, str], Look]:

@@ -108,14 +108,14 @@ def is_ready(pod: Manifest) -> bool:
 
 
 def image_digest(pods: Iterable[Manifest], container: str) -> str:
-    """The digest the pods of the newest revision run, or empty."""
-    for pod in pods:
-        for status in (pod.get("status") or {}).get("containerStatuses") or ():
-            if status.get("name") == container and "@" in (status.get("imageID") or ""):
-                return str(status["imageID"]).rpartition("@")[2]
-            if status.get("name") == container and status.get("imageID"):
-                return str(status["imageID"])
-    return ""
+    """The digest the container's image has in the pods; empty while they differ or tell none."""
+    found = {
+        str(status["imageID"]).rpartition("@")[2]
+        for pod in pods
+        for status in (pod.get("status") or {}).get("containerStatuses") or ()
+        if status.get("name") == container and status.get("imageID")
+    }
+    return found.pop() if len(found) == 1 else ""
 
 
 def rolled_out(workload: Manifest) -> bool:
@@ -126,5 +126,8 @@ def rolled_out(workload: Manifest) -> bool:
     if workload.get("kind") == "DaemonSet":
         wanted = status.get("desiredNumberScheduled", 0)
         return bool(status.get("updatedNumberScheduled", 0) == wanted)
+    progressing = [c for c in status.get("conditions") or () if c.get("type") == "Progressing"]
+    if any(c.get("reason") != "NewReplicaSetAvailable" for c in progressing):
+        return False
     wanted = spec.get("replicas", 1)
     return bool(status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0))

@@ -73,14 +73,16 @@ def judge_freshness(view: PolicyView) -> Verdict:
             expected="every enforced control is looked at within its maxAge", observed=f"{len(old)} expired",
             fix="see whether probes are denied (namespace label readiness.dev/deny) or the operator is stuck",
         )  # fmt: skip
+    if any(f.counts and f.verdict.reason == "NotYetObserved" for f in view.findings):
+        return unknown(
+            "NotYetObserved", "the first looks have not settled yet", fix="wait some seconds"
+        )
     stale = sorted(
-        f"{f.id} ({f.target})"
-        for f in view.findings
-        if f.counts and f.verdict.reason in ("Stale", "NotYetObserved")
+        f"{f.id} ({f.target})" for f in view.findings if f.counts and f.verdict.reason == "Stale"
     )
     if stale:
         return unknown(
-            "EvidenceMissing",
+            "EvidenceStale",
             f"{_listed(stale)} have no fresh evidence yet",
             fix="wait for the next look",
         )
