@@ -21,6 +21,7 @@ from readiness.parsing import Document, documents
 MAX_BYTES: Final = 32 * 1024 * 1024
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 STDIN: Final = "-"
+CLIENT: Final = "kustomize.config.k8s.io/"  # read by kubectl, never applied
 RENDER_FIRST: Final = (
     "a Helm template, not a manifest; render it first: helm template … | readiness check -"
 )
@@ -124,7 +125,8 @@ def _objects(name: str, stdin: Callable[[int], bytes]) -> Iterator[Located | Non
         if document is None:
             continue
         kind = document.get("kind") if isinstance(document, dict) else None
-        if not isinstance(kind, str) or not isinstance(document.get("apiVersion"), str):
+        version = document.get("apiVersion") if isinstance(document, dict) else None
+        if not isinstance(kind, str) or not isinstance(version, str) or version.startswith(CLIENT):
             yield None
             continue
         items = document.get("items")

@@ -136,6 +136,15 @@ def test_foreign_documents_are_counted_and_repeated_objects_named():
     assert found.repeated == ("<stdin>:9: Pod/a stands already in <stdin>:5; the last one counts",)
 
 
+def test_a_kustomization_beside_manifests_is_foreign_not_wrong():
+    text = (
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n---\n"
+        + POD
+    )
+    found = load(["-"], lambda limit: text.encode())
+    assert (found.foreign, len(found.objects)) == (1, 1)
+
+
 def test_every_unreadable_file_is_told_at_once(tmp_path):
     (tmp_path / "a.yaml").write_text("a: [")
     (tmp_path / "b.yaml").write_bytes(b"a: \xff")
