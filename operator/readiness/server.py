@@ -6,7 +6,6 @@ It serves what it is given and knows neither metrics nor health. One connection,
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +21,9 @@ _REASONS: Final = {
     405: "Method Not Allowed",
     503: "Service Unavailable",
 }
-log = logging.getLogger(__name__)
+_THEIR_FAULT: Final = (
+    TimeoutError, OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Server:
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
-        self._open = 0
+        self._open: dict[asyncio.StreamWriter, None] = {}
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
@@ -66,21 +67,19 @@ class Server:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            for writer in self._open:
+                writer.transport.abort()
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
+        self._open[writer] = None
+        if len(self._open) > CONNECTIONS:  # the oldest goes: whoever is quick gets an answer
+            next(iter(self._open)).transport.abort()
         try:
-            if self._open <= CONNECTIONS:
-                with suppress(
-                    TimeoutError,
-                    OSError,
-                    asyncio.IncompleteReadError,
-                    asyncio.LimitOverrunError,
-                    ValueError,
-                ):
-                    await self._answer(reader, writer)
+            with suppress(*_THEIR_FAULT):
+                await self._answer(reader, writer)
         finally:
-            self._open -= 1
+            self._open.pop(writer, None)
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
