@@ -22,7 +22,13 @@ from readiness.weigh import settings_of
 
 ADDRESS, EDGE, SPACE = "127.0.0.1", "shop.example.test", "matrix"
 FAST = Limits(
-    address_rate=1e6, address_burst=1000, cluster_rate=1e6, cluster_burst=1000, in_flight=16
+    target_rate=10_000,
+    target_burst=1000,
+    address_rate=1e6,
+    address_burst=1000,
+    cluster_rate=1e6,
+    cluster_burst=1000,
+    in_flight=16,
 )
 RULES = rules.load()
 

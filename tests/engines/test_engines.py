@@ -30,7 +30,14 @@ from .conftest import LOOPBACK, SHORT, Names, request_of, says, until
 
 KEY = ("shop", "checkout")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-FAST = Limits(address_rate=1000, address_burst=100, cluster_rate=1000, cluster_burst=100)
+FAST = Limits(
+    target_rate=1000,
+    target_burst=100,
+    address_rate=1000,
+    address_burst=100,
+    cluster_rate=1000,
+    cluster_burst=100,
+)
 
 
 class World:
@@ -88,6 +95,19 @@ async def test_the_same_request_with_another_number_is_another_one(
     await world.engines.run(KEY, [trial])
     await world.engines.finish(KEY)
     assert len(seen) == 3
+
+
+async def test_a_target_is_paced_over_all_its_addresses(dialer: Dialer, paths: Any) -> None:
+    """Three pods of one target are one application to whoever runs it."""
+    server, _ = paths
+    limits = replace(FAST, target_rate=20, target_burst=1)
+    engines = Engines(dialer, lambda _: None, limits=limits, run_id=lambda: "run-1")
+    asked = tuple(get(replace(server.hop(), name=f"pod-{n}"), "/") for n in range(5))
+    started = asyncio.get_running_loop().time()
+    await engines.run(KEY, [Trial("HLT-001", "api", asked)])
+    await engines.finish(KEY)
+    await engines.close()
+    assert asyncio.get_running_loop().time() - started >= 4 / 20
 
 
 async def test_run_never_waits_and_a_later_pass_reads(world: World, serve: Any) -> None:

@@ -30,7 +30,9 @@ from readiness.weigh import settings_of
 
 KEY: Final = ("", MADE_UP)
 ROUNDS: Final = LOOKS + 1
-PACE: Final = Limits(address_rate=10.0, address_burst=5, in_flight=4)
+PACE: Final = Limits(
+    target_rate=10.0, target_burst=5, address_rate=10.0, address_burst=5, in_flight=4
+)
 PROFILES: Final = ("web",)
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from readiness.engines.connection import Clock
 from readiness.engines.dialer import Dialer, ending_of
 from readiness.engines.http import HttpEngine
-from readiness.engines.pace import Pace
+from readiness.engines.pace import Bucket, Pace
 from readiness.engines.wire import WireEngine
 from readiness.request import (
     Answer,
@@ -83,12 +83,17 @@ class Batch:
                 sent.cancel()
 
     async def _target(self, trials: Sequence[Trial]) -> None:
+        limits, clock = self._prober.pace.limits, self._prober.clock
+        bucket = Bucket(limits.target_rate, limits.target_burst)
         for trial in trials:
             answers: dict[Request, Answer] = {}
             ended = 0.0
             for request in trial.requests:
                 if isinstance(request, HttpRequest) and request.after:
                     await self._wait_until(ended + request.after)
+                if request not in self._sent:
+                    await self._wait_until(clock.steady() + bucket.delay(clock.steady()))
+                    bucket.take(clock.steady())
                 answers[request], ended = await self._once(request)
             self._finished(TrialAnswers(trial, answers, self._prober.clock.wall()))
 

@@ -21,11 +21,15 @@ _TIDY: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Requests per second to one address and altogether, with short bursts, and at one time.
+    """Requests per second to one target, one address and altogether, and at one time.
+
+    A target is paced within its batch; an address across all policies that reach it.
 
     `share` is how many of `in_flight` one namespace may hold: hanging servers keep theirs long.
     """
 
+    target_rate: float = 2.0
+    target_burst: int = 2
     address_rate: float = 2.0
     address_burst: int = 1
     cluster_rate: float = 20.0
@@ -70,7 +74,7 @@ class Pace:
     """`async with pace.turn(namespace, address)`: entered when the request may leave."""
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._cluster = Bucket(limits.cluster_rate, limits.cluster_burst)
         self._slots = asyncio.Semaphore(limits.in_flight)
@@ -82,7 +86,7 @@ class Pace:
     @asynccontextmanager
     async def turn(self, namespace: str, address: str) -> AsyncIterator[None]:
         """Waits for the address, then for the namespace's turn; holds one slot inside."""
-        share = self._shares.setdefault(namespace, asyncio.Semaphore(self._limits.share))
+        share = self._shares.setdefault(namespace, asyncio.Semaphore(self.limits.share))
         async with share:  # first: a namespace that hangs must not hold an address others want
             gate = self._gate(address)
             async with gate.lock:
@@ -109,7 +113,7 @@ class Pace:
                     for a, g in self._gates.items()
                     if g.lock.locked() or not g.bucket.is_full(now)
                 }
-            limits = self._limits
+            limits = self.limits
             self._gates[address] = _Gate(Bucket(limits.address_rate, limits.address_burst))
         return self._gates[address]
 
