@@ -16,6 +16,7 @@ from readiness.cluster.store import Change, owner_of, service_of
 from readiness.model import Manifest
 
 AT_MOST_EVERY: Final = 1.0
+SWEEP_AT_MOST_EVERY: Final = 20.0
 NAMESPACE_DELAY: Final = 2.0
 CLUSTER_DELAY: Final = 5.0
 _WORKLOADS: Final = frozenset(kind.name for kind in WORKLOADS)
@@ -33,6 +34,7 @@ class Interest:
         self._covered: dict[str, Counter[str]] = {}
         self._last: dict[Key, float] = {}
         self._pending: set[str] = set()
+        self._swept: dict[str, float] = {}
         self.awake = False
         """Nobody is woken while the first lists come in; then everybody is looked at once."""
 
@@ -99,12 +101,15 @@ class Interest:
 
     def _later(self, namespace: str, delay: float) -> None:
         """Wakes every policy of a namespace (empty: of the cluster) once, however much changes."""
+        loop = asyncio.get_running_loop()
+        due = max(loop.time() + delay, self._swept.get(namespace, -SWEEP_AT_MOST_EVERY) + SWEEP_AT_MOST_EVERY)
         if namespace not in self._pending:
             self._pending.add(namespace)
-            asyncio.get_running_loop().call_later(delay, self._everybody, namespace)
+            loop.call_at(due, self._everybody, namespace)
 
     def _everybody(self, namespace: str) -> None:
         self._pending.discard(namespace)
+        self._swept[namespace] = asyncio.get_running_loop().time()
         for key in list(self._refs):
             if namespace in ("", key[0]):
                 self._wake(key, 0.0)
