@@ -136,6 +136,7 @@ async def _operate(
     )
     done, _ = await asyncio.wait((asyncio.create_task(operator, name="kopf"),))
     ended = done.pop()
+    stop.set()  # a thread of kopf's waits for it, and asyncio.run for that thread
     return None if ended.cancelled() else ended.exception()
 
 
