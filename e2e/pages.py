@@ -1,0 +1,145 @@
+"""docs/matrix.md and docs/thirdparty.md, made from the tables that the tests run.
+
+`python3 e2e/pages.py` writes them; tests/apps/test_pages.py fails when they differ from the tables.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+HERE: Final = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []
+
+import manifest_defects  # noqa: E402 (the path must be set first)
+import matrix  # noqa: E402
+import thirdparty  # noqa: E402
+
+DOCS: Final = HERE.parent / "docs"
+MADE: Final = "<!-- Made by e2e/pages.py from the tables that the tests run. Do not edit. -->\n"
+FAILS, OPEN, OTHER = "●", "○", "·"
+MATRIX: Final = """\
+# Control × defect
+
+A control that cannot fail is a defect, and one that fails a healthy service is a worse one. So every control that looks at
+a running application is proved on a *specimen*: one small application ([e2e/apps](../e2e/apps)) that does everything right,
+and that breaks exactly one clause of one criterion when `DEFECTS` says so. With a defect planted, exactly the controls that
+name it must fail; with none, all must pass, also on the same application built differently (Python's asyncio, and Node).
+
+{fails} the control fails · {open} it can prove nothing then and says so · {other} it passes, as it does without the defect
+
+`make unit` runs every cell on loopback with the reason of each failure; `make e2e` runs them on pods, judged by the operator
+as its chart installs it ([e2e/test_matrix.py](../e2e/test_matrix.py)). There, HDR-003 and OBS-012 are looked at for defects
+of the edge and of caches only, because every request takes its turn. `readiness explain <id>` prints a control's criterion.
+
+## What applications answer: {http} defects
+
+{http_table}
+
+## What manifests say: {manifests} defects
+
+The sample [shop.yaml](../manifests/samples/shop.yaml) with one thing changed
+([e2e/manifest_defects.yaml](../e2e/manifest_defects.yaml)). Where nothing but the manifest matters, no pod runs, and the
+controls that look at pods are left out (blank).
+
+{manifest_table}
+"""
+THIRDPARTY: Final = """\
+# Third-party servers
+
+What the operator says about servers that others wrote ([e2e/apps/thirdparty](../e2e/apps/thirdparty) configures them),
+against a truth that was taken with kubectl and curl by a script that shares no code with the operator
+([take_truth.py](../e2e/thirdparty/take_truth.py) → [truth.tsv](../e2e/thirdparty/truth.tsv)). `make e2e` compares both on
+pods: no wrong Pass, no wrong Fail, in {count} places.
+
+yes: the requirement holds, and the operator says Pass · no: it does not, and the operator says Fail · open: the operator
+says Unknown, because what was declared is not there to be judged · n/a: it does not apply
+
+{table}
+
+## What curl saw where a requirement does not hold
+
+{seen}
+"""
+
+
+class Row(Protocol):
+    """What a defect of either table has."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def clause(self) -> str: ...
+    @property
+    def fails(self) -> Mapping[str, str]: ...
+    @property
+    def unproven(self) -> Mapping[str, str]: ...
+
+
+def matrix_page() -> str:
+    """The page of the matrix."""
+    manifests = manifest_defects.table().values()
+    columns = (*manifest_defects.STATIC_CONTROLS, *manifest_defects.LIVE_CONTROLS)
+    unseen = {row.id: () if row.pods else manifest_defects.POD_CONTROLS for row in manifests}
+    return MADE + MATRIX.format(
+        fails=FAILS, open=OPEN, other=OTHER, http=len(matrix.DEFECTS), manifests=len(manifests),
+        http_table=grid(matrix.DEFECTS.values(), matrix.HTTP_CONTROLS, {}),
+        manifest_table=grid(manifests, columns, unseen),
+    )  # fmt: skip
+
+
+def grid(rows: Iterable[Row], columns: Sequence[str], unseen: Mapping[str, Sequence[str]]) -> str:
+    """One line per defect, one column per control."""
+
+    def cell(row: Row, id_: str) -> str:
+        blank = " " if id_ in unseen.get(row.id, ()) else OTHER
+        return FAILS if id_ in row.fails else OPEN if id_ in row.unproven else blank
+
+    lines = [["defect", "what no longer holds", *columns], ["---", "---", *[":-:"] * len(columns)]]
+    lines += [
+        [f"`{row.id}`", row.clause.replace("|", "\\|"), *(cell(row, id_) for id_ in columns)]
+        for row in rows
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def thirdparty_page() -> str:
+    """The page of the third-party servers."""
+    truth = thirdparty.truth()
+    servers = list(dict.fromkeys(server for server, _ in truth))
+
+    def cell(server: str, id_: str) -> str:
+        place = (server, id_)
+        return (
+            "open"
+            if place in thirdparty.LEFT_OPEN
+            else truth[place].holds
+            if place in truth
+            else ""
+        )
+
+    lines = [["server", *thirdparty.CONTROLS], ["---", *[":-:"] * len(thirdparty.CONTROLS)]]
+    lines += [[server, *(cell(server, id_) for id_ in thirdparty.CONTROLS)] for server in servers]
+    seen = [
+        f"| {s} | {c} | {row.seen.replace('|', '')} |"
+        for (s, c), row in truth.items()
+        if row.holds == "no"
+    ]
+    return MADE + THIRDPARTY.format(
+        count=len(truth),
+        table="\n".join(f"| {' | '.join(line)} |" for line in lines),
+        seen="\n".join(["| server | control | seen |", "| --- | --- | --- |", *seen]),
+    )
+
+
+PAGES: Final = {"matrix.md": matrix_page, "thirdparty.md": thirdparty_page}
+
+
+def main() -> None:
+    """Write both."""
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
