@@ -483,6 +483,21 @@ def test_what_does_not_hold_is_looked_at_again_soon_and_one_look_confirms_it():
     assert its.verdict == ("True", "AllControlsHold")
 
 
+def test_missing_data_contradicts_nothing():
+    its = Probing()
+    its.step(NOW, outcome=Outcome.TIMEOUT)
+    its.step(NOW + 1, 200)
+    assert its.verdict == ("True", "AllControlsHold")
+
+
+def test_what_is_unproven_is_looked_at_again_within_a_minute():
+    its = Probing()
+    for at in (0, 1, 6):
+        its.step(NOW + at, outcome=Outcome.TIMEOUT)
+    assert its.decided.findings[0].verdict.reason == "Unreachable"
+    assert NOW + 6 + 50 < its.decided.next_at <= NOW + 6 + 60
+
+
 def test_evidence_that_nobody_renews_goes_stale():
     its = Probing()
     its.step(NOW)

@@ -17,7 +17,8 @@ LOOKS: Final = len(LOOK_GAPS) + 1
 RENEW_AT: Final = 0.8
 RUN: Final = ("", "run-at")
 PREVIOUS_REVISION_SECONDS: Final = 1800.0
-RECHECK_SECONDS: Final = 300.0
+RECHECK_SECONDS: Final = {Result.FAIL: 300.0}
+RECHECK_UNPROVEN_SECONDS: Final = 60.0
 UNASKED: Final = ""
 
 
@@ -44,12 +45,13 @@ Memory = Mapping[tuple[str, str], Look]
 def settle(look: Look, seen: Verdict, *, now: float, max_age: float, jitter: float) -> Look:
     """The look after one more observation.
 
-    A Pass stands at once unless it interrupts a series; so does what already stands. Anything else
-    needs LOOKS equal results. `jitter` in 0…1 spreads the next look over a tenth of the interval;
+    A Pass stands at once unless it contradicts a Fail of the series (missing data contradicts
+    nothing); so does what already stands. Anything else needs LOOKS equal results. `jitter` in 0…1 spreads the next look over a tenth of the interval;
     what does not hold is looked at again soon, so that a repair shows.
     """
     streak = (*look.streak, seen)
-    if len(streak) == 1 and (seen.result.holds or _alike(seen, look.standing)):
+    unopposed = seen.result.holds and all(v.result is Result.UNKNOWN for v in look.streak)
+    if unopposed or (len(streak) == 1 and _alike(seen, look.standing)):
         verdict = seen if seen.result.holds else replace(seen, confidence=_confidence(look))
     elif len(streak) < LOOKS:
         return replace(look, streak=streak, due=now + LOOK_GAPS[len(streak) - 1])
@@ -57,7 +59,8 @@ def settle(look: Look, seen: Verdict, *, now: float, max_age: float, jitter: flo
         verdict = _weigh(streak)
     interval = max_age * (RENEW_AT - 0.1 * jitter)
     if not verdict.result.holds:
-        interval = min(interval, RECHECK_SECONDS * (1 - 0.1 * jitter))
+        soon = RECHECK_SECONDS.get(verdict.result, RECHECK_UNPROVEN_SECONDS)
+        interval = min(interval, soon * (1 - 0.1 * jitter))
     return replace(look, standing=verdict, at=now, streak=(), due=now + interval, revised_at=0.0)
 
 
