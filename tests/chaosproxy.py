@@ -267,7 +267,9 @@ class ChaosProxy:
         connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
-            runner = web.ServerRunner(web.Server(self._serve), shutdown_timeout=0.1)
+            runner = web.ServerRunner(
+                web.Server(self._serve, handler_cancellation=True), shutdown_timeout=0.1
+            )
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -281,9 +283,7 @@ class ChaosProxy:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         agent = request.headers.get("User-Agent", "")
-        call = Call(
-            request.method, request.path, dict(request.query), await request.read(), agent
-        )
+        call = Call(request.method, request.path, dict(request.query), await request.read(), agent)
         fault = self._fault(call)
         status = 0
         try:

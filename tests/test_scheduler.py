@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from virtualtime import run
 
 from readiness.scheduler import Queue
-from virtualtime import run
 
 
 def now() -> float:
@@ -123,7 +124,7 @@ def test_a_failing_key_backs_off_to_a_cap_and_starts_anew_after_success():
         async with running(work) as queue:
             queue.add("bad")
             await asyncio.sleep(20_000)
-            gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+            gaps = [b - a for a, b in itertools.pairwise(times)]
             failing = False
             await asyncio.sleep(2_000)
             failing, before = True, len(times)
@@ -134,7 +135,7 @@ def test_a_failing_key_backs_off_to_a_cap_and_starts_anew_after_success():
     gaps, fresh = run(main())
 
     assert 0.004 <= gaps[0] <= 0.005
-    assert all(later > earlier for earlier, later in zip(gaps[:17], gaps[1:17], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(gaps))
     assert max(gaps) <= 1000
     assert max(gaps) >= 800
     assert fresh >= 4

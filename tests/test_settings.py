@@ -49,7 +49,10 @@ def test_accepted(name, text, field, value):
         ({"READINESS_EGRESS_ALLOW": "http://x/"}, ["READINESS_EGRESS_ALLOW", "host names"]),
         ({"READINESS_DENIED_ADDRESSES": "x"}, ["READINESS_DENIED_ADDRESSES", "CIDRs"]),
         ({"READINESS_LEASE_DURATION": "5"}, ["LEASE_RENEW_DEADLINE < LEASE_DURATION", "2, 10, 5"]),
-        ({"READINESS_SEED": "x", "READINESS_WORKERS": "y"}, ["READINESS_SEED", "READINESS_WORKERS"]),
+        (
+            {"READINESS_SEED": "x", "READINESS_WORKERS": "y"},
+            ["READINESS_SEED", "READINESS_WORKERS"],
+        ),
     ],
 )
 def test_refused_with_what_where_expected_and_observed(environ, words):

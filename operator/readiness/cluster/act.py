@@ -76,17 +76,24 @@ class Writer:
             try:
                 answer = await self._apply(path, body, naming.STATUS_MANAGER)
             except ApiError as error:
-                await self._catch_up(policy, error)
-                raise
-            self.own.answered(POLICY, answer)
+                if not await self._landed(policy, body["status"], error):
+                    raise
+            else:
+                self.own.answered(POLICY, answer)
 
-    async def _catch_up(self, policy: Manifest, error: ApiError) -> None:
-        """Our watch may be far behind: after a conflict read the object, after 404 forget it."""
+    async def _landed(self, policy: Manifest, status: Manifest, error: ApiError) -> bool:
+        """Whether a write that was answered with an error happened all the same.
+
+        The answer may be lost after the commit, or our watch far behind: the object tells.
+        """
         if error.status == 404:
             self.own.gone(POLICY, policy)
-        elif error.status == 409:
-            path = path_of(PLURALS[POLICY], *key_of(policy))
-            self.own.offer(POLICY, await self.connection.request("GET", path))
+        if error.status not in (0, 409) and error.status < 500:
+            return False
+        path = path_of(PLURALS[POLICY], *key_of(policy))
+        found = await self.connection.request("GET", path)
+        self.own.offer(POLICY, found)
+        return bool(found.get("status") == status)
 
     async def _delete_report(self, policy: Manifest, name: str) -> None:
         path = path_of(REPORTS, policy["metadata"]["namespace"], name)
