@@ -16,7 +16,7 @@ from readiness import __version__, naming
 from readiness.conditions import compliance_of
 from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result
-from readiness.status import Standing, rank, timestamp
+from readiness.status import Standing, cut, rank, timestamp
 
 LIMIT_BYTES: Final = 250_000
 ROWS: Final = 300
@@ -104,7 +104,7 @@ def _finding_row(standing: Standing, ground: Ground, finding: Finding) -> Manife
         "maxAge": f"{setting.max_age:g}s",
         "evidence": seen.evidence[:512],
     }
-    return {k: v[: _CAPS[k]] if k in _CAPS else v for k, v in row.items() if v}
+    return {k: cut(str(v), _CAPS[k]) if k in _CAPS else v for k, v in row.items() if v}
 
 
 def _since(standing: Standing, finding: Finding) -> str:

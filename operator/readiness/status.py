@@ -17,7 +17,6 @@ from readiness.api.errors import explain
 from readiness.conditions import (
     COMPLIANT,
     Condition,
-    compliance_of,
     conditions_of,
     refused_conditions,
     suspended_conditions,
@@ -76,6 +75,11 @@ class Standing:
 def timestamp(now: float) -> str:
     """Epoch seconds → RFC 3339 in UTC, whole seconds."""
     return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def cut(text: str, limit: int) -> str:
+    """`text` within `limit` characters; what was left out shows."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def rank(finding: Finding) -> tuple[str, int, str, str]:
@@ -215,10 +219,10 @@ def _failure(finding: Finding, waiting: int) -> Manifest:
         "severity": finding.severity.value,
         "result": seen.result.value,
         "reason": seen.reason,
-        "message": message[:400],
-        "expected": seen.expected[:200],
-        "observed": seen.observed[:200],
-        "fix": seen.fix[:400],
+        "message": cut(message, 400),
+        "expected": cut(seen.expected, 200),
+        "observed": cut(seen.observed, 200),
+        "fix": cut(seen.fix, 400),
     }
     return {k: v for k, v in row.items() if v}
 
@@ -260,15 +264,10 @@ def _written(standing: Standing, conditions: Iterable[Condition]) -> list[Manife
                 "type": condition.type,
                 "status": condition.status,
                 "reason": condition.reason,
-                "message": condition.message[:1024],
+                "message": cut(condition.message, 1024),
                 "observedGeneration": standing.generation,
                 "lastTransitionTime": kept or timestamp(standing.now),
             }
         )
     return rows
 
-
-__all__ = [
-    "Note", "Standing", "compliance_of", "level_of", "notes_of", "rank", "refused", "renewal_of",
-    "status_of", "suspended", "timestamp",
-]  # fmt: skip

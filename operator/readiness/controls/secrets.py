@@ -43,7 +43,10 @@ def judge_specs(subject: Subject, workload: Manifest) -> Verdict:
         ),
     ]
     allowed = frozenset(subject.params["allowed"])
-    found = sorted((where, ids) for where, ids in hits if ids and where not in allowed)
+    found = sorted(
+        ((where, ids) for where, ids in hits if ids and where not in allowed),
+        key=lambda hit: ("annotations" in hit[0], hit),  # what was written before what repeats it
+    )
     if found:
         return failed(
             "SecretInManifest",
