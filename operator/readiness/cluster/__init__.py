@@ -58,7 +58,7 @@ class Cluster:
         self._interest = Interest(rim.wake)
         self._own = Own(self._store, self._interest.changed)
         self._follower = Follower(
-            connection, self._own, self._unreadable, frame.namespaces, frame.pace.refused
+            connection, self._own, self._unreadable, frame.namespaces, frame.pace
         )
         self._informers = Informers(connection, frame.namespaces, frame.pace)
         self._writer = Writer(

@@ -14,7 +14,7 @@ from typing import Final
 from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.informers import Unreadable
 from readiness.cluster.own import PLURALS, POLICY, PROFILE, Own, key_of, path_of
-from readiness.cluster.watch import pages
+from readiness.cluster.watch import Pace, pages
 from readiness.model import Manifest
 
 FIRST_BACKOFF: Final = 1.0
@@ -36,10 +36,10 @@ class Follower:
         own: Own,
         unreadable: Unreadable,
         namespaces: tuple[str, ...],
-        refused_seconds: float,
+        pace: Pace,
     ) -> None:
         self._connection, self._own, self._unreadable = connection, own, unreadable
-        self._namespaces, self._refused_seconds = namespaces or ("",), refused_seconds
+        self._namespaces, self._pace = namespaces or ("",), pace
         self._relisting: dict[str, asyncio.Task[None]] = {}
         self.listed = asyncio.Event()
         """Set once every kind has been listed, or is known to be unreadable."""
@@ -76,14 +76,19 @@ class Follower:
             await asyncio.sleep(LONGEST_BACKOFF / 3)
             return
         self.listed.set()
+        clock = asyncio.get_running_loop().time
+        resync = clock() + self._pace.resync
         watching = asyncio.ensure_future(watch(readable))
         try:
             while not watching.done():
-                await asyncio.wait((watching,), timeout=self._refused_seconds)
+                await asyncio.wait((watching,), timeout=min(self._pace.refused, self._pace.resync))
                 others = [plural for plural in KINDS if plural not in readable]
                 if any([await self._list(plural) for plural in others]):
                     log.info("one more of our own kinds can be read; watching anew")
                     return
+                if clock() >= resync:  # a list of the watch's own that is empty tells nothing
+                    _ = [await self._list(plural) for plural in readable]
+                    resync = clock() + self._pace.resync
             await watching
         finally:
             watching.cancel()
