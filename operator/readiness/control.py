@@ -109,13 +109,12 @@ def asks_nothing(subject: Subject) -> tuple[Request, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
-    """One checkable requirement on a target.
+class Requirement:
+    """What controls and gates have in common: what they are called and how they are weighed.
 
-    `ask(subject)` says what must be seen; `judge(subject, answers)` says what it means. `needs`
-    names capabilities the target must declare (`health`, `http.protected`); undeclared ones make
-    the control unjudgeable, not failed. `requires` are controls that must hold first. `static`
-    controls can be judged from manifests alone. `max_age` is in seconds.
+    `needs` names capabilities the target must declare (`health`, `http.protected`); undeclared
+    ones make the requirement unjudgeable, not failed. `requires` are controls that must hold
+    first. `static` ones can be judged from manifests alone. `max_age` is in seconds.
     """
 
     id: str
@@ -123,8 +122,6 @@ class Control:
     severity: Severity
     criterion: str
     fix: str
-    judge: Callable[[Subject, Answers], Verdict]
-    ask: Callable[[Subject], tuple[Request, ...]] = asks_nothing
     safety: Safety = Safety.PASSIVE
     static: bool = False
     needs: tuple[str, ...] = ()
@@ -140,27 +137,21 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Control(Requirement):
+    """One checkable requirement on a target.
+
+    `ask(subject)` says what must be seen; `judge(subject, answers)` says what it means.
+    """
+
+    judge: Callable[[Subject, Answers], Verdict]
+    ask: Callable[[Subject], tuple[Request, ...]] = asks_nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate(Requirement):
     """One requirement on the policy as a whole, judged after every control."""
 
-    id: str
-    title: str
-    severity: Severity
-    criterion: str
-    fix: str
     judge: Callable[[PolicyView], Verdict]
-    safety: Safety = Safety.PASSIVE
-    static: bool = False
-    needs: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
-    params: tuple[Param, ...] = ()
-    max_age: float = 900.0
-    checklists: tuple[str, ...] = ()
-
-    @property
-    def family(self) -> str:
-        """`GAT` of `GAT-003`."""
-        return self.id.partition("-")[0]
 
 
 def passed(reason: str, message: str, **details: str) -> Verdict:

@@ -22,7 +22,7 @@ class Plugin(Protocol):
 P = TypeVar("P", bound=Plugin)
 
 
-def discover(package: ModuleType, kind: type[P] | tuple[type[P], ...]) -> dict[str, P]:
+def discover(package: ModuleType, kind: type[P]) -> dict[str, P]:
     """Every plug-in of `package`, by id, in module then declaration order.
 
     Raises TypeError for a foreign value or a duplicate id and AttributeError for a module

@@ -12,7 +12,7 @@ from importlib import resources
 
 from readiness import controls, registry
 from readiness.api import ProfileSpec
-from readiness.control import Control, Gate
+from readiness.control import Control, Gate, Requirement
 from readiness.parsing import documents
 
 
@@ -24,14 +24,14 @@ class Rules:
     gates: Mapping[str, Gate]
     profiles: Mapping[str, ProfileSpec]
 
-    def find(self, id_: str) -> Control | Gate | None:
+    def find(self, id_: str) -> Requirement | None:
         """The control or gate with this id."""
         return self.controls.get(id_) or self.gates.get(id_)
 
 
 def load() -> Rules:
     """The rules of this version. Raises when a profile names a control that does not exist."""
-    plugins: dict[str, Control | Gate] = registry.discover(controls, (Control, Gate))
+    plugins: dict[str, Requirement] = registry.discover(controls, Requirement)
     rules = Rules(
         controls={k: v for k, v in plugins.items() if isinstance(v, Control)},
         gates={k: v for k, v in plugins.items() if isinstance(v, Gate)},

@@ -8,7 +8,7 @@ from typing import Any
 
 from readiness import rules
 from readiness.cli.console import Console, parser
-from readiness.control import Control, Gate
+from readiness.control import Requirement
 
 
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def rows_of(known: rules.Rules) -> list[dict[str, Any]]:
     """Every control and gate, by id."""
-    everything: dict[str, Control | Gate] = {**known.controls, **known.gates}
+    everything: dict[str, Requirement] = {**known.controls, **known.gates}
     return [
         {
             "id": id_,
