@@ -102,7 +102,10 @@ class Interest:
     def _later(self, namespace: str, delay: float) -> None:
         """Wakes every policy of a namespace (empty: of the cluster) once, however much changes."""
         loop = asyncio.get_running_loop()
-        due = max(loop.time() + delay, self._swept.get(namespace, -SWEEP_AT_MOST_EVERY) + SWEEP_AT_MOST_EVERY)
+        due = max(
+            loop.time() + delay,
+            self._swept.get(namespace, -SWEEP_AT_MOST_EVERY) + SWEEP_AT_MOST_EVERY,
+        )
         if namespace not in self._pending:
             self._pending.add(namespace)
             loop.call_at(due, self._everybody, namespace)
