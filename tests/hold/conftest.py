@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from chaosproxy import ChaosProxy  # noqa: E402 (the path must be set first)
-from holdrig import Audit, Namespace, Operator, Seat  # noqa: E402
+from chaosproxy import ChaosProxy
+from holdrig import Audit, Namespace, Operator, Seat
 
+logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # clients that are killed
 _numbers = itertools.count(1)
 
 
@@ -69,7 +71,7 @@ def launch(seat, tmp_path, operators):
 
     def start(kubeconfig: Path | None = None, *, wait: bool = True, **settings: object) -> Operator:
         log = tmp_path / f"operator-{len(operators)}.log"
-        operator = Operator(kubeconfig or seat.kubeconfig(), seat.name, log, settings)
+        operator = Operator(kubeconfig or seat.kubeconfig(), seat.name, log, settings, seat.free)
         operators.append(operator.start())
         if wait:
             operator.await_ready()

@@ -10,8 +10,9 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,11 @@ class Seat:
         }))  # fmt: skip
         return path
 
+    def free(self) -> None:
+        """Deletes the Lease."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.name}/leases/readiness-operator"
+        self.api.request("DELETE", path)
+
     def rules(self, change: Callable[[list[Object]], list[Object]]) -> None:
         """Changes the rules of the seat's ClusterRole."""
         path = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{self.name}"
@@ -111,13 +117,16 @@ class Operator:
     namespace: str
     log: Path
     settings: dict[str, object] = field(default_factory=dict)
+    free: Callable[[], object] = bool
+    """Called between a kill and the next start: takes the Lease away, so that nobody waits for it."""
     child: subprocess.Popen[bytes] | None = None
+    starts: int = 0
 
     def start(self) -> Operator:
         given = {
             "kubeconfig": self.kubeconfig, "operator_namespace": self.namespace, "http_port": 0,
             "http_host": "127.0.0.1", "identity": self.log.stem,
-            "lease_duration": 4, "lease_renew_deadline": 3, "lease_retry": 0.5,
+            "lease_duration": 15, "lease_renew_deadline": 10, "lease_retry": 1,
         } | self.settings  # fmt: skip
         env = {f"READINESS_{key.upper()}": str(value) for key, value in given.items()}
         base = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")}
@@ -131,6 +140,7 @@ class Operator:
 
     def restart(self) -> Operator:
         self.kill()
+        self.free()
         return self.start().await_ready()
 
     def await_ready(self, seconds: float = READY_SECONDS) -> Operator:
@@ -138,6 +148,26 @@ class Operator:
         until(lambda: self.said("every kind is listed") or self.ended(), seconds, "readiness")
         assert not self.ended(), self.text()[-3000:]
         return self
+
+    @contextlib.contextmanager
+    def supervised(self) -> Iterator[Operator]:
+        """Starts it again whenever it has ended, as the kubelet does."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.05):
+                if self.ended():
+                    self.starts += 1
+                    self.free()
+                    self.start()
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            thread.join()
 
     def ended(self) -> bool:
         return self.child is None or self.child.poll() is not None
@@ -273,7 +303,10 @@ class Namespace:
         """`status/reason`, of the current generation only."""
         policy = self.policy(name)
         for row in (policy.get("status") or {}).get("conditions") or ():
-            if row["type"] == type_ and row["observedGeneration"] == policy["metadata"]["generation"]:
+            if (
+                row["type"] == type_
+                and row["observedGeneration"] == policy["metadata"]["generation"]
+            ):
                 return f"{row['status']}/{row['reason']}"
         return ""
 
