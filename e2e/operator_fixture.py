@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ SPACES: Final = ("matrix", "thirdparty")
 SERVERS: Final = ("gunicorn", "nginx-light", "nodejs", "python3", "uvicorn")
 KEYS: Final = "edge-tls"
 API: Final = "readiness.dev/v1alpha1"
+RUN_AT: Final = "readiness.dev/run-at"
+SESSION: Final = datetime.now(UTC).isoformat()
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,19 @@ class Operator:
             json.loads(self.cluster.run("kubectl", "get", kind, *where, "-o", "json"))["items"]
         )
 
-    def rolled_out(self, namespace: str, seconds: int) -> None:
+    def rolled_out(self, namespace: str, seconds: float) -> None:
         """Wait until every Deployment of a namespace is complete."""
+
+        def waiting() -> list[str]:
+            found = self.get("deployments", namespace)
+            return [each["metadata"]["name"] for each in found if not complete(each)]
+
         deadline = time.monotonic() + seconds
-        for each in self.get("deployments", namespace):
-            left = max(5, int(deadline - time.monotonic()))
-            name = f"deployment/{each['metadata']['name']}"
-            self.cluster.run(
-                "kubectl", "-n", namespace, "rollout", "status", name, f"--timeout={left}s"
-            )
+        while late := waiting():
+            if time.monotonic() > deadline:
+                pods = self.cluster.attempt("kubectl", "-n", namespace, "get", "pods").stdout
+                raise ClusterError(f"not rolled out in {seconds:g} s: {late[:5]}\n{pods}")
+            time.sleep(2)
 
     def verdicts(self, names: set[str], seconds: float) -> dict[str, dict[str, Manifest]]:
         """Findings by policy and control, once every one of these policies is judged to the end."""
@@ -78,9 +85,20 @@ class Operator:
         }
 
 
+def complete(deployment: Manifest) -> bool:
+    """Whether every replica runs the template as it stands now, and is ready."""
+    wanted, status = deployment["spec"]["replicas"], deployment.get("status") or {}
+    counts = {status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")}
+    return status.get("observedGeneration") == deployment["metadata"]["generation"] and counts == {
+        wanted
+    }
+
+
 def settled(policy: Manifest) -> bool:
-    """Whether a policy is judged as it stands now, and no look is under way."""
-    status = policy.get("status") or {}
+    """Whether a policy is judged as it stands now, in this session, and no look is under way."""
+    status, notes = policy.get("status") or {}, policy["metadata"].get("annotations") or {}
+    if status.get("lastRunAt") != notes.get(RUN_AT):
+        return False
     states = {each["type"]: each["status"] for each in status.get("conditions") or ()}
     current = status.get("observedGeneration") == policy["metadata"]["generation"]
     return current and states.get("Reconciling") == "False" and states.get("Ready") == "True"
@@ -88,7 +106,7 @@ def settled(policy: Manifest) -> bool:
 
 def policy(namespace: str, name: str, spec: Manifest) -> Manifest:
     """A ReadinessPolicy."""
-    meta = {"name": name, "namespace": namespace}
+    meta = {"name": name, "namespace": namespace, "annotations": {RUN_AT: SESSION}}
     return {"apiVersion": API, "kind": "ReadinessPolicy", "metadata": meta, "spec": spec}
 
 

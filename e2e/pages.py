@@ -109,14 +109,9 @@ def thirdparty_page() -> str:
     servers = list(dict.fromkeys(server for server, _ in truth))
 
     def cell(server: str, id_: str) -> str:
-        place = (server, id_)
-        return (
-            "open"
-            if place in thirdparty.LEFT_OPEN
-            else truth[place].holds
-            if place in truth
-            else ""
-        )
+        row = truth.get((server, id_))
+        left_open = row and (row.holds == "unknown" or (server, id_) in thirdparty.LEFT_OPEN)
+        return "open" if left_open else row.holds if row else ""
 
     lines = [["server", *thirdparty.CONTROLS], ["---", *[":-:"] * len(thirdparty.CONTROLS)]]
     lines += [[server, *(cell(server, id_) for id_ in thirdparty.CONTROLS)] for server in servers]

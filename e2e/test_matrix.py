@@ -34,9 +34,9 @@ def found(operator: Operator) -> Findings:
         objects += server(SPACE, name, operator.servers if command else operator.specimen, command)
     for name, id_ in names.items():
         objects += server(SPACE, name, operator.specimen, (), id_)
-    operator.apply(*objects)
     for id_, defect in {"manifest/none": None, **TABLE}.items():
-        operator.apply(*manifests(matrix.slug(id_), defect, operator.specimen))
+        objects += manifests(matrix.slug(id_), defect, operator.specimen)
+    operator.apply(*objects)
     operator.rolled_out(SPACE, ROLLOUT_SECONDS)
     policies = [http_policy(name, None) for name in HEALTHY]
     policies += [http_policy(name, matrix.DEFECTS[id_]) for name, id_ in names.items()]
@@ -128,7 +128,11 @@ def manifests(name: str, defect: ManifestDefect | None, image: str) -> Iterator[
     objects = defect.plant(objects) if defect else objects
     deployment = manifest_defects.kind(objects, "Deployment")
     declared = manifest_defects.kind(objects, "ReadinessPolicy")
-    declared["metadata"]["name"] = name
+    declared = policy(name, name, declared["spec"])
+    objects = [*(each for each in objects if each["kind"] != declared["kind"]), declared]
+    deployment["spec"]["strategy"] = {
+        "type": "Recreate"
+    }  # a defect that is never ready would never be rolled out
     if defect and not defect.pods:
         deployment["spec"]["replicas"] = 0
         declared["spec"]["controls"] = [{"id": id_, "mode": "off"} for id_ in POD_CONTROLS]
