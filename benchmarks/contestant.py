@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 from localcluster import build
 from localcluster.run import run
+from localcluster.state import free_ports
 from plane import ROOT, Plane
 
 SOURCES: Final = Path(__file__).resolve().parent / "gobase"
@@ -28,6 +30,9 @@ class Contestant:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    """`{port}` stands for the port of its metrics."""
+    passes: str
+    """The counter of its passes that ended well."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,10 @@ class Running:
     def __init__(self, contestant: Contestant, plane: Plane) -> None:
         config = str(plane.identity(contestant.name))
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("READINESS_")}
-        given = {"KUBECONFIG": config, "READINESS_KUBECONFIG": config, **contestant.environment}
+        self._metrics, self._passes = f"http://127.0.0.1:{free_ports(1)[0]}/metrics", contestant.passes
+        port = self._metrics.split(":")[-1].split("/")[0]
+        given = {"KUBECONFIG": config, "READINESS_KUBECONFIG": config}
+        given |= {name: text.format(port=port) for name, text in contestant.environment.items()}
         self.log = plane.cluster.logs / f"{contestant.name}.log"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -66,6 +74,22 @@ class Running:
 
         cpu = (int(times[11]) + int(times[12])) / TICK
         return Usage(cpu, megabytes("VmRSS", status), megabytes("Pss", rollup), megabytes("VmHWM", status))
+
+    async def looked(self) -> int:
+        """How many passes ended well in this life; 0 while it does not answer yet."""
+        try:
+            async with aiohttp.ClientSession() as session, session.get(self._metrics) as answer:
+                text = await answer.text()
+        except aiohttp.ClientError:
+            return 0
+        return int(sum(map(float, re.findall(rf"^{self._passes} (\S+)$", text, re.MULTILINE))))
+
+    async def judged(self, count: int, seconds: float = 300.0) -> Usage:
+        """Its usage, once it has made `count` passes and come to rest."""
+        async with asyncio.timeout(seconds):
+            while await self.looked() < count:
+                await asyncio.sleep(0.25)
+        return await self.quiet(1.0)
 
     async def quiet(self, least: float = 3.0, share: float = 0.03) -> Usage:
         """Its usage, once it has needed next to no CPU for a second and lived `least` seconds."""
@@ -90,8 +114,9 @@ class Running:
 
 def operator() -> Contestant:
     """The operator as a user runs it, measured with the interpreter that runs this."""
-    environment = {"PYTHONPATH": str(ROOT / "operator"), "READINESS_HTTP_HOST": "127.0.0.1", "READINESS_HTTP_PORT": "0"}
-    return Contestant("operator", (sys.executable, "-m", "readiness", "run"), environment)
+    environment = {"PYTHONPATH": str(ROOT / "operator"), "READINESS_HTTP_HOST": "127.0.0.1", "READINESS_HTTP_PORT": "{port}"}
+    command = (sys.executable, "-m", "readiness", "run")
+    return Contestant("operator", command, environment, r'readiness_reconcile_total\{result="success"\}')
 
 
 def gobase() -> Contestant:
@@ -109,4 +134,5 @@ def gobase() -> Contestant:
         command = [str(go), "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", str(partial), "."]
         subprocess.run(command, cwd=SOURCES, check=True, env=environment)
         partial.rename(binary)
-    return Contestant("gobase", (str(binary),), {})
+    passes = r'controller_runtime_reconcile_total\{controller="readinesspolicy",result="(?:success|requeue_after)"\}'
+    return Contestant("gobase", (str(binary),), {"METRICS_ADDRESS": "127.0.0.1:{port}"}, passes)

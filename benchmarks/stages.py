@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,10 +15,9 @@ from typing import Any, Final
 
 import world
 from contestant import Contestant, Running
-from plane import MERGE, Plane, each, writes
+from plane import MERGE, Plane, each, passes, writes
 
 Numbers = dict[str, float]
-APPLY_ROWS: Final = ("patch readinesspolicies/status", "patch readinessreports", "create events")
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ class Match:
     async def empty(self) -> Numbers:
         """Memory in an empty cluster."""
         with self.alive():
-            usage = await self._live().quiet()
-        return {"rss_empty": usage.rss, "pss_empty": usage.pss}
+            usage = await self._live().quiet(6.0)
+        return {"rss_empty": usage.rss, "pss_empty": usage.pss, "start_cpu": usage.cpu}
 
     async def ready(self) -> None:
         """Waits until it works: a policy whose workload does not exist is judged, too."""
@@ -149,8 +149,7 @@ class Match:
         return {
             "drain_rate": count / seconds,
             "drain_cpu_ms": 1000 * (after.cpu - before.cpu) / count,
-            "drain_calls": sum(calls.values()) / count,
-            "drain_other_calls": sum(n for call, n in calls.items() if call not in APPLY_ROWS),
+            "drain_calls": passes(calls) / count,
             "rss_full": after.rss, "pss_full": after.pss, "peak": after.peak,
             "status_bytes": statistics.median(len(json.dumps(self.seen.newest[n]["status"])) for n in names),
         }  # fmt: skip
@@ -173,7 +172,7 @@ class Match:
         cpu = live.usage().cpu - before.cpu
         return {
             "edit_p50": statistics.median(times), "edit_p99": statistics.quantiles(times, n=100)[98],
-            "edit_cpu_ms": 1000 * cpu / len(times), "edit_calls": sum(calls.values()) / len(times),
+            "edit_cpu_ms": 1000 * cpu / len(times), "edit_calls": passes(calls) / len(times),
         }  # fmt: skip
 
     async def flip(self) -> Numbers:
@@ -191,7 +190,7 @@ class Match:
         cpu = live.usage().cpu - before.cpu
         return {
             "flip_p50": statistics.median(times), "flip_cpu_ms": 1000 * cpu / len(times),
-            "flip_calls": sum(calls.values()) / len(times),
+            "flip_calls": passes(calls) / len(times),
         }  # fmt: skip
 
     async def storm(self) -> Numbers:
@@ -204,7 +203,7 @@ class Match:
         async def hit(number: int) -> None:
             patch = {"status": {"observedGeneration": 1000 + number}}
             async with gate:
-                await self.plane.call("PATCH", world.deployment_path(number % 100, "/status"), patch, MERGE)
+                await self.plane.call("PATCH", world.deployment_path(number % min(100, self.size.policies), "/status"), patch, MERGE)
 
         for number in range(total):
             await asyncio.sleep(max(0.0, began + number / self.size.storm_rate - loop.time()))
@@ -231,11 +230,13 @@ class Match:
         for _ in range(self.size.restarts):
             self.plane.mark()
             with self.alive():
-                usage = await self._live().quiet()
+                usage = await self._live().judged(self.size.policies)
                 counts += await self.plane.settled(self.user)
                 cpu.append(usage.cpu)
                 peak.append(usage.peak)
                 rss.append(usage.rss)
+        if writes(counts):
+            print(f"{self.user}, calls of restarts: {dict(counts)}", file=sys.stderr)
         self.plane.mark()
         self.running = Running(self.contestant, self.plane)
         began = time.perf_counter()

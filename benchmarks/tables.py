@@ -40,6 +40,7 @@ ROWS: Final = (
     Row("flip_calls", "API calls per flip of a verdict", 3.0, count=True),
     Row("flip_cpu_ms", "CPU per flip, ms"),
     Row("rss_empty", "resident memory, empty cluster, MB", 120.0),
+    Row("start_cpu", "CPU to start in an empty cluster, s"),
     Row("rss_full", "resident memory with all policies, MB"),
     Row("rss_growth", "resident memory per 1 000 policies with their workloads, MB", 50.0),
     Row("peak", "peak resident memory, MB"),

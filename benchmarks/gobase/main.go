@@ -47,7 +47,7 @@ func main() {
 	scheme.AddKnownTypes(groupVersion, &ReadinessPolicy{}, &ReadinessPolicyList{}, &ReadinessWaiver{}, &ReadinessWaiverList{})
 	metav1.AddToGroupVersion(scheme, groupVersion)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "127.0.0.1:0"},
+		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: os.Getenv("METRICS_ADDRESS")},
 		LeaderElection: true, LeaderElectionID: "gobase", LeaderElectionNamespace: "readiness-system", LeaderElectionReleaseOnCancel: true,
 		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: projections()},
 	})
