@@ -1,4 +1,4 @@
-"""Writes everything that is derived: crds/ from the models, then the chart's copies and manifests/."""
+"""Writes everything that is derived: crds/ from the models, the chart's copies, manifests/, pages of docs/."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ def main() -> int:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"crds/{name}: changed")
-    return subprocess.run(
-        [sys.executable, ROOT / "manifests" / "generate.py"], check=False
-    ).returncode
+    scripts = (ROOT / "manifests" / "generate.py", ROOT / "e2e" / "pages.py")
+    return max(subprocess.run([sys.executable, each], check=False).returncode for each in scripts)
 
 
 if __name__ == "__main__":

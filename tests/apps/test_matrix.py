@@ -6,6 +6,7 @@ The run on real pods is e2e/test_matrix.py; both judge by the same table.
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -124,8 +125,6 @@ def process(variant: str, keys: Authority) -> Iterator[tuple[Place, subprocess.P
 
 
 def free() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind((ADDRESS, 0))
         return int(probe.getsockname()[1])
