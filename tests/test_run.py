@@ -109,9 +109,9 @@ def test_a_new_policy_costs_three_calls_and_its_echo_none(shop, proxy, log):
 def test_a_policy_before_its_workload_is_ready_and_judged_when_it_comes(shop, proxy, log):
     with OperatorProcess(proxy.kubeconfig, log) as operator:
         shop.request("POST", POLICIES, policy("early"))
-        operator.until(lambda: compliant(shop, "early").get("reason") == "TargetNotFound", 10)
+        operator.until(lambda: compliant(shop, "early").get("reason") == "TargetNotFound", 30)
         shop.request("POST", DEPLOYMENTS, workload("early"))
-        operator.until(lambda: compliant(shop, "early").get("reason") != "TargetNotFound", 10)
+        operator.until(lambda: compliant(shop, "early").get("reason") != "TargetNotFound", 30)
 
 
 def test_restarts_with_correct_policies_write_nothing(shop, proxy, log):
@@ -130,23 +130,24 @@ def test_restarts_with_correct_policies_write_nothing(shop, proxy, log):
     assert versions(shop) == before
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.7])
+@pytest.mark.parametrize("delay", [0.7, None], ids=["late", "lost"])
 def test_a_workload_flipped_twice_within_one_watch_delay_ends_right(shop, proxy, log, delay):
     shop.request("POST", DEPLOYMENTS, workload("flip"))
     shop.request("POST", POLICIES, policy("flip"))
     with OperatorProcess(proxy.kubeconfig, log) as operator:
         operator.until(lambda: compliant(shop, "flip"))
+        time.sleep(4)  # the workload's own controllers are done with it
         calm = failing(shop, "flip")
-        proxy.edit("readinesspolicies", lambda _event: delay)  # our own echo comes late
-        for round_ in range(6):
+        proxy.edit("readinesspolicies", lambda _event: delay)  # our own echo
+        for round_ in range(2):
             grace = {"terminationGracePeriodSeconds": 1} if round_ % 2 == 0 else {}
             shop.request("PUT", f"{DEPLOYMENTS}/flip", workload("flip", **grace))
             time.sleep(0.3)
-        operator.until(lambda: failing(shop, "flip") == calm, 15)
+        operator.until(lambda: failing(shop, "flip") == calm)
         shop.request(
             "PUT", f"{DEPLOYMENTS}/flip", workload("flip", terminationGracePeriodSeconds=1)
         )
-        operator.until(lambda: "SHD-008" in failing(shop, "flip"), 15)
+        operator.until(lambda: "SHD-008" in failing(shop, "flip"))
 
 
 @pytest.mark.parametrize("nth", range(3))
@@ -183,7 +184,7 @@ def test_error_events_on_every_watch_are_recovered_from(shop, proxy, log, code):
         assert proxy.error(".", code) >= 19
         shop.request("PUT", f"{DEPLOYMENTS}/w", workload("w", terminationGracePeriodSeconds=1))
         shop.request("POST", POLICIES, policy("new", "w"))
-        operator.until(lambda: "SHD-008" in failing(shop, "w") and compliant(shop, "new"), 20)
+        operator.until(lambda: "SHD-008" in failing(shop, "w") and compliant(shop, "new"))
         assert proxy.count("GET", "/deployments$", watch=False) <= 1
 
 
@@ -216,7 +217,7 @@ def test_the_api_server_away_is_survived(shop, proxy, log):
         assert rate <= 20, f"{rate} requests a second against a dead server"
         assert operator.page("/healthz")[0] == 200
         proxy.heal()
-        operator.until(lambda: "SHD-008" in failing(shop, "w"), 30)
+        operator.until(lambda: "SHD-008" in failing(shop, "w"), 60)
 
 
 def test_two_replicas_hand_over_on_sigterm_and_only_the_leader_works(shop, proxy, log, tmp_path):
@@ -233,7 +234,7 @@ def test_two_replicas_hand_over_on_sigterm_and_only_the_leader_works(shop, proxy
             assert two.metric("readiness_reconcile_total") == 0
             code, seconds = one.stop(signal.SIGTERM)
             assert (code, seconds < 15) == (0, True)
-            two.until(lambda: two.metric("readiness_leader") == 1, 5)
+            two.until(lambda: two.metric("readiness_leader") == 1)
             shop.request("POST", POLICIES, policy("next"))
             two.until(lambda: compliant(shop, "next"))
 
@@ -244,12 +245,12 @@ def test_a_leader_that_was_stopped_writes_nothing_after_it_wakes(shop, proxy, lo
         OperatorProcess(proxy.kubeconfig, tmp_path / "two.log", ready=False, identity="two") as two,
     ):
         one.process.send_signal(signal.SIGSTOP)
-        two.until(lambda: two.metric("readiness_leader") == 1, 15)
+        two.until(lambda: two.metric("readiness_leader") == 1, 45)
         shop.request("POST", POLICIES, policy("w"))
         two.until(lambda: compliant(shop, "w"))
         before = proxy.writes()
         one.process.send_signal(signal.SIGCONT)
-        assert one.process.wait(15) == 1
+        assert one.process.wait(45) == 1
         assert proxy.writes() == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -86,6 +87,6 @@ def test_every_setting_is_documented():
         n for n in ast.parse(inspect.getsource(settings)).body
         if isinstance(n, ast.ClassDef) and n.name == "Settings"
     ).body  # fmt: skip
-    for one, after in zip(body, body[1:], strict=False):
+    for one, after in itertools.pairwise(body):
         if isinstance(one, ast.AnnAssign):
             assert isinstance(after, ast.Expr), ast.unparse(one)
