@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+from plane import ROOT, Plane
+
 from localcluster import build
 from localcluster.run import run
 from localcluster.state import free_ports
-from plane import ROOT, Plane
 
 SOURCES: Final = Path(__file__).resolve().parent / "gobase"
 TICK: Final = os.sysconf("SC_CLK_TCK")
@@ -51,7 +52,10 @@ class Running:
     def __init__(self, contestant: Contestant, plane: Plane) -> None:
         config = str(plane.identity(contestant.name))
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("READINESS_")}
-        self._metrics, self._passes = f"http://127.0.0.1:{free_ports(1)[0]}/metrics", contestant.passes
+        self._metrics, self._passes = (
+            f"http://127.0.0.1:{free_ports(1)[0]}/metrics",
+            contestant.passes,
+        )
         port = self._metrics.split(":")[-1].split("/")[0]
         given = {"KUBECONFIG": config, "READINESS_KUBECONFIG": config}
         given |= {name: text.format(port=port) for name, text in contestant.environment.items()}
@@ -64,7 +68,9 @@ class Running:
     def usage(self) -> Usage:
         here = Path(f"/proc/{self._process.pid}")
         if self._process.poll() is not None:
-            raise SystemExit(f"the controller ended by itself; see {self.log}:\n{self.log.read_text()[-2000:]}")
+            raise SystemExit(
+                f"the controller ended by itself; see {self.log}:\n{self.log.read_text()[-2000:]}"
+            )
         times = (here / "stat").read_text().rsplit(") ", 1)[1].split()
         status, rollup = (here / "status").read_text(), (here / "smaps_rollup").read_text()
 
@@ -73,7 +79,9 @@ class Running:
             return int(found[1]) / MB if found else 0.0
 
         cpu = (int(times[11]) + int(times[12])) / TICK
-        return Usage(cpu, megabytes("VmRSS", status), megabytes("Pss", rollup), megabytes("VmHWM", status))
+        return Usage(
+            cpu, megabytes("VmRSS", status), megabytes("Pss", rollup), megabytes("VmHWM", status)
+        )
 
     async def looked(self) -> int:
         """How many passes ended well in this life; 0 while it does not answer yet."""
@@ -87,7 +95,7 @@ class Running:
     async def judged(self, count: int, seconds: float = 300.0) -> Usage:
         """Its usage, once it has made `count` passes and come to rest."""
         async with asyncio.timeout(seconds):
-            while await self.looked() < count:
+            while await self.looked() < count:  # noqa: ASYNC110 -- asked over HTTP
                 await asyncio.sleep(0.25)
         return await self.quiet(1.0)
 
@@ -114,9 +122,15 @@ class Running:
 
 def operator() -> Contestant:
     """The operator as a user runs it, measured with the interpreter that runs this."""
-    environment = {"PYTHONPATH": str(ROOT / "operator"), "READINESS_HTTP_HOST": "127.0.0.1", "READINESS_HTTP_PORT": "{port}"}
+    environment = {
+        "PYTHONPATH": str(ROOT / "operator"),
+        "READINESS_HTTP_HOST": "127.0.0.1",
+        "READINESS_HTTP_PORT": "{port}",
+    }
     command = (sys.executable, "-m", "readiness", "run")
-    return Contestant("operator", command, environment, r'readiness_reconcile_total\{result="success"\}')
+    return Contestant(
+        "operator", command, environment, r'readiness_reconcile_total\{result="success"\}'
+    )
 
 
 def gobase() -> Contestant:
@@ -131,7 +145,17 @@ def gobase() -> Contestant:
         print("building gobase (3 minutes when cold)", file=sys.stderr, flush=True)
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
         partial = binary.with_suffix(".partial")
-        command = [str(go), "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", str(partial), "."]
+        command = [
+            str(go),
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            "-s -w",
+            "-o",
+            str(partial),
+            ".",
+        ]
         subprocess.run(command, cwd=SOURCES, check=True, env=environment)
         partial.rename(binary)
     passes = r'controller_runtime_reconcile_total\{controller="readinesspolicy",result="(?:success|requeue_after)"\}'

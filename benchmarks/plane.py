@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+
 from localcluster import build, cluster, pki
 from localcluster.state import Cluster
 
@@ -54,7 +55,9 @@ class Plane:
     def identity(self, user: str) -> Path:
         """A kubeconfig of an administrator of that name, so that the audit log tells it apart."""
         directory = self.cluster.pki
-        pki.make_certificate(directory, user, pki.subject_of(user, ["system:masters"]), [f"DNS:{user}"])
+        pki.make_certificate(
+            directory, user, pki.subject_of(user, ["system:masters"]), [f"DNS:{user}"]
+        )
         path = self.cluster.dir / f"{user}.kubeconfig"
         pki.write_kubeconfig(path, directory, user, self.cluster.api_url)
         return path
@@ -73,7 +76,9 @@ class Plane:
                 if name in line and line.endswith(b"\n"):
                     event = json.loads(line)
                     ref = event.get("objectRef") or {}
-                    what = "/".join(filter(None, (ref.get("resource", "-"), ref.get("subresource"))))
+                    what = "/".join(
+                        filter(None, (ref.get("resource", "-"), ref.get("subresource")))
+                    )
                     own = ref.get("namespace") == "readiness-system"  # Leases and events about them
                     if event["verb"] != "watch" and not own and "resource" in ref:
                         found[f"{event['verb']} {what}"] += 1
@@ -105,7 +110,9 @@ def passes(calls: Counter[str]) -> int:
     return sum(count for call, count in calls.items() if call.split()[0] != "list")
 
 
-async def each(items: Iterable[Any], act: Callable[[Any], Awaitable[Any]], at_once: int = 32) -> None:
+async def each(
+    items: Iterable[Any], act: Callable[[Any], Awaitable[Any]], at_once: int = 32
+) -> None:
     """`act` on every item, some at once."""
     rest = iter(items)
 
@@ -124,13 +131,7 @@ async def bench(name: str) -> AsyncIterator[Plane]:
     cluster.down(name)
     running = cluster.up(name, controllers=False)
     try:
-        kubectl = [str(build.build("kube").with_name("kubectl")), "--kubeconfig", str(running.kubeconfig)]
-        for args in (
-            ["apply", "-f", str(ROOT / "crds")],
-            ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"],
-            ["create", "namespace", "readiness-system"],
-        ):
-            subprocess.run([*kubectl, *args], check=True, stdout=subprocess.DEVNULL)
+        _install(running)
         trust = ssl.create_default_context(cafile=str(running.pki / "ca.crt"))
         trust.load_cert_chain(running.pki / "admin.crt", running.pki / "admin.key")
         connector = aiohttp.TCPConnector(ssl=trust, limit=0)
@@ -138,3 +139,16 @@ async def bench(name: str) -> AsyncIterator[Plane]:
             yield Plane(running, session)
     finally:
         cluster.down(name)
+
+
+def kubectl(running: Cluster, *args: str) -> bytes:
+    """What kubectl says."""
+    tool = build.build("kube").with_name("kubectl")
+    command = [str(tool), "--kubeconfig", str(running.kubeconfig), *args]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def _install(running: Cluster) -> None:
+    kubectl(running, "apply", "-f", str(ROOT / "crds"))
+    kubectl(running, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    kubectl(running, "create", "namespace", "readiness-system")

@@ -43,10 +43,14 @@ class Seen:
 
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
     at: dict[str, float] = field(default_factory=dict)
-    waiting: dict[str, tuple[Callable[[dict[str, Any]], bool], asyncio.Future[float]]] = field(default_factory=dict)
+    waiting: dict[str, tuple[Callable[[dict[str, Any]], bool], asyncio.Future[float]]] = field(
+        default_factory=dict
+    )
 
     async def follow(self, plane: Plane) -> None:
-        async for line in plane.lines(f"{world.GROUP}/readinesspolicies?watch=1&timeoutSeconds=86400"):
+        async for line in plane.lines(
+            f"{world.GROUP}/readinesspolicies?watch=1&timeoutSeconds=86400"
+        ):
             event, now = json.loads(line), time.perf_counter()
             found = event["object"]
             name = found["metadata"].get("name", "")
@@ -60,7 +64,9 @@ class Seen:
             else:
                 raise RuntimeError(f"the watch ended: {event}")
 
-    async def until(self, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = 60.0) -> float:
+    async def until(
+        self, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = 60.0
+    ) -> float:
         """When a version came that holds (perf_counter)."""
         if name in self.newest and holds(self.newest[name]):
             return self.at[name]
@@ -80,7 +86,10 @@ def compliant(found: dict[str, Any]) -> str:
 
 def judged(found: dict[str, Any]) -> bool:
     status = found.get("status") or {}
-    return bool(compliant(found)) and status.get("observedGeneration") == found["metadata"]["generation"]
+    return (
+        bool(compliant(found))
+        and status.get("observedGeneration") == found["metadata"]["generation"]
+    )
 
 
 @dataclass
@@ -136,7 +145,9 @@ class Match:
         before = live.usage()
         self.plane.mark()
         began = time.perf_counter()
-        await each(range(count), lambda i: self.plane.call("POST", world.policy_path(i), world.policy(i)))
+        await each(
+            range(count), lambda i: self.plane.call("POST", world.policy_path(i), world.policy(i))
+        )
         names = [f"w{i:05}" for i in range(count)]
         for name in names:
             await self.seen.until(name, judged, 600.0)
@@ -145,7 +156,9 @@ class Match:
         after = await live.quiet(0.0)
         wrong = [name for name in names if compliant(self.seen.newest[name]) != "True"]
         if wrong:
-            raise SystemExit(f"{self.user}: {len(wrong)} correct policies are not Compliant: {json.dumps(self.seen.newest[wrong[0]].get('status'))[:3000]}")
+            raise SystemExit(
+                f"{self.user}: {len(wrong)} correct policies are not Compliant: {json.dumps(self.seen.newest[wrong[0]].get('status'))[:3000]}"
+            )
         return {
             "drain_rate": count / seconds,
             "drain_cpu_ms": 1000 * (after.cpu - before.cpu) / count,
@@ -166,7 +179,9 @@ class Match:
             began = time.perf_counter()
             made = await self.plane.call("PATCH", world.policy_path(i, f"/w{i:05}"), patch, MERGE)
             generation = made["metadata"]["generation"]
-            end = await self.seen.until(f"w{i:05}", lambda f, g=generation: judged(f) and f["metadata"]["generation"] >= g)
+            end = await self.seen.until(
+                f"w{i:05}", lambda f, g=generation: judged(f) and f["metadata"]["generation"] >= g
+            )
             times.append(1000 * (end - began))
         calls = await self.plane.settled(self.user)
         cpu = live.usage().cpu - before.cpu
@@ -183,7 +198,9 @@ class Match:
         for replicas, verdict in ((1, "False"), (2, "True")):
             for i in range(self.size.flips // 2):
                 began = time.perf_counter()
-                await self.plane.call("PATCH", world.deployment_path(i), {"spec": {"replicas": replicas}}, MERGE)
+                await self.plane.call(
+                    "PATCH", world.deployment_path(i), {"spec": {"replicas": replicas}}, MERGE
+                )
                 end = await self.seen.until(f"w{i:05}", lambda f, v=verdict: compliant(f) == v)
                 times.append(1000 * (end - began))
         calls = await self.plane.settled(self.user)
@@ -203,7 +220,12 @@ class Match:
         async def hit(number: int) -> None:
             patch = {"status": {"observedGeneration": 1000 + number}}
             async with gate:
-                await self.plane.call("PATCH", world.deployment_path(number % min(100, self.size.policies), "/status"), patch, MERGE)
+                await self.plane.call(
+                    "PATCH",
+                    world.deployment_path(number % min(100, self.size.policies), "/status"),
+                    patch,
+                    MERGE,
+                )
 
         for number in range(total):
             await asyncio.sleep(max(0.0, began + number / self.size.storm_rate - loop.time()))
@@ -212,7 +234,11 @@ class Match:
         seconds = loop.time() - began
         after = await live.quiet(1.0)
         calls = await self.plane.settled(self.user)
-        return {"storm_rate": total / seconds, "storm_cpu_ms": 1000 * (after.cpu - before.cpu) / total, "storm_writes": writes(calls)}
+        return {
+            "storm_rate": total / seconds,
+            "storm_cpu_ms": 1000 * (after.cpu - before.cpu) / total,
+            "storm_writes": writes(calls),
+        }
 
     async def idle(self) -> Numbers:
         """Nothing happens."""
@@ -243,7 +269,9 @@ class Match:
         patch = {"spec": {"environment": "staging"}}
         made = await self.plane.call("PATCH", world.policy_path(0, "/w00000"), patch, MERGE)
         generation = made["metadata"]["generation"]
-        end = await self.seen.until("w00000", lambda f: judged(f) and f["metadata"]["generation"] >= generation)
+        end = await self.seen.until(
+            "w00000", lambda f: judged(f) and f["metadata"]["generation"] >= generation
+        )
         return {
             "restart_writes": writes(counts), "restart_cpu": statistics.median(cpu),
             "restart_peak": statistics.median(peak), "restart_rss": statistics.median(rss),
@@ -255,8 +283,12 @@ class Match:
         self.stop()
         for plural in ("readinesspolicies", "readinessreports"):
             await each(self._places(world.GROUP, plural), lambda p: self.plane.call("DELETE", p), 8)
-        await each(self._places("/apis/events.k8s.io/v1", "events"), lambda p: self.plane.call("DELETE", p), 8)
-        while self.seen.newest:
+        await each(
+            self._places("/apis/events.k8s.io/v1", "events"),
+            lambda p: self.plane.call("DELETE", p),
+            8,
+        )
+        while self.seen.newest:  # noqa: ASYNC110 -- the watch of `seen` empties it
             await asyncio.sleep(0.1)
 
     def _places(self, api: str, plural: str) -> Iterator[str]:
@@ -271,7 +303,12 @@ async def populate(plane: Plane, count: int) -> None:
         path, found = place
         await plane.call("POST", path, found)
         if "status" in found:
-            await plane.call("PATCH", f"{path}/{found['metadata']['name']}/status", {"status": found["status"]}, MERGE)
+            await plane.call(
+                "PATCH",
+                f"{path}/{found['metadata']['name']}/status",
+                {"status": found["status"]},
+                MERGE,
+            )
 
     async def one(number: int) -> None:
         for place in world.workload(number):
@@ -285,4 +322,6 @@ async def prepare(plane: Plane) -> None:
     """What also an empty cluster has."""
     for path, node in world.nodes():
         await plane.call("POST", path, node)
-        await plane.call("PATCH", f"{path}/{node['metadata']['name']}/status", {"status": node["status"]}, MERGE)
+        await plane.call(
+            "PATCH", f"{path}/{node['metadata']['name']}/status", {"status": node["status"]}, MERGE
+        )

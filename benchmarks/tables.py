@@ -131,7 +131,10 @@ def machine(date: str) -> str:
     """What the figures belong to."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     total = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("kopf", "kubernetes", "aiohttp", "pydantic"))
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("kopf", "kubernetes", "aiohttp", "pydantic")
+    )
     return (
         f"{date}, {os.cpu_count()} cores ({model[1].strip() if model else platform.machine()}), "
         f"{int(total[1]) // 1048576 if total else '?'} GB, Linux {platform.release()}, load {os.getloadavg()[0]:.1f} at the start. "

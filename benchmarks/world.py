@@ -28,7 +28,10 @@ def namespaces(count: int) -> Iterator[Manifest]:
 
 def nodes() -> Iterator[tuple[str, Manifest]]:
     for number in range(3):
-        labels = {"kubernetes.io/hostname": f"node{number}", "topology.kubernetes.io/zone": f"zone{number}"}
+        labels = {
+            "kubernetes.io/hostname": f"node{number}",
+            "topology.kubernetes.io/zone": f"zone{number}",
+        }
         status = {
             "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "ready",
                             "lastHeartbeatTime": SINCE, "lastTransitionTime": SINCE}],
@@ -66,11 +69,26 @@ def workload(number: int) -> Iterator[tuple[str, Manifest]]:
     name, labels = f"w{number:05}", {"app.kubernetes.io/name": f"w{number:05}"}
     core, meta = f"/api/v1/namespaces/{namespace_of(number)}", {"name": name, "labels": labels}
     apis = core.replace("/api/v1", "/apis/{}/v1")
-    yield f"{core}/serviceaccounts", {"kind": "ServiceAccount", "metadata": meta, "automountServiceAccountToken": False}
-    data = {"LOG_LEVEL": "info", "CORS_ORIGINS": f"https://{name}.example.com", "DB_HOST": "db.shop.svc", "app.yaml": "key: value\n" * 40}
+    yield (
+        f"{core}/serviceaccounts",
+        {"kind": "ServiceAccount", "metadata": meta, "automountServiceAccountToken": False},
+    )
+    data = {
+        "LOG_LEVEL": "info",
+        "CORS_ORIGINS": f"https://{name}.example.com",
+        "DB_HOST": "db.shop.svc",
+        "app.yaml": "key: value\n" * 40,
+    }
     yield f"{core}/configmaps", {"kind": "ConfigMap", "metadata": meta, "data": data}
     ports = [{"name": "http", "port": 80, "targetPort": "http"}]
-    yield f"{core}/services", {"kind": "Service", "metadata": meta, "spec": {"selector": labels, "ports": ports, "clusterIP": "None"}}
+    yield (
+        f"{core}/services",
+        {
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"selector": labels, "ports": ports, "clusterIP": "None"},
+        },
+    )
     yield f"{apis.format('policy')}/poddisruptionbudgets", {
         "kind": "PodDisruptionBudget", "metadata": meta, "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}}  # fmt: skip
     yield f"{apis.format('apps')}/deployments", _deployment(meta, labels)
@@ -86,7 +104,11 @@ def workload(number: int) -> Iterator[tuple[str, Manifest]]:
 
 
 def _template(labels: Manifest, account: str) -> Manifest:
-    probe = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 2}
+    probe = {
+        "httpGet": {"path": "/health", "port": "http"},
+        "periodSeconds": 5,
+        "timeoutSeconds": 2,
+    }
     container = {
         "name": "app", "image": "registry.example/shop/app:1.4.2", "envFrom": [{"configMapRef": {"name": account}}],
         "env": [{"name": "DB_USER", "value": "app"},
@@ -106,8 +128,19 @@ def _template(labels: Manifest, account: str) -> Manifest:
 
 
 def _deployment(meta: Manifest, labels: Manifest) -> Manifest:
-    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": _template(labels, meta["name"])}
-    conditions = [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "lastTransitionTime": SINCE}]
+    spec = {
+        "replicas": 2,
+        "selector": {"matchLabels": labels},
+        "template": _template(labels, meta["name"]),
+    }
+    conditions = [
+        {
+            "type": "Available",
+            "status": "True",
+            "reason": "MinimumReplicasAvailable",
+            "lastTransitionTime": SINCE,
+        }
+    ]
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 2)
     return {"kind": "Deployment", "metadata": meta, "spec": spec,
             "status": counts | {"observedGeneration": 1, "conditions": conditions}}  # fmt: skip
