@@ -293,6 +293,25 @@ def test_below_a_floor_every_weakening_is_unproven(spec, floor, weak):
         assert found.result is Result.PASS
 
 
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"wnat": "no"}, "params.wnat is no parameter of CFG-901; it has least, want"),
+        ({"least": "3"}, "params.least is of type str"),
+        ({"least": True}, "params.least is of type bool"),
+        ({"want": ["a"]}, "params.want is of type list"),
+    ],
+)
+def test_a_wrong_parameter_is_named_and_never_reaches_the_judge(params, message):
+    decided = plan.make(
+        rules(), situation(policy(controls=[{"id": "CFG-901", "params": params}])), {}
+    )
+
+    found = next(f for f in decided.findings if f.id == "CFG-901")
+    assert (found.result, found.verdict.reason) == (Result.UNKNOWN, "InvalidParam")
+    assert message in found.verdict.message
+
+
 def test_an_organisations_profile_binds_by_namespace_without_being_named():
     org = {
         "metadata": {"name": "org"},

@@ -156,6 +156,8 @@ def _verdict(
             "it is judged as soon as it appears",
             fix=f"apply the {ref.kind}, or correct spec.targets[{subject.target.name}].workloadRef",
         ), ()
+    if setting.wrong:
+        return _misconfigured(setting), ()
     if control.safety not in ALLOWED:
         return Verdict(
             Result.OPT_IN_REQUIRED, "OptInRequired", f"{control.id} is of class {control.safety}, which the policy does not allow",
@@ -173,6 +175,12 @@ def _verdict(
     if control.ask is asks_nothing:
         return judge_safely(control, replace(subject, params=setting.params), {}), ()
     return _standing(control, ground, subject, setting)
+
+
+def _misconfigured(setting: Setting) -> Verdict:
+    return unknown(
+        "InvalidParam", setting.wrong, fix=f"`readiness explain {setting.id}` lists the parameters"
+    )
 
 
 def judge_safely(control: Control, subject: Subject, answers: Answers) -> Verdict:
@@ -245,7 +253,8 @@ def _judge_gates(rules: Rules, ground: Ground, findings: tuple[Finding, ...]) ->
         gate, setting = rules.gates[id_], ground.settings[id_]
         if setting.mode is Mode.OFF or not (ground.snapshot.live or gate.static):
             continue
-        verdict = gate.judge(replace(view, params=setting.params))
+        judged = replace(view, params=setting.params)
+        verdict = _misconfigured(setting) if setting.wrong else gate.judge(judged)
         yield _weighed(
             Finding(id_, "", setting.severity, setting.mode, gate.safety, verdict, counts=setting.mode is Mode.ENFORCE),
             setting, ground,

@@ -150,7 +150,12 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
     """Every control that asks the outside world, on every target that can be asked."""
     for id_, setting in ground.settings.items():
         control = rules.controls.get(id_)
-        if control is None or control.ask is asks_nothing or setting.mode is Mode.OFF:
+        if (
+            control is None
+            or control.ask is asks_nothing
+            or setting.mode is Mode.OFF
+            or setting.wrong
+        ):
             continue
         for subject in ground.subjects.values():
             exists = subject.workload is not None or not ground.snapshot.live

@@ -31,7 +31,8 @@ class ProfileNotFoundError(LookupError):
 @dataclass(frozen=True, slots=True)
 class Setting:
     """The effective treatment of one control. `weakened` says how the policy undercuts a floor;
-    `lowered` that the policy itself took it below what its profiles say.
+    `lowered` that the policy itself took it below what its profiles say, `wrong` what is wrong
+    with its parameters.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Setting:
     floored: bool = False
     lowered: bool = False
     weakened: tuple[str, ...] = ()
+    wrong: str = ""
 
 
 def settings_of(rules: Rules, policy: PolicySpec, snapshot: Snapshot) -> dict[str, Setting]:
@@ -111,7 +113,35 @@ def _overlay(found: dict[str, Setting], rules: Rules, settings: Iterable[Control
             severity=Severity(row.severity) if row.severity else base.severity,
             max_age=seconds(row.max_age) if row.max_age else base.max_age,
             params={**base.params, **(row.params or {})},
+            wrong=_wrong_params(rules, row) or base.wrong,
         )
+
+
+def _wrong_params(rules: Rules, row: ControlSetting) -> str:
+    """The first parameter the control does not have, or that is of another type."""
+    rule = rules.find(row.id)
+    if rule is None:
+        return ""
+    known = {p.name: p.default for p in rule.params}
+    for name, value in sorted((row.params or {}).items()):
+        if name not in known:
+            there = f"it has {', '.join(sorted(known))}" if known else "it has none"
+            return f"params.{name[:40]} is no parameter of {row.id}; {there}"
+        if not _fits(value, known[name]):
+            wanted = f"a value like {known[name]!r} is expected"
+            return f"params.{name} is of type {type(value).__name__}; {wanted}"
+    return ""
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a value has the type of the default; None as default takes a number."""
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if default is None or isinstance(default, int | float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, list | tuple | frozenset | set):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, type(default))
 
 
 def _below(mode: Mode, other: Mode) -> bool:

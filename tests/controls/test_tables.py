@@ -36,7 +36,7 @@ import yaml
 
 import readiness.controls
 from readiness.api import PolicySpec, Target
-from readiness.control import Control, Gate, Subject
+from readiness.control import Control, Gate, Requirement, Subject
 from readiness.model import Result, Verdict
 from readiness.registry import discover
 from readiness.request import (
@@ -53,7 +53,7 @@ from readiness.snapshot import Grant, Leak, Snapshot
 
 TABLES = sorted(Path(__file__).parent.glob("*-*.yaml"))
 TARGET = {"name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}}
-CONTROLS = discover(readiness.controls, (Control, Gate))
+CONTROLS = discover(readiness.controls, Requirement)
 
 
 def tables() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

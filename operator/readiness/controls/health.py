@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from readiness.api.types import seconds
-from readiness.control import Control, Subject, failed, passed, unknown
+from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.model import Safety, Severity, Verdict
 from readiness.probing import MAX_AGE, Case, Probe, across, innermost
 from readiness.reading import is_json, json_of, media_type, shown
@@ -69,7 +69,8 @@ def _judge_shape(subject: Subject, hop: Hop, answers: tuple[HttpAnswer, ...]) ->
             fix="answer from memory: a shallow health endpoint touches no dependency",
         )  # fmt: skip
     return passed(
-        "HealthEndpoint", f"GET {_path(subject)} answers 200 with status, timestamp and uptime"
+        "HealthEndpoint",
+        f"GET {_path(subject)} answers 200 with {', '.join(subject.params['fields'])}",
     )
 
 
@@ -108,11 +109,11 @@ def _not_healthy(subject: Subject, answer: HttpAnswer) -> Verdict | None:
 def _unreadable_clock(subject: Subject, answer: HttpAnswer) -> Verdict | None:
     path, body = _path(subject), json_of(answer)
     stamp, uptime = epoch_of(_field(body, "timestamp")), _number(_field(body, "uptime"))
-    if stamp is None:
+    if stamp is None and _wants(subject, "timestamp"):
         return failed("NoTimestamp", f"GET {path} has no usable timestamp",
                       expected="timestamp as RFC 3339, or epoch seconds or milliseconds",
                       observed=_sort_of(_field(body, "timestamp")), fix='add "timestamp": the current time')  # fmt: skip
-    if uptime is None or uptime < 0:
+    if (uptime is None or uptime < 0) and _wants(subject, "uptime"):
         return failed("NoUptime", f"GET {path} has no usable uptime",
                       expected="uptime as a number, 0 or more",
                       observed="a negative number" if uptime is not None else _sort_of(_field(body, "uptime")),
@@ -122,7 +123,11 @@ def _unreadable_clock(subject: Subject, answer: HttpAnswer) -> Verdict | None:
 
 def _clock_off(subject: Subject, answer: HttpAnswer) -> Verdict | None:
     stamp = epoch_of(_field(json_of(answer), "timestamp"))
-    if stamp is not None and abs(stamp - answer.at) <= CLOCK_SECONDS:
+    if (
+        not _wants(subject, "timestamp")
+        or (stamp is not None
+        and abs(stamp - answer.at) <= CLOCK_SECONDS)
+    ):
         return None
     return failed("ClockOff", f"the timestamp of GET {_path(subject)} is not the current time",
                   expected="within 60 s of the operator's clock",
@@ -137,19 +142,24 @@ def _not_moving(
     no worker of this pod can be that old."""
     path = _path(subject)
     one, two = json_of(first), json_of(second)
-    if epoch_of(_field(one, "timestamp")) == epoch_of(_field(two, "timestamp")):
+    stamps = [epoch_of(_field(body, "timestamp")) for body in (one, two)]
+    if _wants(subject, "timestamp") and stamps[0] == stamps[1]:
         return failed("TimestampFrozen", f"two looks at GET {path} show the same timestamp",
                       expected="a later timestamp 2 s later", observed="the same timestamp",
                       fix="compute the timestamp for every answer, and cache none")  # fmt: skip
     before, after = _number(_field(one, "uptime")) or 0.0, _number(_field(two, "uptime")) or 0.0
     started = _started(subject, hop)
     too_old = started is not None and second.at - after < started - CLOCK_SECONDS
-    if after == before or (after < before and too_old):
+    if _wants(subject, "uptime") and (after == before or (after < before and too_old)):
         return failed("UptimeNotRising", f"uptime of GET {path} does not rise on the same pod",
                       expected="a larger uptime 2 s later",
                       observed="the same uptime" if after == before else "a smaller uptime",
                       fix="report seconds since the process started, computed for every answer")  # fmt: skip
     return None
+
+
+def _wants(subject: Subject, field: str) -> bool:
+    return field in subject.params["fields"]
 
 
 def _started(subject: Subject, hop: Hop) -> float | None:
@@ -242,6 +252,14 @@ PLUGINS: Final = (
         judge=_SHAPE.judge,
         safety=Safety.BENIGN,
         needs=("health",),
+        params=(
+            Param(
+                "fields",
+                ["status", "timestamp", "uptime"],
+                "What the answer must carry; a status word is always wanted.",
+                "superset",
+            ),
+        ),
         max_age=MAX_AGE,
         checklists=("000/5.1", "000/5.4"),
     ),
