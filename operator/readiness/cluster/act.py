@@ -65,18 +65,19 @@ class Writer:
 
     async def _apply_status(self, policy: Manifest, status: Manifest) -> None:
         meta = {k: policy["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
+        told: Manifest = self.redactor.tree(status)
         body = {
             "apiVersion": naming.API_VERSION,
             "kind": POLICY,
             "metadata": meta,
-            "status": self.redactor.tree(status),
+            "status": told,
         }
         path = path_of(PLURALS[POLICY], meta["namespace"], meta["name"], "status")
         with self.own.writing(POLICY, key_of(policy)):
             try:
                 answer = await self._apply(path, body, naming.STATUS_MANAGER)
             except ApiError as error:
-                if not await self._landed(policy, body["status"], error):
+                if not await self._landed(policy, told, error):
                     raise
             else:
                 self.own.answered(POLICY, answer)
