@@ -20,7 +20,7 @@ from readiness.request import Trial
 from readiness.snapshot import Snapshot
 from readiness.weigh import settings_of
 
-ADDRESS, EDGE, SPACE = "127.0.0.1", "shop.example.test", "matrix"
+ADDRESS, OTHER, EDGE, SPACE = "127.0.0.1", "127.0.0.2", "shop.example.test", "matrix"
 FAST = Limits(
     target_rate=10_000,
     target_burst=1000,
@@ -65,21 +65,16 @@ def authority(directory: Path) -> Authority:
     return Authority(context, *paths)
 
 
-def subject_of(name: str, place: Place, declares: Mapping[str, Any]) -> Subject:
-    """The specimen as one ready pod behind a Service and an edge, all on loopback."""
+def subject_of(
+    name: str, place: Place, declares: Mapping[str, Any], addresses: Sequence[str] = (ADDRESS,)
+) -> Subject:
+    """The specimen as one ready pod per address behind a Service and an edge, all on loopback."""
     target = matrix.target(name, f"https://{EDGE}:{place.tls_port}", declares)
     policy = PolicySpec.model_validate({"profiles": ["web"], "targets": [target]})
     ports = [{"name": "http", "containerPort": place.port}]
     template = {"spec": {"containers": [{"name": "app", "image": "specimen:1", "ports": ports}]}}
-    pod = {
-        "metadata": {"name": f"{name}-0", "labels": {}},
-        "spec": template["spec"],
-        "status": {
-            "podIP": ADDRESS,
-            "startTime": place.started,
-            "conditions": [{"type": "Ready", "status": "True"}],
-        },
-    }
+    pods = {f"{name}-{n}": address for n, address in enumerate(addresses)}
+    status = {"startTime": place.started, "conditions": [{"type": "Ready", "status": "True"}]}
     service = {
         "metadata": {"name": name},
         "spec": {"clusterIP": ADDRESS, "ports": [{"name": "http", "port": place.port}]},
@@ -89,10 +84,19 @@ def subject_of(name: str, place: Place, declares: Mapping[str, Any]) -> Subject:
         workloads={
             name: {"kind": "Deployment", "metadata": {"name": name}, "spec": {"template": template}}
         },
-        pods={name: (pod,)},
+        pods={
+            name: tuple(
+                {
+                    "metadata": {"name": pod, "labels": {}},
+                    "spec": template["spec"],
+                    "status": {**status, "podIP": address},
+                }
+                for pod, address in pods.items()
+            )
+        },
         services={name: service},
-        slices={name: ({"endpoints": [{"addresses": [ADDRESS]}]},)},
-        pod_addresses={ADDRESS: f"{name}-0"},
+        slices={name: ({"endpoints": [{"addresses": list(addresses)}]},)},
+        pod_addresses={address: pod for pod, address in pods.items()},
         egress=(EDGE,),
     )
     return judgement.subject_of(policy, policy.targets[0], snapshot, 0.0)
@@ -106,7 +110,7 @@ async def look(
     subjects: Mapping[str, Subject], trusted: Path
 ) -> AsyncIterator[tuple[str, dict[str, Verdict]]]:
     """One look at each with every HTTP control, all side by side: (name, verdict by control)."""
-    egress = Egress(allow=(EDGE, f"{ADDRESS}/32"))
+    egress = Egress(allow=(EDGE, f"{ADDRESS}/32", f"{OTHER}/32"))
     engines = Engines(
         Dialer(Guard(egress, _loopback), build_trust(str(trusted)), clock=Clock()),
         lambda key: None,

@@ -23,7 +23,7 @@ from specimen.http import Server
 import matrix
 from readiness.model import Verdict
 
-from .loopback import ADDRESS, Authority, Place, authority, look, subject_of
+from .loopback import ADDRESS, OTHER, Authority, Place, authority, look, subject_of
 
 APPS = Path(__file__).resolve().parents[2] / "e2e" / "apps"
 HEALTHY = {"none": {}} | {
@@ -83,6 +83,40 @@ def test_a_defect_fails_exactly_the_controls_that_name_it(
         **defect.fails,
         **defect.unproven,
     }
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "HLT-001/no-uptime",
+        "HDR-001/missing",
+        "HDR-002/missing",
+        "HDR-004/missing",
+        "HDR-005/sniffing",
+        "AUT-001/open",
+    ],
+)
+def test_a_defect_of_one_replica_is_seen_where_users_see_none(id_: str, keys: Authority) -> None:
+    verdicts = asyncio.run(_half(id_, keys))
+
+    assert told(verdicts) == matrix.expected(matrix.DEFECTS[id_])
+    assert "1 of 2 pods (shop-1)" in verdicts[id_.partition("/")[0]].message
+
+
+async def _half(id_: str, keys: Authority) -> Mapping[str, Verdict]:
+    """One look at a healthy replica, which is also what the edge shows, and a defective one."""
+    healthy, broken = (Server(planted(Shop(Config()), ids)) for ids in ((), (id_,)))
+    port = await healthy.listen(ADDRESS, 0)
+    await broken.listen(OTHER, port)
+    place = Place(
+        port, await healthy.listen(ADDRESS, 0, keys.server), datetime.now(UTC).isoformat()
+    )
+    subjects = {"shop": subject_of("shop", place, {}, (ADDRESS, OTHER))}
+    try:
+        return {name: verdicts async for name, verdicts in look(subjects, keys.trusted)}["shop"]
+    finally:
+        await healthy.drain(0)
+        await broken.drain(0)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
