@@ -247,7 +247,7 @@ def test_a_leader_that_was_stopped_writes_nothing_after_it_wakes(shop, proxy, lo
         one.process.send_signal(signal.SIGSTOP)
         two.until(lambda: two.metric("readiness_leader") == 1, 45)
         shop.request("POST", POLICIES, policy("w"))
-        two.until(lambda: compliant(shop, "w"))
+        two.until(lambda: told(shop, "w"))
         before = proxy.writes()
         one.process.send_signal(signal.SIGCONT)
         assert one.process.wait(45) == 1

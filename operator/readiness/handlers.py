@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
 from readiness.naming import GROUP, VERSION
 
+STOP_SECONDS: Final = 3.0
 Credentials = Callable[[], dict[str, Any]]
 Saw = Callable[[str, str | None, dict[str, Any]], None]
 """Told plural, event type (None: from a list) and the raw object, on the caller's loop."""
@@ -110,14 +112,16 @@ async def watch_own(
 
     def host() -> None:
         failure = asyncio.run(_operate(registry, scope, stop))
-        if not home.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             home.call_soon_threadsafe(_tell, ended, failure)
 
     threading.Thread(target=host, name="kopf", daemon=True).start()
     try:
-        await ended
+        await asyncio.wait((ended,))  # not `await ended`: a cancelled wait must not cancel it
     finally:
         stop.set()
+        await asyncio.wait((ended,), timeout=STOP_SECONDS)
+    ended.result()
 
 
 async def _operate(
@@ -143,3 +147,4 @@ async def _operate(
 def _tell(ended: asyncio.Future[None], failure: BaseException | None) -> None:
     if not ended.done():
         ended.set_exception(failure or ConnectionError("kopf ended by itself"))
+        ended.exception()  # nobody asks after a stop

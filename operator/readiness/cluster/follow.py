@@ -54,6 +54,7 @@ class Follower:
                 await asyncio.wait((following,))
             finally:
                 following.cancel()
+                await asyncio.wait((following,))
             if error := following.exception():  # whatever ended it, it is started again
                 log.warning("the watch of our own kinds ended: %s", error)
             lasted = asyncio.get_running_loop().time() - began
@@ -92,6 +93,7 @@ class Follower:
             await watching
         finally:
             watching.cancel()
+            await asyncio.wait((watching,))
 
     async def _relist(self, plural: str) -> None:
         """The watch lists anew, but does not tell what is gone: compare, once it has settled."""

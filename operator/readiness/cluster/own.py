@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.cluster.project import compact
 from readiness.cluster.store import Change, Store
 from readiness.model import Manifest
 from readiness.naming import API_VERSION
@@ -136,4 +137,4 @@ class Own:
         if old is not None and version_of(found) <= version_of(old):
             return []
         found["metadata"].pop("managedFields", None)
-        return self._store.put({**found, "kind": kind})
+        return self._store.put({**compact(found), "kind": kind})

@@ -131,7 +131,7 @@ class Kind:
 def pick(shape: Any, value: Any) -> Any:
     """The part of `value` that `shape` names, with shared strings stored once."""
     if shape is KEEP:
-        return _compact(value)
+        return compact(value)
     if isinstance(shape, list):
         return [pick(shape[0], item) for item in value]
     return {
@@ -141,13 +141,14 @@ def pick(shape: Any, value: Any) -> Any:
     }
 
 
-def _compact(value: Any) -> Any:
+def compact(value: Any) -> Any:
+    """The same value, with strings that many objects share stored once."""
     if isinstance(value, str):
         return sys.intern(value) if len(value) <= INTERNED else value
     if isinstance(value, dict):
-        return {sys.intern(key): _compact(item) for key, item in value.items()}
+        return {sys.intern(key): compact(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_compact(item) for item in value]
+        return [compact(item) for item in value]
     return value
 
 
