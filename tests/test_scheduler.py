@@ -135,7 +135,7 @@ def test_a_failing_key_backs_off_to_a_cap_and_starts_anew_after_success():
     gaps, fresh = run(main())
 
     assert 0.004 <= gaps[0] <= 0.005
-    assert all(later > earlier for earlier, later in itertools.pairwise(gaps))
+    assert all(later > earlier for earlier, later in itertools.pairwise(gaps[:17]))
     assert max(gaps) <= 1000
     assert max(gaps) >= 800
     assert fresh >= 4

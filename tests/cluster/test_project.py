@@ -6,7 +6,7 @@ import pytest
 from controls.test_tables import CONTROLS, ROWS, judged, situation
 
 from readiness.cluster.project import KINDS
-from readiness.workload import template_hash
+from readiness.workload import rolled_out, template_hash
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 NOISE = {
@@ -42,6 +42,16 @@ def test_a_template_is_kept_whole_so_that_its_hash_is_the_same():
     assert template_hash(project(found)) == template_hash(found)
 
 
+@pytest.mark.parametrize("reason", ["NewReplicaSetAvailable", "ReplicaSetUpdated"])
+def test_a_rollout_is_seen_to_end(reason):
+    found = deployment()
+    found["metadata"]["generation"] = found["status"]["observedGeneration"] = 2
+    found["spec"]["replicas"] = found["status"]["replicas"] = found["status"]["updatedReplicas"] = 2
+    found["status"]["conditions"] = [{"type": "Progressing", "reason": reason}]
+
+    assert rolled_out(project(found)) == rolled_out(found) == (reason == "NewReplicaSetAvailable")
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
 def test_an_almost_empty_object_is_projected(kind):
     bare = {"apiVersion": kind.api, "kind": kind.name, "metadata": {"name": "x"}}
@@ -55,7 +65,7 @@ def test_noise_is_dropped():
 
     assert "managedFields" not in kept["metadata"]
     assert "resourceVersion" not in kept["metadata"]
-    assert "conditions" not in kept["status"]
+    assert kept["status"]["conditions"] == [{"type": "Available"}]
 
 
 def test_what_moves_by_itself_does_not_change_a_node():

@@ -23,7 +23,7 @@ SHOWN: Final = 256  # characters of a ConfigMap's value, as on the command line
 _OWNER: Final = [{"kind": KEEP, "name": KEEP, "uid": KEEP, "controller": KEEP}]
 _NAMES: Final = {"name": KEEP, "namespace": KEEP}
 _META: Final = _NAMES | {"labels": KEEP, "uid": KEEP, "creationTimestamp": KEEP}
-_WORKLOAD: Final = {
+_WORKLOAD: Final[Any] = {
     "metadata": _META
     | {"generation": KEEP, "annotations": KEEP, "deletionTimestamp": KEEP, "ownerReferences": _OWNER},
     "spec": KEEP,
@@ -37,6 +37,7 @@ _WORKLOAD: Final = {
         "updatedNumberScheduled": KEEP,
         "numberReady": KEEP,
         "numberAvailable": KEEP,
+        "conditions": [{"type": KEEP, "reason": KEEP}],
     },
 }  # fmt: skip
 _CONTAINER: Final = {
@@ -164,8 +165,8 @@ def _leaking(kept: Manifest, config_map: Manifest) -> Manifest:
     return {**kept, "leaks": leaks.scan_config_map(config_map), "data": values}
 
 
-def _steady(kept: Manifest, _node: Manifest) -> Manifest:
-    """A node without conditions other than Ready: those move by themselves."""
+def _steady(kept: Manifest, _whole: Manifest) -> Manifest:
+    """A node or pod without conditions other than Ready: nobody reads them, and a node's move."""
     status = kept.get("status") or {}
     ready = [c for c in status.get("conditions") or () if c.get("type") == "Ready"]
     return {**kept, "status": {**status, "conditions": ready}}
@@ -184,7 +185,7 @@ WORKLOADS: Final = (
 )
 KINDS: Final = (
     *WORKLOADS,
-    Kind("Pod", "pods", "v1", _POD),
+    Kind("Pod", "pods", "v1", _POD, reduce=_steady),
     Kind("Service", "services", "v1", _SPEC),
     Kind("EndpointSlice", "endpointslices", "discovery.k8s.io/v1",
          {"metadata": _META, "addressType": KEEP, "endpoints": [_ENDPOINT], "ports": KEEP}),
