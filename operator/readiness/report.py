@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from readiness import __version__, naming
@@ -60,11 +61,7 @@ def reports_of(standing: Standing, ground: Ground, findings: Sequence[Finding]) 
 def _body(standing: Standing, ground: Ground, name: str, findings: Sequence[Finding]) -> Manifest:
     subject = ground.subjects[name]
     digest, template = ground.revisions[name]
-    rows = [_finding_row(standing, ground, f) for f in findings[:ROWS]]
-    size = [len(json.dumps(r, ensure_ascii=False).encode()) for r in rows]
-    while sum(size) > LIMIT_BYTES:
-        rows.pop()
-        size.pop()
+    rows = _bounded([_finding_row(standing, ground, f) for f in findings[:ROWS]])
     body = {
         "policy": ground.name,
         "target": name,
@@ -79,6 +76,16 @@ def _body(standing: Standing, ground: Ground, name: str, findings: Sequence[Find
         "results": rows,
     }
     return {k: v for k, v in body.items() if v not in ("", None)}
+
+
+def _bounded(rows: list[Manifest]) -> list[Manifest]:
+    """The first that fit; they are weighed one by one only where all together are too much."""
+    if len(json.dumps(rows, ensure_ascii=False).encode()) <= LIMIT_BYTES:
+        return rows
+    weights = (len(json.dumps(row, ensure_ascii=False).encode()) for row in rows)
+    return [
+        row for row, total in zip(rows, accumulate(weights), strict=True) if total <= LIMIT_BYTES
+    ]
 
 
 def _finding_row(standing: Standing, ground: Ground, finding: Finding) -> Manifest:

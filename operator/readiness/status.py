@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from pydantic import ValidationError
@@ -72,6 +73,7 @@ class Standing:
         return next((c for c in rows if c.get("type") == type_), {})
 
 
+@lru_cache(maxsize=64)  # every finding of a pass asks for the same
 def timestamp(now: float) -> str:
     """Epoch seconds → RFC 3339 in UTC, whole seconds."""
     return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -270,4 +272,3 @@ def _written(standing: Standing, conditions: Iterable[Condition]) -> list[Manife
             }
         )
     return rows
-

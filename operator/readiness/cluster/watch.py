@@ -1,7 +1,7 @@
 """List and watch of one kind: an endless loop that keeps a sink equal to the API server.
 
-Pages of 500, bookmarks, watches of about five minutes. After 410 one list; after anything else a
-back-off. It knows no kind and keeps no object.
+Pages of 100 (the heap never shrinks below the largest), bookmarks, watches of about five minutes.
+After 410 one list; after anything else a back-off. It knows no kind and keeps no object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import aiohttp
 from readiness.cluster.connection import ApiError, Connection
 from readiness.model import Manifest
 
-PAGE: Final = 500
+PAGE: Final = 100
 FIRST_BACKOFF: Final = 0.2
 LONGEST_BACKOFF: Final = 10.0
 SHORT_LIVED: Final = 1.0
