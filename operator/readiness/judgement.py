@@ -148,14 +148,8 @@ def _verdict(
     setting: Setting,
     holding: Mapping[str, Finding],
 ) -> tuple[Verdict, tuple[str, ...]]:
-    ref = subject.target.workload_ref
-    if subject.workload is None and ground.snapshot.live:
-        return unknown(
-            "TargetNotFound",
-            f"{ref.kind}/{ref.name} does not exist in namespace {ground.snapshot.namespace}; "
-            "it is judged as soon as it appears",
-            fix=f"apply the {ref.kind}, or correct spec.targets[{subject.target.name}].workloadRef",
-        ), ()
+    if (unseen := _forbidden(control, subject) or _absent(subject)) is not None:
+        return unseen, ()
     if setting.wrong:
         return _misconfigured(setting), ()
     if control.safety not in ALLOWED:
@@ -180,6 +174,36 @@ def _verdict(
 def _misconfigured(setting: Setting) -> Verdict:
     return unknown(
         "InvalidParam", setting.wrong, fix=f"`readiness explain {setting.id}` lists the parameters"
+    )
+
+
+def _forbidden(control: Control, subject: Subject) -> Verdict | None:
+    """Not being allowed to look is not the same as nothing being there."""
+    needed = [f"{subject.target.workload_ref.kind.lower()}s"]
+    if not control.static:
+        needed += ["pods"]
+    if control.ask is not asks_nothing:  # a namespace's label may deny probes
+        needed += ["namespaces", "services", "endpointslices"]
+    refused = subject.snapshot.unreadable
+    kind = next((kind for kind in needed if kind in refused), "")
+    if not kind:
+        return None
+    return unknown(
+        "Forbidden",
+        f"{kind} cannot be read: {refused[kind]}",
+        fix=f"grant the operator list and watch of {kind}, as the chart's ClusterRole does",
+    )
+
+
+def _absent(subject: Subject) -> Verdict | None:
+    ref, snapshot = subject.target.workload_ref, subject.snapshot
+    if subject.workload is not None or not snapshot.live:
+        return None
+    return unknown(
+        "TargetNotFound",
+        f"{ref.kind}/{ref.name} does not exist in namespace {snapshot.namespace}; "
+        "it is judged as soon as it appears",
+        fix=f"apply the {ref.kind}, or correct spec.targets[{subject.target.name}].workloadRef",
     )
 
 

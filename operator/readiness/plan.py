@@ -81,6 +81,8 @@ def requests(rules: Rules, situation: Situation) -> tuple[Trial, ...]:
     """The probes that are due and allowed, one trial per control and target."""
     if situation.policy["spec"].get("suspend") or DENY in situation.snapshot.namespace_labels:
         return ()
+    if "namespaces" in situation.snapshot.unreadable:  # the label that denies would not be seen
+        return ()
     try:
         ground = _ground(rules, situation)
     except (ValidationError, ProfileNotFoundError):
