@@ -645,6 +645,18 @@ def test_status_and_report_stay_within_their_bounds():
     assert max(len(json.dumps(r).encode()) for r in decided.reports) <= 256 * 1024
 
 
+def test_text_that_must_not_be_shown_is_cleaned_before_it_is_compared():
+    """Cleaned only on writing, it would differ from what stands for ever, and be written for ever."""
+    noisy = replace(
+        LABEL, judge=lambda s, a: failed("R", "a\x1b[31mb\r\nc", expected="x", observed="\u202ey")
+    )
+    used = rules(noisy)
+    first = plan.make(used, situation(), {})
+    row = first.status["failures"][0]
+    assert (row["message"], row["observed"]) == ("a[31mb c", "y")
+    assert first.reports[0]["report"]["results"][0]["message"] == "a[31mb c"
+
+
 def test_shuffled_input_gives_the_same_status():
     used = rules(profile=(LABEL.id, AFTER.id, PROBE.id))
     pol = policy()

@@ -17,7 +17,8 @@ from readiness import __version__, naming
 from readiness.conditions import compliance_of
 from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result
-from readiness.status import Standing, cut, rank, timestamp
+from readiness.redact import clean
+from readiness.status import Standing, rank, timestamp
 
 LIMIT_BYTES: Final = 250_000
 ROWS: Final = 300
@@ -109,9 +110,9 @@ def _finding_row(standing: Standing, ground: Ground, finding: Finding) -> Manife
         "marks": list(finding.marks),
         "since": _since(standing, finding),
         "maxAge": f"{setting.max_age:g}s",
-        "evidence": seen.evidence[:512],
+        "evidence": clean(seen.evidence, 512),
     }
-    return {k: cut(str(v), _CAPS[k]) if k in _CAPS else v for k, v in row.items() if v}
+    return {k: clean(str(v), _CAPS[k]) if k in _CAPS else v for k, v in row.items() if v}
 
 
 def _since(standing: Standing, finding: Finding) -> str:

@@ -26,6 +26,7 @@ from readiness.evidence import RUN
 from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result, Severity
 from readiness.naming import run_at
+from readiness.redact import clean
 from readiness.waivers import epoch
 from readiness.weigh import ProfileNotFoundError
 
@@ -77,11 +78,6 @@ class Standing:
 def timestamp(now: float) -> str:
     """Epoch seconds → RFC 3339 in UTC, whole seconds."""
     return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def cut(text: str, limit: int) -> str:
-    """`text` within `limit` characters; what was left out shows."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def rank(finding: Finding) -> tuple[str, int, str, str]:
@@ -221,10 +217,10 @@ def _failure(finding: Finding, waiting: int) -> Manifest:
         "severity": finding.severity.value,
         "result": seen.result.value,
         "reason": seen.reason,
-        "message": cut(message, 400),
-        "expected": cut(seen.expected, 200),
-        "observed": cut(seen.observed, 200),
-        "fix": cut(seen.fix, 400),
+        "message": clean(message, 400),
+        "expected": clean(seen.expected, 200),
+        "observed": clean(seen.observed, 200),
+        "fix": clean(seen.fix, 400),
     }
     return {k: v for k, v in row.items() if v}
 
@@ -266,7 +262,7 @@ def _written(standing: Standing, conditions: Iterable[Condition]) -> list[Manife
                 "type": condition.type,
                 "status": condition.status,
                 "reason": condition.reason,
-                "message": cut(condition.message, 1024),
+                "message": clean(condition.message, 1024),
                 "observedGeneration": standing.generation,
                 "lastTransitionTime": kept or timestamp(standing.now),
             }

@@ -36,7 +36,7 @@ import yaml
 
 import readiness.controls
 from readiness.api import PolicySpec, Target
-from readiness.control import Control, Gate, Requirement, Subject
+from readiness.control import Control, Requirement, Subject
 from readiness.model import Result, Verdict
 from readiness.registry import discover
 from readiness.request import (

@@ -123,10 +123,8 @@ def _unreadable_clock(subject: Subject, answer: HttpAnswer) -> Verdict | None:
 
 def _clock_off(subject: Subject, answer: HttpAnswer) -> Verdict | None:
     stamp = epoch_of(_field(json_of(answer), "timestamp"))
-    if (
-        not _wants(subject, "timestamp")
-        or (stamp is not None
-        and abs(stamp - answer.at) <= CLOCK_SECONDS)
+    if not _wants(subject, "timestamp") or (
+        stamp is not None and abs(stamp - answer.at) <= CLOCK_SECONDS
     ):
         return None
     return failed("ClockOff", f"the timestamp of GET {_path(subject)} is not the current time",
