@@ -16,7 +16,7 @@ from readiness.crd import build_crds, render_crd  # noqa: E402 (the path must be
 SETTINGS = """<!-- Made by tools/generate.py from operator/readiness/settings.py. Do not edit. -->
 # Settings of the operator process
 
-Environment variables of `readiness run`. The chart sets what its values say; `env` adds others. All mistakes
+Environment variables of `readiness run`. The chart sets what its values say; `extraEnv` adds others. All mistakes
 are reported at once at the start, each with what was expected and what was found. Times are seconds.
 
 | variable | default | meaning |
