@@ -132,7 +132,8 @@ class PolicySpec(Schema):
     rules = (
         Rule(
             cel="!has(self.targets) || self.targets.all(a, self.targets.exists_one(b, "
-            "a.workloadRef == b.workloadRef && has(a.container) == has(b.container) && "
+            "has(a.workloadRef) == has(b.workloadRef) && "  # an older object may lack it
+            "(!has(a.workloadRef) || a.workloadRef == b.workloadRef) && has(a.container) == has(b.container) && "
             "(!has(a.container) || a.container == b.container)))",
             message="two targets judge the same container of the same workload: remove one, "
             "or give each its own container",
