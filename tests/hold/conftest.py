@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import socket
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -57,12 +60,14 @@ def proxy(seat, api_server) -> Iterator[ChaosProxy]:
 
 
 @pytest.fixture
-def operators(tmp_path) -> Iterator[list[Operator]]:
-    """Whatever a test puts in here is killed at its end."""
+def operators() -> Iterator[list[Operator]]:
+    """Whatever a test puts in here is killed at its end, and leaves no Lease to wait for."""
     found: list[Operator] = []
     yield found
     for operator in found:
         operator.kill()
+        operator.free()
+        print(f"--- the end of {operator.log.name}:\n{operator.text()[-6000:]}")  # shown on failure
 
 
 @pytest.fixture
@@ -78,3 +83,31 @@ def launch(seat, tmp_path, operators):
         return operator
 
     return start
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, int, list[str]]]:
+    """An application on an address that is no loopback: (address, port, paths that were asked for)."""
+    asked: list[str] = []
+
+    class Application(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        try:
+            route.connect(("198.51.100.1", 9))  # chooses an address, sends nothing
+            address = route.getsockname()[0]
+        except OSError:
+            pytest.skip("this machine has no address but loopback, which is never probed")
+    server = ThreadingHTTPServer((address, 0), Application)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield address, server.server_address[1], asked
+    server.shutdown()
+    server.server_close()

@@ -297,16 +297,15 @@ class Namespace:
         return self.api.request("GET", self.path("readinesspolicies", name))
 
     def status(self, name: str = "app") -> Object:
-        return self.policy(name).get("status") or {}
+        policy = self.policy(name)
+        return (policy.get("status") or {}) if policy["kind"] == "ReadinessPolicy" else {}
 
     def condition(self, type_: str, name: str = "app") -> str:
         """`status/reason`, of the current generation only."""
         policy = self.policy(name)
-        for row in (policy.get("status") or {}).get("conditions") or ():
-            if (
-                row["type"] == type_
-                and row["observedGeneration"] == policy["metadata"]["generation"]
-            ):
+        current = policy["metadata"].get("generation")
+        for row in self.status(name).get("conditions") or ():
+            if row["type"] == type_ and row["observedGeneration"] == current:
                 return f"{row['status']}/{row['reason']}"
         return ""
 
@@ -326,7 +325,7 @@ class Namespace:
             raise AssertionError(f"{error}; it is {self.verdict(name)!r}") from None
 
     def reports(self) -> list[Object]:
-        return self.api.request("GET", self.path("readinessreports"))["items"]
+        return self.api.request("GET", self.path("readinessreports")).get("items", [])
 
     def events(self, name: str = "app") -> list[Object]:
         found = self.api.request("GET", self.path("events", group="/apis/events.k8s.io/v1"))
@@ -340,6 +339,43 @@ class Namespace:
                     if row["id"] == id_:
                         return row
         return {}
+
+    def label(self, key: str, value: str | None) -> None:
+        """Sets a label of the namespace itself; None takes it away."""
+        answer = self.http.patch(
+            f"/api/v1/namespaces/{self.name}",
+            content=json.dumps({"metadata": {"labels": {key: value}}}),
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        assert answer.is_success, answer.text
+
+    def run_pod(self, name: str, address: str) -> None:
+        """Says that the one pod of a Deployment runs and is Ready at an address, as a kubelet would."""
+
+        def pods() -> list[Object]:
+            items = self.api.request("GET", self.path("pods"))["items"]
+            return [p for p in items if p["metadata"]["labels"].get("app") == name]
+
+        pod = until(pods, 20, "a pod")[0]
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        image = pod["spec"]["containers"][0]["image"]
+        running = {
+            "name": "app", "ready": True, "started": True, "restartCount": 0, "image": image,
+            "imageID": f"{image}@sha256:{'a' * 64}", "state": {"running": {"startedAt": now}},
+        }  # fmt: skip
+        rows = [
+            {"type": t, "status": "True", "lastTransitionTime": now}
+            for t in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+        ]
+        status = {
+            "phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "startTime": now,
+            "conditions": rows, "containerStatuses": [running],
+        }  # fmt: skip
+        self.patch("pods", pod["metadata"]["name"], {"status": status}, "status")
+        path = f"{self.path('deployments', name)}/status"
+        until(
+            lambda: self.api.request("GET", path)["status"].get("readyReplicas") == 1, 20, "Ready"
+        )
 
     def clear(self) -> None:
         """No policies, no workloads: nothing for the next test's operator to look at."""
