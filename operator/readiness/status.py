@@ -109,14 +109,17 @@ def status_of(
 
 
 def refused(standing: Standing, error: ValidationError | ProfileNotFoundError) -> Manifest:
-    """The status of a spec that cannot be judged; earlier counts do not survive it."""
+    """The status of a spec that cannot be judged; of what was known, only the reports' names survive."""
     if isinstance(error, ValidationError):
         rows = explain(error, "spec")
         reason, text = "InvalidSpec", "; ".join(f"{path}: {message}" for path, message in rows[:5])
     else:
         reason, text = "ProfileNotFound", str(error)
     conditions = _written(standing, refused_conditions(reason, text))
-    return {"observedGeneration": standing.generation, "level": "", "conditions": conditions}
+    told = {"observedGeneration": standing.generation, "level": "", "conditions": conditions}
+    old = [row for row in standing.status.get("targets") or () if row.get("report")]
+    known = [{"name": r["name"], "compliant": "Unknown", "report": r["report"]} for r in old]
+    return told | ({"targets": known} if known else {})
 
 
 def suspended(standing: Standing) -> Manifest:

@@ -322,7 +322,10 @@ class Namespace:
         try:
             until(reached, seconds, f"{name}: {wanted}")
         except AssertionError as error:
-            raise AssertionError(f"{error}; it is {self.verdict(name)!r}") from None
+            rows = [
+                (f["id"], f["reason"], f["message"]) for f in self.status(name).get("failures", ())
+            ]
+            raise AssertionError(f"{error}; it is {self.verdict(name)!r}: {rows}") from None
 
     def reports(self) -> list[Object]:
         return self.api.request("GET", self.path("readinessreports")).get("items", [])

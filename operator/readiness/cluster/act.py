@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -45,15 +45,22 @@ class Writer:
     identity: str
     leads: Callable[[], bool]
     clock: Callable[[], float]
+    unnamed: dict[str, set[str]] = field(default_factory=dict)
+    """By uid of the policy: reports that were applied, and no status names yet."""
 
     async def write(self, policy: Manifest, decided: Plan) -> None:
         """Writes what differs. Raises ApiError; 409 means: look again, then decide again."""
+        uid, fresh = policy["metadata"]["uid"], {r["metadata"]["name"] for r in decided.reports}
+        lost = self.unnamed.pop(uid, set()) - fresh
+        if fresh or lost:
+            self.unnamed[uid] = fresh | lost
         for report in decided.reports:
             await self._apply_report(policy, report)
-        for name in decided.stale:
+        for name in {*decided.stale, *lost - _named_in(decided.status or policy.get("status"))}:
             await self._delete_report(policy, name)
         if decided.status is not None:
             await self._apply_status(policy, decided.status)
+        self.unnamed.pop(uid, None)
         for note in decided.notes:
             await self._tell(policy, note)
 
@@ -161,6 +168,10 @@ class Writer:
             "regarding": {"apiVersion": naming.API_VERSION, "kind": POLICY, **{
                 k: policy["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}},
         })  # fmt: skip
+
+
+def _named_in(status: Manifest | None) -> set[str]:
+    return {row.get("report", "") for row in (status or {}).get("targets") or ()}
 
 
 def owned_by(meta: Manifest, policy: Manifest) -> bool:
