@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from controls.test_tables import CONTROLS, ROWS, judged, situation
 
-from readiness.cluster.project import KINDS
+from readiness.cluster.project import KINDS, compact
 from readiness.workload import rolled_out, template_hash
 
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -137,3 +139,13 @@ def test_a_control_judges_what_was_stored_like_what_was_served(table, row):
     control, given = CONTROLS[table["control"]], situation(table, row)
 
     assert judged(control, projected(given)) == judged(control, given)
+
+
+def test_parts_that_are_alike_are_stored_once_and_never_confused():
+    probe = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 5}
+    one, two = compact({"a": [probe]}), compact({"b": [json.loads(json.dumps(probe))]})
+    assert one["a"][0] is two["b"][0]
+    assert compact({"on": True}) == {"on": True}
+    assert compact({"on": True})["on"] is True
+    assert compact({"on": 1})["on"] is not True
+    assert compact({"on": 1.0}) is not compact({"on": 1})

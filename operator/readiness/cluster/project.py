@@ -20,6 +20,11 @@ KEEP: Final = None
 INTERNED: Final = 32
 SHOWN: Final = 256  # characters of a ConfigMap's value, as on the command line
 
+POOLED: Final = 20_000
+_POOL: Final[dict[Any, Any]] = {}
+_OWN_KEYS: Final = frozenset({"image", "uid", "imageID", "containers", "podIP", "ip", "time"})
+"""A part with one of these belongs to one object; pooling it would only cost."""
+
 _OWNER: Final = [{"kind": KEEP, "name": KEEP, "uid": KEEP, "controller": KEEP}]
 _NAMES: Final = {"name": KEEP, "namespace": KEEP}
 _META: Final = _NAMES | {"labels": KEEP, "uid": KEEP, "creationTimestamp": KEEP}
@@ -143,14 +148,28 @@ def pick(shape: Any, value: Any) -> Any:
 
 
 def compact(value: Any) -> Any:
-    """The same value, with strings that many objects share stored once."""
+    """The same value, with strings and parts that many objects share stored once.
+
+    Probes, resources and security contexts are alike in most workloads. Kept objects are never
+    changed, so that sharing them is safe.
+    """
     if isinstance(value, str):
         return sys.intern(value) if len(value) <= INTERNED else value
     if isinstance(value, dict):
-        return {sys.intern(key): compact(item) for key, item in value.items()}
+        found = {sys.intern(key): compact(item) for key, item in value.items()}
+        return found if _OWN_KEYS & found.keys() else _shared(found, tuple(found.items()))
     if isinstance(value, list):
-        return [compact(item) for item in value]
+        items = [compact(item) for item in value]
+        return _shared(items, tuple(enumerate(items)))
     return value
+
+
+def _shared(value: Any, items: tuple[tuple[Any, Any], ...]) -> Any:
+    """The first value that had these items; nested ones are the same when they are the same object."""
+    key = tuple((k, type(v), id(v) if isinstance(v, dict | list) else v) for k, v in items)
+    if len(_POOL) >= POOLED:
+        _POOL.clear()  # what is in use stays where it is used; identities start anew
+    return _POOL.setdefault((type(value), key), value)
 
 
 def _secret_rules(kept: Manifest, role: Manifest) -> Manifest | None:
