@@ -85,7 +85,7 @@ def test_no_marked_value_is_written(launch, space):
         20,
     )
     ids = {row["id"] for row in space.status()["failures"] if row["result"] == "Fail"}
-    assert ids & {"SEC-001", "CFG-003", "CFG-004"}, "the secrets were noticed at all"
+    assert "SEC-001" in ids, "the secrets were noticed at all"
     found = everything(operator, space)
     hits = {
         place: text[max(0, text.find("Canary") - 60) :][:140]

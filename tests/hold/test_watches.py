@@ -243,3 +243,18 @@ def test_nothing_is_judged_before_every_kind_is_listed(through, proxy, space):
         assert operator.page("/readyz").status_code == 200
         time.sleep(2)
         assert verdicts(proxy, space) == []
+
+
+def test_a_late_echo_of_an_own_write_causes_no_other(operator, proxy, space):
+    """The answer to a write is what the next pass compares with, not the watch that lags behind."""
+    good(space)
+    until(lambda: proxy.count("POST", f"/{space.name}/events") == 1)
+    proxy.clear()
+    proxy.edit(POLICIES, lambda event: 4.0)
+    space.apply(deployment(good=False))
+    space.await_verdict("False")
+    time.sleep(1.5)
+    space.patch("deployments", "app", {"metadata": {"labels": {"touched": "yes"}}})
+    time.sleep(2)
+    writes = [w for w in proxy.writes() if f"/{space.name}/" in w]
+    assert len(writes) == 3, writes
