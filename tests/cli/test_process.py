@@ -60,7 +60,12 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 
 def test_ctrl_c_is_clean():
-    with process("-m", "readiness", "check", "-", stdin=subprocess.PIPE) as running:
+    def interruptible():
+        """What a shell starts in the background ignores SIGINT, and so would its children."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    words = ("-m", "readiness", "check", "-")
+    with process(*words, stdin=subprocess.PIPE, preexec_fn=interruptible) as running:
         time.sleep(1.5)
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 130
