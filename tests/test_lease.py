@@ -19,11 +19,11 @@ PATH = TERMS.path
 class Candidate:
     """An elector with its tasks. `frozen` is a process that is stopped: its calls do not return."""
 
-    def __init__(self, connection, identity: str) -> None:
+    def __init__(self, connection, identity: str, terms: Terms = TERMS) -> None:
         self.answering, self.calls = asyncio.Event(), 0
         self.answering.set()
         self._connection = connection
-        self.elector = Elector(self._ask, replace(TERMS, identity=identity), time.time)
+        self.elector = Elector(self._ask, replace(terms, identity=identity), time.time)
         self.task = asyncio.create_task(self._run())
         self.lost = asyncio.Event()
 
@@ -76,15 +76,17 @@ async def test_exactly_one_leads_and_keeps_it(connection, api_server):
 
 
 async def test_release_hands_over_at_once(connection, api_server):
-    first = Candidate(connection, "a")
+    patient = replace(TERMS, duration=20.0, renew_deadline=10.0)
+    first = Candidate(connection, "a", patient)
     await until(first.elector.leads)
-    second = Candidate(connection, "b")
+    second = Candidate(connection, "b", patient)
     await asyncio.sleep(0.5)
     await first.end()
     await first.elector.release()
     assert not first.elector.leads()
 
-    assert await until(second.elector.leads) < 1.0
+    # a released Lease is taken at the next look; waiting for it to expire would take 20 s
+    assert await until(second.elector.leads) < patient.duration / 2
     assert api_server.request("GET", PATH)["spec"]["leaseTransitions"] == 1
     await second.end()
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.api
 DEPLOYMENTS = r"/apps/v1/deployments"
 POLICIES = r"/v1alpha1/readinesspolicies$"
 STATUS = r"readinesspolicies/\w+/status$"
+SETTLED = 10.0  # seconds until the last of four delayed events was judged, on a busy machine
 SILENCE = 3.0
 
 
@@ -91,10 +92,10 @@ def test_a_compacted_watch_starts_anew(operator, proxy, space):
 def test_a_dead_watch_is_noticed(operator, proxy, space):
     """No FIN, no bookmark: silence is the only sign. Foreign kinds and our own."""
     good(space)
-    assert proxy.freeze(DEPLOYMENTS) >= 1
+    until(lambda: proxy.freeze(DEPLOYMENTS), 30, "an open watch of Deployments")
     space.apply(deployment(good=False))
     space.await_verdict("False", seconds=SILENCE * 4)
-    assert proxy.freeze(POLICIES) >= 1
+    until(lambda: proxy.freeze(POLICIES), 30, "an open watch of policies")
     space.apply(policy("late", target(workload="app")))
     space.await_verdict("False", "late", seconds=SILENCE * 6)
 
@@ -114,10 +115,10 @@ def test_a_deletion_that_nobody_told_is_found_by_the_resync(launch, seat, api_se
     with ChaosProxy(api_server.running.api_url, seat.tls()) as proxy:
         operator = launch(seat.kubeconfig(proxy.url), resync=4)
         good(space)
+        series = f'namespace="{space.name}",policy="app"'
+        until(lambda: any(series in name for name in operator.metrics()), 30, "its series")
         proxy.edit(POLICIES, lambda event: None if event["type"] == "DELETED" else 0.0)
         space.delete("readinesspolicies", "app")
-        series = f'namespace="{space.name}",policy="app"'
-        assert any(series in name for name in operator.metrics())
         until(lambda: not any(series in name for name in operator.metrics()), 30, "forgetting it")
 
 
@@ -130,13 +131,12 @@ def test_a_flip_within_one_watch_delay_ends_right(operator, proxy, space):
     for _ in range(2):
         space.apply(deployment(good=False))
         space.apply(deployment())
-    time.sleep(5)
+    time.sleep(SETTLED)
     assert space.verdict() == "True/AllControlsHold"
     for _ in range(2):
         space.apply(deployment())
         space.apply(deployment(good=False))
-    until(lambda: space.verdict().startswith("False"), 30)
-    time.sleep(4)
+    time.sleep(SETTLED)
     assert space.verdict().startswith("False")
 
 
