@@ -15,6 +15,8 @@ from readiness.model import Manifest
 
 KINDS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 DEFAULT_GRACE_SECONDS: Final = 30
+_ROLLED: Final = ("NewReplicaSetAvailable", "ProgressDeadlineExceeded")
+"""Reasons of Progressing once a rollout is over: it succeeded, or it is stuck."""
 
 
 def key_of(workload: Manifest) -> str:
@@ -127,7 +129,7 @@ def rolled_out(workload: Manifest) -> bool:
         wanted = status.get("desiredNumberScheduled", 0)
         return bool(status.get("updatedNumberScheduled", 0) == wanted)
     progressing = [c for c in status.get("conditions") or () if c.get("type") == "Progressing"]
-    if any(c.get("reason") != "NewReplicaSetAvailable" for c in progressing):
+    if any(c.get("reason") not in _ROLLED for c in progressing):
         return False
     wanted = spec.get("replicas", 1)
     return bool(status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0))

@@ -44,14 +44,20 @@ def test_a_template_is_kept_whole_so_that_its_hash_is_the_same():
     assert template_hash(project(found)) == template_hash(found)
 
 
-@pytest.mark.parametrize("reason", ["NewReplicaSetAvailable", "ReplicaSetUpdated"])
+@pytest.mark.parametrize(
+    "reason", ["NewReplicaSetAvailable", "ReplicaSetUpdated", "ProgressDeadlineExceeded"]
+)
 def test_a_rollout_is_seen_to_end(reason):
     found = deployment()
     found["metadata"]["generation"] = found["status"]["observedGeneration"] = 2
     found["spec"]["replicas"] = found["status"]["replicas"] = found["status"]["updatedReplicas"] = 2
     found["status"]["conditions"] = [{"type": "Progressing", "reason": reason}]
 
-    assert rolled_out(project(found)) == rolled_out(found) == (reason == "NewReplicaSetAvailable")
+    assert (
+        rolled_out(project(found))
+        == rolled_out(found)
+        == (reason in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded"))
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
