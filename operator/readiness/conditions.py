@@ -12,6 +12,7 @@ from typing import Final
 
 from readiness.judgement import PENDING, Ground
 from readiness.model import Finding, Manifest, Result, Safety, Severity
+from readiness.passive import listed
 
 ACCEPTED: Final = "Accepted"
 READY: Final = "Ready"
@@ -43,7 +44,7 @@ def conditions_of(ground: Ground, findings: Sequence[Finding]) -> tuple[Conditio
     pending = sorted(
         {f"{f.id} ({f.target})" for f in findings if f.counts and f.verdict.reason == PENDING}
     )
-    waiting = f"first looks under way: {_named(pending)}"
+    waiting = f"first looks under way: {listed(pending, NAMED)}"
     return (
         Condition(ACCEPTED, "True", "Valid", "the spec is valid"),
         Condition(READY, "Unknown", "Evaluating", waiting)
@@ -198,11 +199,6 @@ def _all_of(type_: str, findings: Sequence[Finding], none: str) -> Condition:
 
 def _worst(findings: Sequence[Finding]) -> str:
     rows = sorted(findings, key=lambda f: (f.severity, f.id, f.target))
-    return _named(
-        [f"{f.id}{f' ({f.target})' if f.target else ''} {f.verdict.reason}" for f in rows]
+    return listed(
+        [f"{f.id}{f' ({f.target})' if f.target else ''} {f.verdict.reason}" for f in rows], NAMED
     )
-
-
-def _named(items: Sequence[str]) -> str:
-    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return ", ".join(items[:NAMED]) + more

@@ -17,7 +17,7 @@ LOOKS: Final = len(LOOK_GAPS) + 1
 RENEW_AT: Final = 0.8
 RUN: Final = ("", "run-at")
 PREVIOUS_REVISION_SECONDS: Final = 1800.0
-RECHECK_SECONDS: Final = {Result.FAIL: 300.0}
+RECHECK_FAILED_SECONDS: Final = 300.0
 RECHECK_UNPROVEN_SECONDS: Final = 60.0
 UNASKED: Final = ""
 
@@ -59,7 +59,8 @@ def settle(look: Look, seen: Verdict, *, now: float, max_age: float, jitter: flo
         verdict = _weigh(streak)
     interval = max_age * (RENEW_AT - 0.1 * jitter)
     if not verdict.result.holds:
-        soon = RECHECK_SECONDS.get(verdict.result, RECHECK_UNPROVEN_SECONDS)
+        failed = verdict.result is Result.FAIL
+        soon = RECHECK_FAILED_SECONDS if failed else RECHECK_UNPROVEN_SECONDS
         interval = min(interval, soon * (1 - 0.1 * jitter))
     return replace(look, standing=verdict, at=now, streak=(), due=now + interval, revised_at=0.0)
 

@@ -167,23 +167,25 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
 
 
 def _due(situation: Situation, ground: Ground, control: Control, subject: Subject) -> bool:
-    look = _bound(situation, ground, control, subject)
+    look, key = _bound(situation, ground, control, subject)
     if look.standing is None or look.streak or look.key == UNASKED:
         return look.due <= situation.now or look.key == UNASKED
-    if look.key != _key(ground, control, subject):
+    if look.key != key:
         return subject.workload is None or rolled_out(subject.workload)
     mark = _run_marker(situation).get(RUN)
     return look.due <= situation.now or (mark is not None and look.at < mark.at)
 
 
-def _bound(situation: Situation, ground: Ground, control: Control, subject: Subject) -> Look:
-    """The look as remembered; a recalled one is bound to this pass if nothing changed meanwhile."""
+def _bound(
+    situation: Situation, ground: Ground, control: Control, subject: Subject
+) -> tuple[Look, str]:
+    """The look as remembered and the key of now; a recalled look gets it if nothing changed."""
     key = _key(ground, control, subject)
     look = situation.memory.get((control.id, subject.target.name)) or Look(key)
     meta, status_ = situation.policy["metadata"], situation.policy.get("status") or {}
     same = status_.get("observedGeneration") == meta.get("generation")
     revision = recalled_key(*ground.revisions[subject.target.name])
-    return replace(look, key=key) if same and look.key == revision else look
+    return (replace(look, key=key) if same and look.key == revision else look), key
 
 
 def _key(ground: Ground, control: Control, subject: Subject) -> str:
@@ -199,8 +201,8 @@ def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answe
     """The evidence after this pass; looks of controls that left are forgotten."""
     memory: dict[tuple[str, str], Look] = {}
     for control, subject, setting in _probes(rules, ground):
-        place, key = (control.id, subject.target.name), _key(ground, control, subject)
-        look = _bound(situation, ground, control, subject)
+        place = (control.id, subject.target.name)
+        look, key = _bound(situation, ground, control, subject)
         seen, judged = answers.get(place), replace(subject, params=setting.params)
         if seen is not None:
             look = settle(

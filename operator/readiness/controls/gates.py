@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from readiness.control import Gate, PolicyView, failed, passed, unknown
 from readiness.model import Mode, Result, Severity, Verdict
+from readiness.passive import listed
 
 HIGH = (Severity.P0, Severity.P1)
 NAMED = 5
-
-
-def _listed(items: list[str]) -> str:
-    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return ", ".join(items[:NAMED]) + more
 
 
 def judge_order(view: PolicyView) -> Verdict:
@@ -31,9 +27,9 @@ def judge_order(view: PolicyView) -> Verdict:
     if lowered and lower:
         return failed(
             "OrderInverted",
-            f"{_listed(lowered)} of P0 or P1 are lowered by the policy while lower priorities are enforced",
+            f"{listed(lowered, NAMED)} of P0 or P1 are lowered by the policy while lower priorities are enforced",
             expected="P0 and P1 enforced before P2 and P3",
-            observed=f"lowered: {_listed(lowered)}; enforced below: {_listed(lower)}",
+            observed=f"lowered: {listed(lowered, NAMED)}; enforced below: {listed(lower, NAMED)}",
             fix="enforce the lowered controls, or have them waived by a ReadinessWaiver",
         )
     return passed("OrderKept", "no P0 or P1 control is lowered below an enforced P2 or P3 control")
@@ -48,13 +44,13 @@ def judge_prerequisites(view: PolicyView) -> Verdict:
     if failing:
         return failed(
             "PrerequisiteFailed",
-            f"{_listed(failing)} cannot be judged because a prerequisite fails",
+            f"{listed(failing, NAMED)} cannot be judged because a prerequisite fails",
             expected="prerequisites hold, so that what depends on them is judged",
             observed=f"{len(failing)} blocked",
             fix="fix the prerequisite each finding names; the blocked ones are then judged by themselves",
         )
     if blocked:
-        names = _listed(sorted({f"{f.id} ({f.target})" for f in blocked}))
+        names = listed(sorted({f"{f.id} ({f.target})" for f in blocked}), NAMED)
         return unknown("PrerequisiteUnproven", f"{names} wait for a prerequisite that is unproven",
                        fix="see the prerequisite each finding names")  # fmt: skip
     return passed("NothingBlocked", "no enforced control waits for a prerequisite")
@@ -69,7 +65,7 @@ def judge_freshness(view: PolicyView) -> Verdict:
             old.append(f"{control} ({target})")
     if old:
         return failed(
-            "EvidenceExpired", f"nobody has looked at {_listed(sorted(old))} for twice its maxAge",
+            "EvidenceExpired", f"nobody has looked at {listed(sorted(old), NAMED)} for twice its maxAge",
             expected="every enforced control is looked at within its maxAge", observed=f"{len(old)} expired",
             fix="see whether probes are denied (namespace label readiness.dev/deny) or the operator is stuck",
         )  # fmt: skip
@@ -83,7 +79,7 @@ def judge_freshness(view: PolicyView) -> Verdict:
     if stale:
         return unknown(
             "EvidenceStale",
-            f"{_listed(stale)} have no fresh evidence yet",
+            f"{listed(stale, NAMED)} have no fresh evidence yet",
             fix="wait for the next look",
         )
     return passed("EvidenceFresh", "every enforced control was looked at within its maxAge")
@@ -98,7 +94,7 @@ def judge_scope(view: PolicyView) -> Verdict:
     open_ = sorted(set(view.snapshot.inventory) - view.snapshot.covered - exempt)
     if open_:
         return failed(
-            "WorkloadsUncovered", f"{_listed(open_)} in namespace {view.snapshot.namespace} have no target and no exemption",
+            "WorkloadsUncovered", f"{listed(open_, NAMED)} in namespace {view.snapshot.namespace} have no target and no exemption",
             expected="every workload is a target of a policy, or exempt with a reason",
             observed=f"{len(open_)} of {len(view.snapshot.inventory)} uncovered",
             fix=f"add a target, or spec.exempt: [{{ref: {open_[0]}, reason: why it needs no verdict}}]",
