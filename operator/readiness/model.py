@@ -65,6 +65,20 @@ class Safety(StrEnum):
         return self not in (Safety.PASSIVE, Safety.BENIGN)
 
 
+class Outcome(StrEnum):
+    """How an exchange ended, from the prober's side."""
+
+    RESPONSE = "response"
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    TLS = "tls"
+    DENIED = "denied"
+    MALFORMED = "malformed"
+    ABORTED = "aborted"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one look at one subject concluded, before it is weighed against policy and waivers.

@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from readiness.model import Outcome
+from readiness.script import DrillRequest
+from readiness.timeline import Timeline
+
 
 class HopKind(StrEnum):
     """Which way a request takes to the application."""
@@ -39,20 +43,6 @@ class Hop:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
-
-
-class Outcome(StrEnum):
-    """How an exchange ended, from the prober's side."""
-
-    RESPONSE = "response"
-    REFUSED = "refused"
-    RESET = "reset"
-    TIMEOUT = "timeout"
-    DNS = "dns"
-    TLS = "tls"
-    DENIED = "denied"
-    MALFORMED = "malformed"
-    ABORTED = "aborted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +124,16 @@ class WireAnswer:
     detail: str = ""
 
 
-Request = HttpRequest | WireRequest
-Answer = HttpAnswer | WireAnswer
+NetworkRequest = HttpRequest | WireRequest
+NetworkAnswer = HttpAnswer | WireAnswer
+Request = NetworkRequest | DrillRequest
+Answer = NetworkAnswer | Timeline
 Answers = Mapping[Request, Answer]
+
+__all__ = [
+    "Answer", "Answers", "DrillRequest", "Hop", "HopKind", "HttpAnswer", "HttpRequest", "NetworkAnswer", "NetworkRequest",
+    "Outcome", "Request", "Timeline", "Trial", "TrialAnswers", "WireAnswer", "WireRequest",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,11 @@ from readiness.engines.pace import Bucket, Pace
 from readiness.engines.wire import WireEngine
 from readiness.request import (
     Answer,
+    DrillRequest,
     HttpAnswer,
     HttpRequest,
+    NetworkAnswer,
+    NetworkRequest,
     Outcome,
     Request,
     Trial,
@@ -44,7 +47,7 @@ class Prober:
     pace: Pace
     clock: Clock
 
-    async def send(self, namespace: str, request: Request, run: str) -> Answer:
+    async def send(self, namespace: str, request: NetworkRequest, run: str) -> NetworkAnswer:
         """One answer, when it is this request's turn."""
         async with self.pace.turn(namespace, request.hop.address or request.hop.host.lower()):
             if isinstance(request, HttpRequest):
@@ -67,7 +70,7 @@ class Batch:
         self._namespace = namespace
         self._id = run
         self._finished = finished
-        self._sent: dict[Request, asyncio.Task[tuple[Answer, float]]] = {}
+        self._sent: dict[NetworkRequest, asyncio.Task[tuple[NetworkAnswer, float]]] = {}
         self._silent: Counter[tuple[str, int]] = Counter()
         self._room = KEPT
 
@@ -89,6 +92,8 @@ class Batch:
             answers: dict[Request, Answer] = {}
             ended = 0.0
             for request in trial.requests:
+                if isinstance(request, DrillRequest):
+                    continue  # not the prober's
                 if isinstance(request, HttpRequest) and request.after:
                     await self._wait_until(ended + request.after)
                 if request not in self._sent:
@@ -101,7 +106,7 @@ class Batch:
         if (delay := moment - self._prober.clock.steady()) > 0:
             await self._prober.clock.sleep(delay)
 
-    async def _once(self, request: Request) -> tuple[Answer, float]:
+    async def _once(self, request: NetworkRequest) -> tuple[NetworkAnswer, float]:
         """The answer and when it came. What breaks in here is ABORTED, named by its type only."""
         if (sent := self._sent.get(request)) is None:
             sent = self._sent[request] = asyncio.create_task(self._send(request))
@@ -111,7 +116,7 @@ class Batch:
         log.error("the prober failed on %s: %s", request.hop, type(error).__name__)
         return _failed(request, *ending_of(error)), self._prober.clock.steady()
 
-    async def _send(self, request: Request) -> tuple[Answer, float]:
+    async def _send(self, request: NetworkRequest) -> tuple[NetworkAnswer, float]:
         end = (request.hop.address or request.hop.host, request.hop.port)
         if self._silent[end] >= UNREACHABLE_AFTER:
             answer = _failed(request, Outcome.TIMEOUT, "the address was not reachable just before")
@@ -120,7 +125,7 @@ class Batch:
             self._silent[end] = self._silent[end] + 1 if _unreached(answer) else 0
         return answer, self._prober.clock.steady()
 
-    def _kept(self, answer: Answer) -> Answer:
+    def _kept(self, answer: NetworkAnswer) -> NetworkAnswer:
         """The answer as it may be held until it is judged: a batch has a budget for bodies."""
         if isinstance(answer, WireAnswer):
             return answer
@@ -130,14 +135,14 @@ class Batch:
         return answer
 
 
-def _unreached(answer: Answer) -> bool:
+def _unreached(answer: NetworkAnswer) -> bool:
     """Whether even connecting took too long: a firewall drops, every further try would too."""
     return (
         isinstance(answer, HttpAnswer) and answer.outcome is Outcome.TIMEOUT and not answer.connect
     )
 
 
-def _failed(request: Request, outcome: Outcome, detail: str) -> Answer:
+def _failed(request: NetworkRequest, outcome: Outcome, detail: str) -> NetworkAnswer:
     if isinstance(request, HttpRequest):
         return HttpAnswer(outcome, detail=detail)
     return WireAnswer(outcome, detail=detail)

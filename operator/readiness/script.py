@@ -1,0 +1,190 @@
+"""What is done in a drill: arms, each a fresh clone taken through steps in order.
+
+An arm is data, so that a new control composes steps and touches no runner, and equal arms of
+several controls run once. Times are seconds. Values only; the codec makes JSON of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+SINK: Final = "{sink}"
+"""In the value of an Edit: replaced by `address:port` of the drill's fault sink."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One variable of the application's environment, set to a value or (None) taken away."""
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Create the clone and wait until it is Ready, or its container has ended, `within` seconds.
+
+    `succeed` False: both endings are answers (fail-fast start-up); otherwise anything but Ready
+    ends the arm with a problem.
+    """
+
+    within: float
+    succeed: bool = True
+    step: Literal["boot"] = "boot"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing, for some seconds."""
+
+    seconds: float
+    step: Literal["pause"] = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Requests on fresh connections: `times` in a row, each of them `parallel` at once.
+
+    `seconds` is how long the application was asked to take (0: as it likes); with `measure` the
+    answers prove how many it works on at the same time, which bounds what `Flow` opens.
+    `body` bytes are sent with the request.
+    """
+
+    label: str
+    path: str
+    method: str = "GET"
+    times: int = 1
+    parallel: int = 1
+    seconds: float = 0.0
+    measure: bool = False
+    body: int = 0
+    step: Literal["send"] = "send"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Open keep-alive connections, have each serve one request, then leave them idle.
+
+    After the signal a second request goes over each, one after every delay of `reuse_after`.
+    """
+
+    label: str
+    path: str
+    reuse_after: tuple[float, ...] = ()
+    count: int = 2
+    step: Literal["hold"] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """From now on until the clone takes no more: waves of `size` slow requests `every` seconds.
+
+    Durations alternate within a wave. Never more are open than the last measuring `Send` proved,
+    less one where more than one is possible, so that other requests find a free worker.
+    """
+
+    label: str
+    paths: tuple[tuple[float, str], ...]
+    size: int
+    every: float
+    step: Literal["flow"] = "flow"
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """From now on until the exit: a fresh connection with one fast request `every` seconds."""
+
+    label: str
+    path: str
+    every: float = 0.1
+    most: int = 300
+    step: Literal["knock"] = "knock"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the clone: by deleting the pod with its own grace, or by a signal to its container."""
+
+    signal: str = ""
+    step: Literal["stop"] = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Wait until the application's container has ended, at most `within` seconds."""
+
+    within: float
+    step: Literal["exit"] = "exit"
+
+
+Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One clone and what it is taken through. `name` tells arms of one subject apart."""
+
+    name: str
+    steps: tuple[Step, ...]
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store the application uses: hosts it knows it by, and the Secret with its credentials.
+
+    `kind` is redis, rabbitmq or mongodb. In a drill every host leads to a throw-away one.
+    """
+
+    name: str
+    kind: str
+    hosts: tuple[str, ...]
+    port: int
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillSubject:
+    """Whose template is cloned and how its clone is reached.
+
+    `template` is the hash of the pod template that the plan saw; another one found by the drill
+    is a problem, not an answer. `standalone`: the owner's word that it needs no store.
+    """
+
+    namespace: str
+    target: str
+    api_version: str
+    kind: str
+    name: str
+    template: str = ""
+    container: str = ""
+    port: int = 0
+    tls: bool = False
+    host: str = ""
+    standalone: bool = False
+    stores: tuple[Store, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DrillRequest:
+    """One arm on one subject: what a control of class drill asks for."""
+
+    subject: DrillSubject
+    arm: Arm
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Everything one drill Job does: arms of one subject, side by side, at most `clones` at once.
+
+    `run` is the id that its objects, log and termination message carry; `deadline` is when the
+    whole must have ended, in seconds from its start.
+    """
+
+    run: str
+    subject: DrillSubject
+    arms: tuple[Arm, ...]
+    clones: int = 3
+    deadline: float = 600.0
+    labels: tuple[tuple[str, str], ...] = field(default=())
