@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from readiness.model import Manifest
 
 KINDS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 DEFAULT_GRACE_SECONDS: Final = 30
+SHELLS: Final = ("sh", "ash", "dash", "ksh", "busybox")
+FULL_SHELLS: Final = ("bash", "zsh")
+_SLEEP: Final = re.compile(r"\s*(?:exec\s+)?(?:/\S{1,60}/)?sleep\s+(\d{1,5})s?\s*;?\s*")
 _ROLLED: Final = ("NewReplicaSetAvailable", "ProgressDeadlineExceeded")
 """Reasons of Progressing once a rollout is over: it succeeded, or it is stuck."""
 
@@ -133,3 +137,31 @@ def rolled_out(workload: Manifest) -> bool:
         return False
     wanted = spec.get("replicas", 1)
     return bool(status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0))
+
+
+def pre_stop_seconds(container: Manifest) -> float | None:
+    """Seconds of the preStop hook; None when the manifest does not show them."""
+    hook: Manifest = (container.get("lifecycle") or {}).get("preStop") or {}
+    if not hook:
+        return 0.0
+    if hook.get("sleep"):
+        return float(hook["sleep"].get("seconds") or 0)
+    words = [str(word) for word in (hook.get("exec") or {}).get("command") or ()]
+    slept = _SLEEP.fullmatch(shell_script(words)[1] or " ".join(words))
+    return float(slept[1]) if slept else None
+
+
+def shell_script(words: Sequence[str]) -> tuple[str, str]:
+    """(shell, script) of `["sh", "-c", "…"]`; two empty texts for anything else."""
+    shell = words[0].rpartition("/")[2] if words else ""
+    rest = words[1:]
+    if shell == "busybox" and rest and rest[0] in SHELLS:
+        rest = rest[1:]
+    if shell not in SHELLS + FULL_SHELLS:
+        return "", ""
+    for index, word in enumerate(rest[:-1]):
+        if not word.startswith("-"):
+            break
+        if not word.startswith("--") and "c" in word:
+            return shell, rest[index + 1]
+    return "", ""

@@ -6,18 +6,21 @@ An image's own entrypoint is not in the API, so nothing is concluded from its ab
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from readiness.api.types import seconds
+from readiness.api.durations import seconds
 from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.model import Manifest, Severity, Verdict
 from readiness.passive import SPEC, on_workload
-from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pod_spec
+from readiness.workload import (
+    DEFAULT_GRACE_SECONDS,
+    FULL_SHELLS,
+    app_container,
+    pod_spec,
+    pre_stop_seconds,
+    shell_script,
+)
 
-_SHELLS: Final = ("sh", "ash", "dash", "ksh", "busybox")
-_FULL_SHELLS: Final = ("bash", "zsh")
-_SLEEP: Final = re.compile(r"\s*(?:exec\s+)?(?:/\S{1,60}/)?sleep\s+(\d{1,5})s?\s*;?\s*")
 # `exec` with a command behind it; `exec 2>&1` alone only redirects.
 _EXEC: Final = re.compile(
     r"(?:^|[;&|({\n]|\bthen\b|\bdo\b)\s*(?:\w+=\S*\s+){0,20}exec\s+(?!\d*[<>])\S", re.ASCII
@@ -51,7 +54,7 @@ def _judge_sum(subject: Subject, workload: Manifest, container: Manifest, path: 
     grace = pod_spec(workload).get("terminationGracePeriodSeconds")
     grace = DEFAULT_GRACE_SECONDS if grace is None else int(grace)
     drain, margin = seconds(subject.target.shutdown.drain), float(subject.params["margin"])
-    hook = _pre_stop(container)
+    hook = pre_stop_seconds(container)
     if hook is None:
         hook = subject.params["preStopSeconds"]
     needed = (hook or 0) + drain + margin
@@ -74,18 +77,6 @@ def _judge_sum(subject: Subject, workload: Manifest, container: Manifest, path: 
     return passed("GraceCoversDrain", f"{grace} s of grace cover the {needed:g} s that are needed")
 
 
-def _pre_stop(container: Manifest) -> float | None:
-    """Seconds of the preStop hook; None when the manifest does not show them."""
-    hook: Manifest = (container.get("lifecycle") or {}).get("preStop") or {}
-    if not hook:
-        return 0.0
-    if hook.get("sleep"):
-        return float(hook["sleep"].get("seconds") or 0)
-    words = [str(word) for word in (hook.get("exec") or {}).get("command") or ()]
-    slept = _SLEEP.fullmatch(_script(words)[1] or " ".join(words))
-    return float(slept[1]) if slept else None
-
-
 def _shell_form(container: Manifest) -> str:
     """The shell that stays process 1 in front of the server, or empty.
 
@@ -93,27 +84,11 @@ def _shell_form(container: Manifest) -> str:
     A script with a trap handles signals on purpose; a drill decides whether it does so well.
     """
     words = [str(w) for w in (*(container.get("command") or ()), *(container.get("args") or ()))]
-    shell, script = _script(words) if container.get("command") else ("", "")
+    shell, script = shell_script(words) if container.get("command") else ("", "")
     if not script or _EXEC.search(script) or re.search(r"\btrap\b", script):
         return ""
     simple = not _COMPOUND.search(script.strip())
-    return "" if shell in _FULL_SHELLS and simple else shell
-
-
-def _script(words: Sequence[str]) -> tuple[str, str]:
-    """(shell, script) of `["sh", "-c", "…"]`; two empty texts for anything else."""
-    shell = words[0].rpartition("/")[2] if words else ""
-    rest: Sequence[Any] = words[1:]
-    if shell == "busybox" and rest and rest[0] in _SHELLS:
-        rest = rest[1:]
-    if shell not in _SHELLS + _FULL_SHELLS:
-        return "", ""
-    for index, word in enumerate(rest[:-1]):
-        if not word.startswith("-"):
-            break
-        if not word.startswith("--") and "c" in word:
-            return shell, rest[index + 1]
-    return "", ""
+    return "" if shell in FULL_SHELLS and simple else shell
 
 
 PLUGINS: Final = (
