@@ -23,6 +23,9 @@ PROBE_SECRET: Final = f"{GROUP}/probe"
 POLICY_LABEL: Final = f"{GROUP}/policy"
 TARGET_LABEL: Final = f"{GROUP}/target"
 CONFIRM_REMOVAL: Final = f"{GROUP}/confirm-removal"
+DRILL: Final = f"{GROUP}/drill"
+DRILL_ARM: Final = f"{GROUP}/arm"
+DRILL_RUNNER: Final = f"{GROUP}/drill-runner"
 
 NAME_LIMIT: Final = 63
 HASH_LENGTH: Final = 8
