@@ -85,6 +85,14 @@ class Problem:
     fix: str = ""
 
 
+class ProblemError(Exception):
+    """A drill, or an arm of it, that cannot be carried out, and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.reason}: {problem.words}")
+        self.problem = problem
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """One arm. `epoch` is the wall clock at time 0; `stopped` is when the API server had answered

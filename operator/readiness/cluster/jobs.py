@@ -1,0 +1,137 @@
+"""The Job of a drill, from outside: started, its log followed, its last word read, deleted.
+
+Where the operator and the command line meet the drill. What cannot be started becomes a Problem in
+the words of the scheduler, the kubelet or the API server. It knows no timeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiohttp
+
+from readiness.cluster.connection import ApiError, Connection
+from readiness.cluster.pods import path_of, problem_of
+from readiness.model import Manifest
+from readiness.naming import DRILL, DRILL_RUNNER
+from readiness.timeline import Problem, ProblemError
+
+LOOK_SECONDS: Final = 0.5
+START_SECONDS: Final = 60.0
+LONGEST_LOG: Final = 512 * 1024
+BATCH: Final = "batch/v1"
+_STUCK: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError"}  # fmt: skip
+
+
+class Jobs:
+    """Drill Jobs of one namespace."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+
+    async def start(self, job: Manifest) -> Problem | None:
+        """Create it."""
+        try:
+            await self._connection.request("POST", self._path("Job"), job)
+        except ApiError as error:
+            return problem_of(error)
+        return None
+
+    async def log(self, run: str) -> AsyncIterator[str]:
+        """The lines of its log as they come, to the end. Raises ProblemError if it never starts."""
+        pod = await self._running(run)
+        path = f"{path_of('v1', 'Pod', self._namespace, pod['metadata']['name'])}/log"
+        timeout = aiohttp.ClientTimeout(total=None, connect=5.0)
+        try:
+            async with self._connection.stream("GET", path, {"follow": "true"}, timeout=timeout) as answer:  # fmt: skip
+                async for line in _lines(answer.content):
+                    yield line
+        except ApiError as error:
+            raise ProblemError(problem_of(error)) from None
+
+    async def last_word(self, run: str) -> str:
+        """The termination message of its pod, once that has ended; empty when there is none."""
+        for _ in range(int(10 / LOOK_SECONDS)):
+            pod = await self._pod(run)
+            ended = _state(pod).get("terminated") if pod else None
+            if ended:
+                return str(ended.get("message", ""))
+            await asyncio.sleep(LOOK_SECONDS)
+        return ""
+
+    async def delete(self, run: str) -> None:
+        """Delete it and, by garbage collection, everything of its drill."""
+        try:
+            found = await self._list("Job", DRILL, run)
+            for job in found:
+                body = {"propagationPolicy": "Background", "preconditions": {"uid": job["metadata"]["uid"]}}  # fmt: skip
+                await self._connection.request(
+                    "DELETE", self._path("Job", job["metadata"]["name"]), body
+                )
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    async def left(self, run: str) -> list[str]:
+        """Names of the drill's pods that are still there."""
+        return [each["metadata"]["name"] for each in await self._list("Pod", DRILL, run)]
+
+    async def _running(self, run: str) -> Manifest:
+        began = asyncio.get_running_loop().time()
+        while True:
+            pod = await self._pod(run)
+            state = _state(pod) if pod else {}
+            if pod and (state.get("running") or state.get("terminated")):
+                return pod
+            waited = asyncio.get_running_loop().time() - began
+            if waited > START_SECONDS or state.get("waiting", {}).get("reason") in _STUCK:
+                raise ProblemError(_obstacle(pod, state))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _pod(self, run: str) -> Manifest | None:
+        try:
+            found = await self._list("Pod", DRILL_RUNNER, run)
+        except ApiError as error:
+            raise ProblemError(problem_of(error)) from None
+        return found[0] if found else None
+
+    async def _list(self, kind: str, label: str, run: str) -> list[Manifest]:
+        answer = await self._connection.request(
+            "GET", self._path(kind), query={"labelSelector": f"{label}={run}"}
+        )
+        return list(answer.get("items") or ())
+
+    def _path(self, kind: str, name: str = "") -> str:
+        return path_of(BATCH if kind == "Job" else "v1", kind, self._namespace, name)
+
+
+def _state(pod: Manifest) -> Manifest:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return next((each.get("state") or {} for each in statuses), {})
+
+
+def _obstacle(pod: Manifest | None, state: Manifest) -> Problem:
+    if pod is None:
+        return Problem("Quota", "the drill's Job made no pod: see kubectl describe job")
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("reason") == "Unschedulable":
+            return Problem("Unschedulable", condition.get("message", ""))
+    waiting = state.get("waiting") or {}
+    words = f"{waiting.get('reason', 'not started')}: {waiting.get('message', '')}"
+    return Problem("ImagePull", f"the drill's own pod does not start: {words}")
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[str]:
+    rest, size = b"", 0
+    async for chunk in content.iter_any():
+        size += len(chunk)
+        if size > LONGEST_LOG:
+            raise ProblemError(Problem("Aborted", f"the log is longer than {LONGEST_LOG} bytes"))
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")

@@ -1,0 +1,126 @@
+"""One clone as its drill sees it: what the watch told about the pod, and waiting for that.
+
+Turns the kubelet's and scheduler's reports into moments, endings and problems. It asks nothing of
+the cluster itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final
+
+from readiness.model import Manifest
+from readiness.timeline import Ending, Moment, Problem
+from readiness.workload import is_ready
+
+PULL: Final = {
+    "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+    "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
+}  # fmt: skip
+PATIENT: Final = {"ErrImagePull", "CreateContainerConfigError"}
+"""May pass: a registry hiccup, a Secret that is about to come. They count when they last."""
+
+
+class Clone:
+    """The newest state of one pod. `changed` is set at every event."""
+
+    def __init__(self, container: str, now: Callable[[], float]) -> None:
+        self.container = container
+        self.pod: Manifest = {}
+        self.moments: list[Moment] = []
+        self.endings: list[Ending] = []
+        self.gone = False
+        self._now = now
+        self._changed = asyncio.Event()
+
+    def saw(self, event: str, pod: Manifest) -> None:
+        """Take one event in; stamps what is new in it."""
+        self.pod = pod
+        spec = pod.get("spec") or {}
+        if spec.get("nodeName"):
+            self._once("scheduled", spec["nodeName"])
+        if is_ready(pod):
+            self._once("ready")
+        for each in _statuses(pod):
+            self._container(each)
+        if event == "DELETED":
+            self.gone = True
+            self._once("gone")
+        self._changed.set()
+
+    def _container(self, status: Manifest) -> None:
+        state = status.get("state") or {}
+        if state.get("running") and status["name"] == self.container:
+            self._once("running")
+        told = state.get("terminated")
+        if told and not any(e.container == status["name"] for e in self.endings):
+            self.endings.append(
+                Ending(
+                    self._now(), status["name"], int(told.get("exitCode", 0)),
+                    int(told.get("signal", 0)), told.get("reason", ""),
+                    _epoch(told.get("startedAt")), _epoch(told.get("finishedAt")),
+                )
+            )  # fmt: skip
+
+    def _once(self, name: str, detail: str = "") -> None:
+        if not any(m.name == name for m in self.moments):
+            self.moments.append(Moment(self._now(), name, detail))
+
+    def moment(self, name: str) -> bool:
+        """Whether something has happened."""
+        return any(m.name == name for m in self.moments)
+
+    @property
+    def node(self) -> str:
+        """Where it was scheduled."""
+        return str((self.pod.get("spec") or {}).get("nodeName", ""))
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the application's container ended; None while it runs."""
+        return next((e for e in self.endings if e.container == self.container), None)
+
+    async def until(self, holds: Callable[[Clone], bool], within: float) -> bool:
+        """Wait until something holds; whether it did within these seconds."""
+        try:
+            async with asyncio.timeout(within):
+                while not holds(self):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def obstacle(self, *, patient: bool) -> Problem | None:
+        """What keeps the clone from starting, in the scheduler's or kubelet's own words.
+
+        While `patient`, only what will not pass by itself.
+        """
+        status = self.pod.get("status") or {}
+        for each in status.get("conditions") or ():
+            if each.get("reason") == "Unschedulable" and not patient:
+                return Problem("Unschedulable", each.get("message", ""))
+        for each in _statuses(self.pod):
+            waiting = (each.get("state") or {}).get("waiting") or {}
+            reason = waiting.get("reason", "")
+            if reason in PULL and not (patient and reason in PATIENT):
+                words = f"container {each['name']}: {reason}: {waiting.get('message', '')}"
+                return Problem("ImagePull" if "Image" in reason else "NotReady", words)
+        for each in status.get("initContainerStatuses") or ():
+            ended = (each.get("state") or {}).get("terminated") or {}
+            if ended.get("exitCode"):
+                return Problem("InitFailed", f"init container {each['name']} ended with exit code {ended['exitCode']}")  # fmt: skip
+        if status.get("phase") == "Failed" and status.get("reason"):
+            return Problem("Aborted", f"{status['reason']}: {status.get('message', '')}")
+        return None
+
+
+def _statuses(pod: Manifest) -> Iterable[Manifest]:
+    status = pod.get("status") or {}
+    return (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+
+
+def _epoch(text: str | None) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0

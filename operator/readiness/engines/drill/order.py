@@ -1,0 +1,84 @@
+"""A drill ordered from outside its Job: start it, listen, believe it only if it ended whole.
+
+The same code serves the operator and the command line. Knows how a Job answers, not what it means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from readiness.drills.codec import START, load_timelines
+from readiness.model import Manifest
+from readiness.script import Script
+from readiness.timeline import Moment, Problem, ProblemError, Timeline
+
+Tell = Callable[[str, Moment], None]
+"""Told of (arm, moment) as a drill goes on."""
+
+
+class Jobs(Protocol):
+    """What is needed of the cluster; `cluster.jobs.Jobs` is one. Everything may raise ProblemError."""
+
+    async def start(self, job: Manifest) -> Problem | None:
+        """Create the Job."""
+
+    def log(self, run: str) -> AsyncIterator[str]:
+        """The lines of its log, to the end."""
+
+    async def last_word(self, run: str) -> str:
+        """Its termination message."""
+
+    async def delete(self, run: str) -> None:
+        """Delete it, and with it everything of the drill."""
+
+
+async def carry_out(jobs: Jobs, job: Manifest, script: Script, tell: Tell) -> tuple[Timeline, ...]:
+    """One timeline per arm of the script, in its order; a Problem where there is none."""
+    seen: dict[str, Timeline] = {}
+    problem = Problem("Aborted", "the drill's Job ended before this arm")
+    try:
+        if (refused := await jobs.start(job)) is not None:
+            raise ProblemError(refused)
+        seen = await _listen(jobs, script, tell)
+    except ProblemError as error:
+        problem = error.problem
+    finally:
+        await jobs.delete(script.run)
+    return tuple(seen.get(arm.name, Timeline(arm.name, problem=problem)) for arm in script.arms)
+
+
+async def _listen(jobs: Jobs, script: Script, tell: Tell) -> dict[str, Timeline]:
+    seen: dict[str, Timeline] = {}
+    digest = hashlib.sha256()
+    async for line in jobs.log(script.run):
+        if not line.startswith(START):
+            continue
+        if (moment := _moment(line)) is not None:
+            tell(*moment)
+            continue
+        digest.update(line.encode())
+        for timeline in load_timelines(script.run, [line]):
+            seen[timeline.arm] = timeline
+    word = await jobs.last_word(script.run)
+    if _digest(word, script.run) != digest.hexdigest():
+        raise ProblemError(Problem("Aborted", "the log of the drill's Job is not whole"))
+    return seen
+
+
+def _moment(line: str) -> tuple[str, Moment] | None:
+    try:
+        found = json.loads(line)
+        return (found["arm"], Moment(**found["moment"])) if "moment" in found else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _digest(word: str, run: str) -> str:
+    try:
+        found = json.loads(word)
+    except ValueError:
+        return ""
+    return str(found.get("sha256", "")) if found.get("run") == run else ""

@@ -1,0 +1,164 @@
+"""Requests of a drill over HTTP/1.1, each stamped: when connected, first byte, last byte.
+
+Unlike the prober's, a connection may carry more than one request, and an answer may take minutes.
+Bodies are hashed and thrown away. It knows no step and judges nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+
+from readiness.engines.connection import Connection, Trace
+from readiness.engines.dialer import Dialer, ending_of
+from readiness.engines.guard import DeniedError
+from readiness.engines.http import AGENT
+from readiness.model import Outcome
+from readiness.request import Hop
+from readiness.timeline import NEVER, Exchange
+
+LONGEST_BODY: Final = 32 * 1024 * 1024
+HEAD: Final = 16 * 1024
+CHUNK: Final = 64 * 1024
+PATIENCE: Final = 10.0
+"""Seconds an answer may take beyond what the application was asked to take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to send: under which label, where, and how long the application may take."""
+
+    label: str
+    path: str
+    method: str = "GET"
+    nth: int = 0
+    wave: int = 0
+    seconds: float = 0.0
+    body: int = 0
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What has arrived so far: it survives a reset, a deadline and a cancellation."""
+
+    start: float
+    connected: float = NEVER
+    first: float = NEVER
+    status: int = 0
+    size: int = 0
+    close: bool = False
+    whole: bool = False
+
+
+class Line:
+    """One connection to the clone. `send` may be called again after a complete answer."""
+
+    def __init__(self, dialer: Dialer, hop: Hop, run: str, zero: float) -> None:
+        self._dialer = dialer
+        self._hop = hop
+        self._run = run
+        self._zero = zero
+        self._line: Connection | None = None
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD)
+        self._served = 0
+
+    def now(self) -> float:
+        """Seconds since the drill began."""
+        return self._dialer.clock.steady() - self._zero
+
+    async def closed(self) -> None:
+        """Returns when the other side closes an idle connection, or says something unasked on it."""
+        if self._line is not None:
+            with contextlib.suppress(OSError):
+                await self._line.read()
+
+    async def send(self, ask: Ask) -> Exchange:
+        """One exchange, whatever happens to it; cancelled, it is what it was until then."""
+        draft, digest = _Draft(self.now()), hashlib.sha256()
+        outcome, held = Outcome.RESPONSE, self._served > 0
+        try:
+            async with asyncio.timeout(ask.seconds + PATIENCE):
+                await self._connect(draft)
+                await self._receive(ask, draft, digest)
+        except (OSError, DeniedError) as error:
+            outcome, _ = ending_of(error)
+        except h11.RemoteProtocolError:
+            ended = self._line is not None and self._line.ended
+            outcome = Outcome.RESET if ended else Outcome.MALFORMED
+        except h11.LocalProtocolError:  # the connection cannot be used again
+            outcome = Outcome.RESET
+        except asyncio.CancelledError:
+            outcome = Outcome.ABORTED
+        self._served += draft.whole
+        if not draft.whole:
+            self.close()
+        return Exchange(
+            ask.label, ask.nth, ask.wave, draft.start, draft.connected, draft.first, self.now(),
+            outcome, draft.status, draft.size, digest.hexdigest()[:12] if draft.size else "",
+            draft.whole, draft.close, held, ask.seconds,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close at once."""
+        if self._line is not None:
+            self._line.abort()
+
+    async def _connect(self, draft: _Draft) -> None:
+        if self._line is None:
+            self._line = await self._dialer.dial(self._hop, Trace())
+        elif self._http.our_state is h11.DONE:
+            self._http.start_next_cycle()
+        draft.connected = self.now()
+
+    async def _receive(self, ask: Ask, draft: _Draft, digest: hashlib._Hash) -> None:
+        line = self._line
+        assert line is not None
+        await self._write(line, ask)
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                data = await line.read()
+                draft.first = draft.first if draft.first != NEVER or not data else self.now()
+                self._http.receive_data(data)
+            elif isinstance(event, h11.Response):
+                draft.status = event.status_code
+                draft.close = _closing(event)
+            elif isinstance(event, h11.Data):
+                draft.size += len(event.data)
+                digest.update(event.data)
+                if draft.size > LONGEST_BODY:
+                    return
+            elif isinstance(event, h11.EndOfMessage):
+                draft.whole = True
+                return
+            elif not isinstance(event, h11.InformationalResponse):
+                return
+
+    async def _write(self, line: Connection, ask: Ask) -> None:
+        headers = [
+            ("Host", self._hop.host or f"{self._hop.address}:{self._hop.port}"),
+            ("User-Agent", AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity"),
+            ("X-Readiness-Probe", self._run),
+        ]  # fmt: skip
+        if ask.body:
+            headers += [("Content-Length", str(ask.body)), ("Content-Type", "application/json")]
+        request = h11.Request(method=ask.method, target=ask.path, headers=headers)
+        line.write(self._http.send(request) or b"")
+        left = ask.body
+        while left > 0 and not line.ended:
+            line.write(self._http.send(h11.Data(data=b" " * min(left, CHUNK))) or b"")
+            left -= CHUNK
+            await line.drain()
+        if left <= 0:
+            line.write(self._http.send(h11.EndOfMessage()) or b"")
+
+
+def _closing(head: h11.Response) -> bool:
+    """Whether the answer announces the end of its connection."""
+    words = [value.lower() for name, value in head.headers if name == b"connection"]
+    return any(b"close" in value for value in words) or head.http_version == b"1.0"
