@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from readiness import report, status
-from readiness.api import PolicySpec
+from readiness.api.policy import PolicySpec
 from readiness.api.status import PolicyStatus, ReportBody
 from readiness.api.types import VALIDATIONS
 from readiness.crd import KINDS, build_crds, render_crd

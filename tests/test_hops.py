@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from readiness.api import Target
+from readiness.api.target import Target
 from readiness.hops import edge_of, hops_of
 from readiness.obstacles import closed_by, mesh_of, opening
 from readiness.snapshot import Snapshot

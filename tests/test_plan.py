@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from readiness import plan
-from readiness.api import ProfileSpec
+from readiness.api.profile import ProfileSpec
 from readiness.api.status import PolicyStatus, ReportBody
 from readiness.control import Control, Gate, Param, failed, passed, unknown
 from readiness.controls import gates

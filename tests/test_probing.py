@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import readiness.controls
-from readiness.api import PolicySpec, Target
+from readiness.api.policy import PolicySpec
+from readiness.api.target import Target
 from readiness.control import Control, Gate, Subject, failed, passed, unknown
 from readiness.model import Result, Safety, Verdict
 from readiness.probing import across, edge, for_users, innermost, replicas, unreachable, ways

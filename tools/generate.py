@@ -1,17 +1,23 @@
-"""Writes everything that is derived: crds/ from the models, the chart's copies, manifests/, pages of docs/."""
+"""Writes everything that is derived: crds/ and api/defaults.py from the models, the chart's copies, manifests/, pages of docs/."""
 
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "operator"))
 
-from readiness.crd import build_crds, render_crd  # noqa: E402 (the path must be set first)
+from readiness.api.policy import ControlSetting, PolicySpec  # noqa: E402 (the path must be set first)
+from readiness.api.profile import Floor, ProfileSpec  # noqa: E402
+from readiness.api.target import Target, WorkloadRef  # noqa: E402
+from readiness.api.types import Schema  # noqa: E402
+from readiness.crd import build_crds, render_crd  # noqa: E402
 
 SETTINGS = """<!-- Made by tools/generate.py from operator/readiness/settings.py. Do not edit. -->
 # Settings of the operator process
@@ -22,6 +28,34 @@ are reported at once at the start, each with what was expected and what was foun
 | variable | default | meaning |
 |---|---|---|
 """
+
+DEFAULTS = '''"""What fields are when nobody sets them. Made by tools/generate.py from the models. Do not edit."""
+
+from types import SimpleNamespace as Plain
+from typing import Any, Final
+
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+'''
+PLAIN = (PolicySpec, Target, WorkloadRef, ProfileSpec, ControlSetting, Floor)
+
+
+def defaults_module() -> str:
+    """api/defaults.py: what api/plain.py knows of the models without importing them."""
+    rows = []
+    for model in PLAIN:
+        fields = {n: f.get_default() for n, f in model.model_fields.items() if not f.is_required()}
+        parts = ", ".join(f'"{name}": {code(value)}' for name, value in fields.items())
+        rows.append(f'    "{model.__name__}": {{{parts}}},\n')
+    return f"{DEFAULTS}{''.join(rows)}}}  # fmt: skip\n"
+
+
+def code(value: Any) -> str:
+    """A default as Python."""
+    if isinstance(value, Schema):
+        return f"Plain({', '.join(f'{name}={code(part)}' for name, part in value)})"
+    if isinstance(value, tuple):
+        return f"({''.join(f'{code(item)},' for item in value)})"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
 def settings_page() -> str:
@@ -42,7 +76,10 @@ def settings_page() -> str:
 def pages() -> dict[Path, str]:
     """What this script derives by itself."""
     crds = {ROOT / "crds" / name: render_crd(crd) for name, crd in build_crds().items()}
-    return crds | {ROOT / "docs" / "settings.md": settings_page()}
+    return crds | {
+        ROOT / "operator" / "readiness" / "api" / "defaults.py": defaults_module(),
+        ROOT / "docs" / "settings.md": settings_page(),
+    }
 
 
 def main() -> int:

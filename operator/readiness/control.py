@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from readiness.api import PolicySpec, Target
 from readiness.model import Finding, Manifest, Mode, Params, Result, Safety, Severity, Verdict
 from readiness.request import Answers, Hop, Request
 from readiness.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from readiness.api.policy import PolicySpec
+    from readiness.api.target import Target
 
 Direction = Literal["higher", "lower", "superset", "subset", "true", "false"]
 

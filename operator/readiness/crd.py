@@ -13,9 +13,11 @@ from typing import Any, Final
 
 import yaml
 
-from readiness.api import PolicySpec, ProfileSpec, WaiverSpec
+from readiness.api.policy import PolicySpec
+from readiness.api.profile import ProfileSpec
 from readiness.api.status import PolicyStatus, ReportBody
 from readiness.api.types import Schema
+from readiness.api.waiver import WaiverSpec
 from readiness.model import Manifest
 from readiness.naming import GROUP, VERSION
 
@@ -201,7 +203,7 @@ def _part_schema(model: type[Schema], part: str) -> Manifest:
 
 def _words(default: Any) -> str:
     """`kubectl explain` shows no defaults: the description has to."""
-    return ", ".join(default) if isinstance(default, list) else str(default).lower()
+    return ", ".join(map(str, default)) if isinstance(default, list) else str(default).lower()
 
 
 @dataclass(frozen=True, slots=True)

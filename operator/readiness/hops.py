@@ -9,15 +9,17 @@ Pure; it knows no request and no control.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from readiness.api import Target
 from readiness.control import unknown
 from readiness.model import Manifest, Verdict
 from readiness.request import Hop, HopKind
 from readiness.snapshot import Snapshot
 from readiness.workload import app_container, containers, is_ready, key_of, pod_spec
+
+if TYPE_CHECKING:
+    from readiness.api.target import Target
 
 POD_HOPS: Final = 3
 
@@ -60,7 +62,7 @@ def _pods(
             f"no pod of {key_of(workload)} is Ready",
             fix=f"kubectl -n {namespace} describe {key_of(workload).lower()}",
         )
-    port, tls = _container_port(target, snapshot, workload)
+    port, tls = container_port(target, snapshot, workload)
     if port is None:
         return unknown(
             "PortNotFound",
@@ -74,7 +76,7 @@ def _pods(
             f"no pod of {key_of(workload)} has an address of its own (hostNetwork shares the node's)",
             fix="remove hostNetwork: the operator never probes addresses of nodes",
         )
-    host = _host(target, snapshot)
+    host = host_of(target, snapshot)
     return tuple(
         Hop(HopKind.POD, p["metadata"]["name"], host or ip, port, ip, tls, namespace)
         for p in _spread(own)
@@ -98,16 +100,17 @@ def _own_address(pod: Manifest, snapshot: Snapshot) -> bool:
     return owner == pod["metadata"]["name"] and not pod_spec(pod).get("hostNetwork")
 
 
-def _host(target: Target, snapshot: Snapshot) -> str:
+def host_of(target: Target, snapshot: Snapshot) -> str:
     """What clients write into the Host header: applications refuse names they do not know."""
     if target.external_url:
         return urlsplit(target.external_url).hostname or ""
     return f"{target.service.name}.{snapshot.namespace}.svc" if target.service else ""
 
 
-def _container_port(
+def container_port(
     target: Target, snapshot: Snapshot, workload: Manifest
 ) -> tuple[int | None, bool]:
+    """The port at which a pod of the workload is probed, if there is one, and whether it speaks TLS."""
     entry = _service_port(target, snapshot)
     app = app_container(workload, target.container) or {}
     if entry is None:
@@ -154,7 +157,7 @@ def _service(
     if refusal is not None or address in (None, "", "None"):
         return refusal or ()
     entry = _service_port(target, snapshot) or {}
-    host = _host(target, snapshot)
+    host = host_of(target, snapshot)
     return (Hop(HopKind.SERVICE, name, host, entry["port"], address, _is_tls(entry), namespace),)
 
 

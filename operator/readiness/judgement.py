@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from readiness import hops
-from readiness.api import PolicySpec, Target
 from readiness.control import Control, PolicyView, Subject, asks_nothing, unknown
 from readiness.evidence import PREVIOUS_REVISION_SECONDS, Look, Memory
 from readiness.model import Finding, Mode, Result, Safety, Severity, Verdict
@@ -23,6 +22,10 @@ from readiness.snapshot import Snapshot
 from readiness.waivers import Waiver
 from readiness.weigh import Setting
 from readiness.workload import app_container, image_digest, template_hash
+
+if TYPE_CHECKING:
+    from readiness.api.policy import PolicySpec
+    from readiness.api.target import Target
 
 ALLOWED: Final = frozenset({Safety.PASSIVE, Safety.BENIGN})
 PENDING: Final = "NotYetObserved"
@@ -288,12 +291,5 @@ def _judge_gates(rules: Rules, ground: Ground, findings: tuple[Finding, ...]) ->
 def severity_of(rules: Rules, settings: Mapping[str, Setting], id_: str) -> Severity:
     """The severity that waivers of a control are measured by: the stricter of own and effective."""
     rule = rules.find(id_)
-    known = [
-        s
-        for s in (
-            settings[id_].severity if id_ in settings else None,
-            rule.severity if rule else None,
-        )
-        if s
-    ]
+    known = [each.severity for each in (settings.get(id_), rule) if each]
     return min(known, default=Severity.P0)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Final
 
 from readiness import report, status
-from readiness.api import PolicySpec
+from readiness.api import InvalidSpecError, read_policy
 from readiness.control import Control, Subject, asks_nothing
 from readiness.evidence import (
     PREVIOUS_REVISION_SECONDS,
@@ -47,17 +45,24 @@ from readiness.waivers import read_waivers
 from readiness.weigh import ProfileNotFoundError, Setting, settings_of
 from readiness.workload import rolled_out
 
+if TYPE_CHECKING:
+    from readiness.api.policy import PolicySpec
+
 FOREVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What one pass starts from. `policy` is the object as the API server gave it; `now` is epoch seconds."""
+    """What one pass starts from. `policy` is the object as the API server gave it; `now` is epoch seconds.
+
+    `spec` is the policy's, where it has been read already.
+    """
 
     policy: Manifest
     snapshot: Snapshot
     memory: Memory
     now: float
+    spec: PolicySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def requests(rules: Rules, situation: Situation) -> tuple[Trial, ...]:
         return ()
     try:
         ground = _ground(rules, situation)
-    except (ValidationError, ProfileNotFoundError):
+    except (InvalidSpecError, ProfileNotFoundError):
         return ()
     return tuple(
         Trial(control.id, subject.target.name, asked)
@@ -100,7 +105,7 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
     standing = Standing(situation.policy, situation.now)
     try:
         ground = _ground(rules, situation)
-    except (ValidationError, ProfileNotFoundError) as error:
+    except (InvalidSpecError, ProfileNotFoundError) as error:
         return _refused(situation, standing, error)
     if ground.policy.suspend:
         return replace(_suspended(situation, standing), memory=situation.memory)
@@ -126,7 +131,7 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
 
 def _ground(rules: Rules, situation: Situation) -> Ground:
     meta, snapshot = situation.policy["metadata"], situation.snapshot
-    policy = PolicySpec.model_validate(situation.policy.get("spec") or {})
+    policy = situation.spec or read_policy(situation.policy.get("spec") or {})
     settings = settings_of(rules, policy, snapshot)
     waivers = read_waivers(
         snapshot.waivers, meta["name"],
@@ -160,8 +165,8 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
         ):
             continue
         for subject in ground.subjects.values():
-            exists = subject.workload is not None or not ground.snapshot.live
-            asked = exists and control.safety in ALLOWED
+            there = subject.workload if ground.snapshot.live else subject.hops
+            asked = there and control.safety in ALLOWED
             if asked and all(declares(subject.target, need) for need in control.needs):
                 yield control, subject, setting
 
@@ -262,7 +267,7 @@ def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
 
 
 def _refused(
-    situation: Situation, standing: Standing, error: ValidationError | ProfileNotFoundError
+    situation: Situation, standing: Standing, error: InvalidSpecError | ProfileNotFoundError
 ) -> Plan:
     told = status.refused(standing, error)
     return Plan(

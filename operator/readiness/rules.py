@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from readiness import controls, registry
-from readiness.api import ProfileSpec
+from readiness.api.plain import profile_of
 from readiness.control import Control, Gate, Requirement
 from readiness.parsing import documents
+
+if TYPE_CHECKING:
+    from readiness.api.profile import ProfileSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,6 @@ def _profiles() -> dict[str, ProfileSpec]:
     folder = resources.files("readiness") / "profiles"
     found = sorted((p for p in folder.iterdir() if p.name.endswith(".yaml")), key=lambda p: p.name)
     return {
-        path.name.removesuffix(".yaml"): ProfileSpec.model_validate(
-            next(documents(path.read_bytes())).content, extra="forbid"
-        )
+        path.name.removesuffix(".yaml"): profile_of(next(documents(path.read_bytes())).content)
         for path in found
     }

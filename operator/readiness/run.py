@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from readiness import __version__, logs, rules
+from readiness import __version__, api, logs, rules
 from readiness.cluster import (
     ApiError,
     Cluster,
@@ -52,6 +52,7 @@ async def run_operator(settings: Settings) -> int:
     redactor = Redactor()
     logs.setup(settings.log_level, settings.log_format, redactor)
     log.info("readiness operator %s starts as %s", __version__, settings.identity)
+    api.load()
     gc.set_threshold(20_000, 20, 20)  # the default looks through every cached object far too often
     stop, metrics = _stop_on_signals(), Metrics(time.time)
     async with AsyncExitStack() as stack:

@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from pydantic import ValidationError
-
-from readiness.api.errors import explain
+from readiness.api import InvalidSpecError
 from readiness.conditions import (
     COMPLIANT,
     Condition,
@@ -108,11 +106,11 @@ def status_of(
     return told | ({"lastRunAt": honoured} if honoured else {})
 
 
-def refused(standing: Standing, error: ValidationError | ProfileNotFoundError) -> Manifest:
+def refused(standing: Standing, error: InvalidSpecError | ProfileNotFoundError) -> Manifest:
     """The status of a spec that cannot be judged; of what was known, only the reports' names survive."""
-    if isinstance(error, ValidationError):
-        rows = explain(error, "spec")
-        reason, text = "InvalidSpec", "; ".join(f"{path}: {message}" for path, message in rows[:5])
+    if isinstance(error, InvalidSpecError):
+        rows = error.problems[:5]
+        reason, text = "InvalidSpec", "; ".join(f"{path}: {message}" for path, message in rows)
     else:
         reason, text = "ProfileNotFound", str(error)
     conditions = _written(standing, refused_conditions(reason, text))

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
-from readiness.api import WaiverSpec
+from readiness.api import InvalidSpecError, read_waiver
 from readiness.model import Manifest, Severity
+
+if TYPE_CHECKING:
+    from readiness.api.waiver import WaiverSpec
 
 DAY: Final = 86400.0
 LONGEST: Final = {Severity.P0: 30 * DAY}
@@ -69,12 +70,14 @@ def _read(
             continue
         name = str(meta.get("name", ""))
         try:
-            spec = WaiverSpec.model_validate(raw)
+            spec = read_waiver(raw)
             expires = epoch(spec.expires)
             created = epoch(meta["creationTimestamp"]) if meta.get("creationTimestamp") else now
-        except (ValidationError, ValueError) as error:
-            where = error.errors()[0]["loc"] if isinstance(error, ValidationError) else ("expires",)
-            yield Waiver(name, problem=f"invalid: {'.'.join(map(str, where))}")
+        except InvalidSpecError as error:
+            yield Waiver(name, problem=f"invalid: {error.problems[0][0]}")
+            continue
+        except ValueError:
+            yield Waiver(name, problem="invalid: spec.expires")
             continue
         yield Waiver(
             name, spec.controls, spec.targets, spec.owner, expires,

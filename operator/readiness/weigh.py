@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from readiness.api import PolicySpec, ProfileSpec
-from readiness.api.policy import ControlSetting
-from readiness.api.profile import Floor
-from readiness.api.types import seconds
+from readiness.api import read_profile
+from readiness.api.durations import seconds
 from readiness.control import Direction
 from readiness.model import Mode, Severity
 from readiness.rules import Rules
 from readiness.snapshot import Snapshot
 from readiness.workload import matches
+
+if TYPE_CHECKING:
+    from readiness.api.policy import ControlSetting, PolicySpec
+    from readiness.api.profile import Floor, ProfileSpec
 
 _MODES: Final = (Mode.OFF, Mode.AUDIT, Mode.ENFORCE)
 _SEVERITIES: Final = tuple(Severity)
@@ -69,9 +71,7 @@ def settings_of(rules: Rules, policy: PolicySpec, snapshot: Snapshot) -> dict[st
 
 
 def _bound(rules: Rules, policy: PolicySpec, snapshot: Snapshot) -> list[ProfileSpec]:
-    known = {
-        p["metadata"]["name"]: ProfileSpec.model_validate(p["spec"]) for p in snapshot.profiles
-    }
+    known = {p["metadata"]["name"]: read_profile(p["spec"]) for p in snapshot.profiles}
     chosen = [
         profile
         for name, profile in sorted(known.items())

@@ -12,7 +12,7 @@ import trustme
 
 import matrix
 from readiness import judgement, rules
-from readiness.api import PolicySpec
+from readiness.api.policy import PolicySpec
 from readiness.control import Subject
 from readiness.engines import Clock, Dialer, Egress, Engines, Guard, Limits, build_trust
 from readiness.model import Verdict

@@ -11,9 +11,11 @@ import time
 
 import pytest
 
-from .conftest import BAD, GOOD, ROOT, process
+from .conftest import BAD, GOOD, MANIFESTS, ROOT, process
 
 HEAVY = ("kopf", "kubernetes", "httpx", "aiohttp", "asyncio", "prometheus_client")
+SLOW = ("pydantic", "importlib.metadata", "typing_extensions", "difflib")
+POLICY = str(ROOT / "tests" / "api" / "full.yaml")
 PROBE = """
 import sys
 from readiness.__main__ import main
@@ -37,6 +39,23 @@ print("LOADED", code, *(m for m in {heavy!r} if m in sys.modules))
 def test_commands_without_a_cluster_load_no_client(words, code):
     out, err = process("-c", PROBE.format(words=words, heavy=HEAVY)).communicate()
     assert out.splitlines()[-1] == f"LOADED {code}", err
+
+
+@pytest.mark.parametrize(
+    ("words", "models"),
+    [
+        (["check", str(MANIFESTS)], False),
+        (["check", BAD, "--profile", "web", "-o", "json"], False),
+        (["explain", "SHD-008"], False),
+        (["controls"], False),
+        (["check", POLICY], True),
+    ],
+)
+def test_plain_manifests_are_judged_without_the_models(words, models):
+    """They and pydantic take longer to import than everything else together."""
+    out, err = process("-c", PROBE.format(words=words, heavy=SLOW)).communicate()
+    loaded = out.splitlines()[-1].split()[2:]
+    assert "pydantic" in loaded if models else loaded == [], (loaded, err)
 
 
 def test_works_without_home_and_network():

@@ -35,7 +35,8 @@ import pytest
 import yaml
 
 import readiness.controls
-from readiness.api import PolicySpec, Target
+from readiness.api.policy import PolicySpec
+from readiness.api.target import Target
 from readiness.control import Control, Requirement, Subject
 from readiness.model import Result, Verdict
 from readiness.registry import discover

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from readiness.api import InvalidSpecError
+
+M = TypeVar("M", bound=BaseModel)
 SHOWN: Final = 80
 _TYPES: Final = {
     "string_type": "string",
@@ -24,6 +27,14 @@ _TYPES: Final = {
     "model_type": "object",
     "int_or_string": "integer or string",
 }
+
+
+def validated(model: type[M], spec: Any, *, strict: bool) -> M:
+    """The spec as a model. Raises InvalidSpecError; `strict` also for unknown fields."""
+    try:
+        return model.model_validate(spec, extra="forbid" if strict else None)
+    except ValidationError as error:
+        raise InvalidSpecError(explain(error, "spec")) from None
 
 
 def explain(error: ValidationError, root: str = "") -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ the API server and the command line refuse the same object with the same words.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeVar
@@ -29,7 +28,6 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 VALIDATIONS: Final = "x-kubernetes-validations"
-_UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +110,6 @@ class Schema(BaseModel):
             target = handler.resolve_ref_schema(found)
             target[VALIDATIONS] = [rule.as_validation() for rule in cls.rules]
         return found
-
-
-def seconds(duration: str) -> float:
-    """`1m30s` → 90.0. The text must match DURATION_PATTERN."""
-    return sum(float(n) * _UNIT[u] for n, u in re.findall(r"([0-9.]+)(ms|s|m|h)", duration))
 
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from readiness import files, plan, rules
-from readiness.api import PolicySpec, Target
 from readiness.cli.console import Console, UsageError, parser
 from readiness.cli.explain import find
 from readiness.cli.judged import Judged, judged_of, sheet_of
@@ -20,7 +20,10 @@ from readiness.control import unknown
 from readiness.model import Finding, Mode, Severity
 from readiness.output import FORMATS, render
 from readiness.output.sheet import Outcome
-from readiness.weigh import Setting, settings_of
+from readiness.weigh import ProfileNotFoundError, Setting, settings_of
+
+if TYPE_CHECKING:
+    from readiness.api.target import Target
 
 EPILOG = (
     "Exit codes: 0 met, 1 a finding at --fail-on or above fails, 2 usage or input error, 3 could "
@@ -118,15 +121,19 @@ def _profiles(
     for name in args.profile or ():
         if name not in names:
             raise UsageError(f"no profile {name!r}: expected one of {', '.join(sorted(names))}")
-    return tuple(args.profile or (default,))
+    return tuple(dict.fromkeys(args.profile or (default,)))
 
 
 def judge(world: World, known: rules.Rules) -> Judged:
-    """What the operator would say of this world, from manifests alone."""
-    decided = plan.make(known, plan.Situation(world.policy, world.snapshot, {}, time.time()), {})
-    policy = PolicySpec.model_validate(world.policy["spec"])
-    asked = settings_of(known, policy, world.snapshot)
-    absent = (t for t in policy.targets if t.name not in world.snapshot.workloads)
+    """What the operator would say of this world, from manifests alone. Raises UsageError."""
+    try:
+        asked = settings_of(known, world.spec, world.snapshot)
+    except ProfileNotFoundError as error:
+        place, name = world.places.get(""), world.policy["metadata"]["name"]
+        raise UsageError(f"{place}: ReadinessPolicy/{name}: {error}") from None
+    situation = plan.Situation(world.policy, world.snapshot, {}, time.time(), world.spec)
+    decided = plan.make(known, situation, {})
+    absent = (t for t in world.spec.targets if t.name not in world.snapshot.workloads)
     missing = [finding for target in absent for finding in _missing(target, known, asked)]
     return judged_of(world, (*missing, *decided.findings), asked)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,8 +39,10 @@ def find(known: rules.Rules, id_: str) -> Any:
     """The control with this id, in any case. Raises UsageError with the nearest ids."""
     rule = known.find(id_.upper())
     if rule is None:
+        from difflib import get_close_matches
+
         ids = [*known.controls, *known.gates]
-        near = difflib.get_close_matches(id_.upper(), ids, n=3, cutoff=0.5)
+        near = get_close_matches(id_.upper(), ids, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "`readiness controls` lists them"
         raise UsageError(f"no control {id_!r}: {hint}")
     return rule

@@ -10,10 +10,11 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from readiness import plan
-from readiness.api import PolicySpec
+from readiness.api import read_policy
 from readiness.cli.console import Console, UsageError
 from readiness.cli.judged import Judged, judged_of
 from readiness.cli.validity import problems_of
@@ -70,10 +71,11 @@ def judged_url(args: argparse.Namespace, known: Rules, console: Console) -> list
         hop = edge_of(args.url)
     except ValueError:
         raise UsageError(f"--url {args.url}: the port is none, expected 1 to 65535") from None
-    world = World(policy, Snapshot(namespace=KEY[0], egress=(hop.host,), live=False), {})
+    spec = read_policy(policy["spec"])
+    world = World(policy, spec, Snapshot(namespace=KEY[0], egress=(hop.host,), live=False), {})
     egress = Egress(typed=(hop.host, hop.port))
     findings = asyncio.run(_look(world, known, console, egress))
-    asked = settings_of(known, PolicySpec.model_validate(policy["spec"]), world.snapshot)
+    asked = settings_of(known, spec, world.snapshot)
     return [judged_of(world, findings, asked)]
 
 
@@ -81,7 +83,7 @@ async def _look(world: World, known: Rules, console: Console, egress: Egress) ->
     """Asks until every look has settled: a deviation stands after three equal ones."""
     dialer = Dialer(Guard(egress, Resolver()), build_trust(), clock=Clock())
     engines = Engines(dialer, lambda _key: None, limits=PACE)
-    situation = plan.Situation(world.policy, world.snapshot, {}, time.time())
+    situation = plan.Situation(world.policy, world.snapshot, {}, time.time(), world.spec)
     decided = plan.Plan()
     try:
         for look in range(1, ROUNDS + 1):
@@ -95,7 +97,7 @@ async def _look(world: World, known: Rules, console: Console, egress: Egress) ->
             decided = plan.make(known, situation, await engines.finish(KEY))
             waits = [look_.due for look_ in decided.memory.values() if look_.streak]
             await asyncio.sleep(max(0.0, max(waits, default=0.0) - time.time()))
-            situation = plan.Situation(world.policy, world.snapshot, decided.memory, time.time())
+            situation = replace(situation, memory=decided.memory, now=time.time())
     finally:
         await engines.close()
     return plan.make(known, situation, {}).findings

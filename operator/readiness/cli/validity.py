@@ -6,21 +6,18 @@ Pure. Strict where the API server would prune silently: an unknown field is a sp
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
-
-from readiness.api import PolicySpec, ProfileSpec, WaiverSpec
-from readiness.api.errors import explain
+from readiness.api import InvalidSpecError, read_policy, read_profile, read_waiver
 from readiness.files import Located
 from readiness.model import Manifest
 from readiness.workload import KINDS as WORKLOADS
 
-_SPECS: Final[dict[str, type[BaseModel]]] = {
-    "ReadinessPolicy": PolicySpec,
-    "ReadinessProfile": ProfileSpec,
-    "ReadinessWaiver": WaiverSpec,
+_SPECS: Final[dict[str, Callable[..., object]]] = {
+    "ReadinessPolicy": read_policy,
+    "ReadinessProfile": read_profile,
+    "ReadinessWaiver": read_waiver,
 }
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -43,9 +40,9 @@ def _schema(manifest: Manifest) -> Iterator[str]:
     if not manifest["metadata"].get("name"):
         yield "metadata.name: missing"
     try:
-        _SPECS[manifest["kind"]].model_validate(manifest.get("spec"), extra="forbid")
-    except ValidationError as error:
-        yield from (f"{path}: {message}" for path, message in explain(error, "spec"))
+        _SPECS[manifest["kind"]](manifest.get("spec"), strict=True)
+    except InvalidSpecError as error:
+        yield from (f"{path}: {message}" for path, message in error.problems)
 
 
 def _workload(manifest: Manifest) -> Iterator[str]:

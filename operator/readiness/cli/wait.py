@@ -7,7 +7,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from readiness.api.types import seconds
+from readiness.api.durations import seconds
 from readiness.cli import kube
 from readiness.cli.console import Console
 from readiness.gate import MET, Decision, awaited_of

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from readiness.api import read_policy
+from readiness.api.plain import policy_of
 from readiness.files import Located
 from readiness.grants import grants_of, secret_rules
 from readiness.leaks import scan_config_map
@@ -19,6 +21,9 @@ from readiness.naming import API_VERSION, digest
 from readiness.snapshot import Snapshot
 from readiness.workload import KINDS as WORKLOADS
 from readiness.workload import key_of
+
+if TYPE_CHECKING:
+    from readiness.api.policy import PolicySpec
 
 POLICY: Final = "ReadinessPolicy"
 MADE_UP: Final = "manifests"
@@ -46,6 +51,7 @@ class World:
     """
 
     policy: Manifest
+    spec: PolicySpec
     snapshot: Snapshot
     places: Mapping[str, Located]
 
@@ -140,7 +146,9 @@ def _declared(policy: Located, snapshot: Snapshot, space: _Namespace) -> World:
             workloads[name] = place.manifest
         if (service := (target.get("service") or {}).get("name")) in services:
             served[name] = services[service]
-    return World(policy.manifest, replace(snapshot, workloads=workloads, services=served), places)
+    spec = read_policy(policy.manifest["spec"])
+    seen = replace(snapshot, workloads=workloads, services=served)
+    return World(policy.manifest, spec, seen, places)
 
 
 def _made_up(snapshot: Snapshot, space: _Namespace, defaults: Defaults) -> Iterator[World]:
@@ -160,7 +168,7 @@ def _made_up(snapshot: Snapshot, space: _Namespace, defaults: Defaults) -> Itera
         metadata = {"name": name, "namespace": snapshot.namespace, "generation": 1}
         policy = {"apiVersion": API_VERSION, "kind": POLICY, "metadata": metadata, "spec": spec}
         workloads = {target: item.manifest for target, item in chunk.items()}
-        yield World(policy, replace(snapshot, workloads=workloads), chunk)
+        yield World(policy, policy_of(spec), replace(snapshot, workloads=workloads), chunk)
 
 
 def _target(name: str, workload: Manifest) -> Manifest:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from readiness.api.types import seconds
+from readiness.api.durations import seconds
 from readiness.control import Control, Subject, failed, passed, unknown
 from readiness.model import Safety, Severity, Verdict
 from readiness.pages import page_requests, unreadable

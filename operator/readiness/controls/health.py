@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from readiness.api.types import seconds
+from readiness.api.durations import seconds
 from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.model import Safety, Severity, Verdict
 from readiness.probing import MAX_AGE, Case, Probe, across, innermost
