@@ -159,6 +159,12 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.targets[].health.maxLatency": "1s",
         "rdy.spec.targets[].shutdown": {},
         "rdy.spec.targets[].shutdown.drain": "15s",
+        "rdy.spec.targets[].shutdown.drainEnv.unit": "s",
+        "rdy.spec.targets[].shutdown.okExitCodes": [0, 143],
+        "rdy.spec.targets[].shutdown.refuseAfter": "2s",
+        "rdy.spec.targets[].shutdown.idleExit": "3s",
+        "rdy.spec.targets[].shutdown.propagation": "5s",
+        "rdy.spec.targets[].shutdown.standalone": False,
         "rdy.spec.targets[].cors.credentials": False,
         "rdy.spec.targets[].metrics.path": "/metrics",
         "rdy.spec.targets[].metrics.maxSeries": 10000,
@@ -193,7 +199,7 @@ def test_a_defaulted_policy_parses_to_the_same_spec():
     }
     served = defaulted(schema_of(BUILT[KINDS[0].filename])["properties"]["spec"], written)
 
-    assert served["targets"][0]["shutdown"] == {"drain": "15s"}
+    assert served["targets"][0]["shutdown"]["okExitCodes"] == [0, 143]
     assert PolicySpec.model_validate(served) == PolicySpec.model_validate(written)
 
 

@@ -144,9 +144,16 @@ def build_crds() -> dict[str, Manifest]:
     return {kind.filename: _build_crd(kind) for kind in KINDS}
 
 
+class _Repeating(yaml.SafeDumper):
+    """Writes a part that stands in several places there, instead of a reference to the first."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def render_crd(crd: Manifest) -> str:
     """The text of the committed file."""
-    body = yaml.safe_dump(crd, sort_keys=False, allow_unicode=True, width=100)
+    body = yaml.dump(crd, Dumper=_Repeating, sort_keys=False, allow_unicode=True, width=100)
     return f"{HEADER}---\n{body}"
 
 

@@ -69,6 +69,8 @@ def _object(schema: Any, value: Any, at: tuple[str | int, ...]) -> Iterator[Muta
     for name in schema.get("required", ()):
         yield Mutation("required", (*at, name), ABSENT, (*at, name))
     for name, child in schema["properties"].items():
+        if name not in value:  # another item of the list has it instead
+            continue
         yield from mutations(child, value[name], (*at, name))
         optional = name not in schema.get("required", ())
         if not (optional and "x-kubernetes-validations" in schema):  # a rule may need the field
@@ -90,7 +92,9 @@ def _array(schema: Any, value: Any, at: tuple[str | int, ...]) -> Iterator[Mutat
         yield Mutation("minItems", at, [value[0]] * (least - 1), at)
     if kind != "atomic":
         yield Mutation(f"list-{kind}", at, [value[0], value[0]], (*at, 1))
-    yield from mutations(schema["items"], value[0], (*at, 0))
+    one = "properties" not in schema["items"]  # objects may differ in what they have
+    for nth, item in enumerate(value[:1] if one else value):
+        yield from mutations(schema["items"], item, (*at, nth))
 
 
 def _scalar(schema: Any, value: Any, at: tuple[str | int, ...]) -> Iterator[Mutation]:

@@ -54,9 +54,10 @@ def expect(mutation: Mutation, part: str, problems: list[tuple[str, str]]) -> No
 
 
 def unset(schema: Any, value: Any, at: str = "") -> list[str]:
-    """Fields of the schema that the value leaves out."""
+    """Fields of the schema that the value leaves out; of a list's items, each in one is enough."""
     if "items" in schema:
-        return unset(schema["items"], value[0], f"{at}[]") if value else [at]
+        left = [unset(schema["items"], item, f"{at}[]") for item in value]
+        return sorted(set(left[0]).intersection(*left[1:])) if left else [at]
     found = []
     for name, child in schema.get("properties", {}).items():
         found += unset(child, value[name], f"{at}.{name}") if name in value else [f"{at}.{name}"]

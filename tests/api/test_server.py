@@ -42,7 +42,14 @@ def test_the_server_defaults_as_the_description_says(api_server: ApiServer):
             {
                 "name": "api",
                 "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"},
-                "shutdown": {"drain": "15s"},
+                "shutdown": {
+                    "drain": "15s",
+                    "okExitCodes": [0, 143],
+                    "refuseAfter": "2s",
+                    "idleExit": "3s",
+                    "propagation": "5s",
+                    "standalone": False,
+                },
             }
         ],
     }

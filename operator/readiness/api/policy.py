@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from readiness.api.dataservice import DataService
 from readiness.api.formats import ControlId, MaxAge, Name, ObjectName, Regex, matching
 from readiness.api.target import Target
 from readiness.api.types import Flag, Rule, Schema, atomic, keyed, scalar_set
@@ -95,6 +96,17 @@ class SecretAccess(Schema):
     )
 
 
+class OptIn(Schema):
+    """What controls may do beyond looking and sending harmless requests."""
+
+    allow: Annotated[tuple[Literal["drill"], ...], *scalar_set()] = Field(
+        (),
+        max_length=5,
+        description="Classes of controls that may run. drill: clones of the targets' pods are started, kept busy, "
+        "disturbed and stopped, in this namespace and on throw-away stores. Who may set this can start pods.",
+    )
+
+
 class PolicySpec(Schema):
     """What must hold for the targets, and what follows when it does not."""
 
@@ -117,6 +129,10 @@ class PolicySpec(Schema):
     targets: Annotated[tuple[Target, ...], *keyed("name")] = Field(
         (), max_length=50, description="The workloads to judge, each with what is known about it."
     )
+    data_services: Annotated[tuple[DataService, ...], *keyed("name")] = Field(
+        (), max_length=16, description="The data services that targets use."
+    )
+    safety: OptIn = Field(OptIn(), description="What the policy opts in to.")
     controls: Annotated[tuple[ControlSetting, ...], *keyed("id")] = Field(
         (), max_length=300, description="Settings of single controls, on top of the profiles."
     )
@@ -142,6 +158,16 @@ class PolicySpec(Schema):
             ),
             field="targets",
         ),
+        Rule(
+            cel="!has(self.targets) || self.targets.all(t, !has(t.uses) || t.uses.all(name, "
+            "has(self.dataServices) && self.dataServices.exists(s, s.name == name)))",
+            message="uses names a data service that spec.dataServices does not hold: declare it there",
+            holds=lambda spec: (
+                {name for t in spec.targets for name in t.uses}
+                <= {service.name for service in spec.data_services}
+            ),
+            field="targets",
+        ),
     )
 
 
@@ -155,6 +181,6 @@ class ReadinessPolicy(Schema):
 
 
 __all__ = [
-    "Configuration", "ControlSetting", "Environment", "Exemption", "ForbiddenValue", "Name",
+    "Configuration", "ControlSetting", "Environment", "Exemption", "ForbiddenValue", "Name", "OptIn",
     "PolicySpec", "ReadinessPolicy", "Rule", "SecretAccess",
 ]  # fmt: skip

@@ -19,9 +19,9 @@ from readiness.api.formats import (
     lasting,
     matching,
 )
+from readiness.api.shutdown import Short, Shutdown
 from readiness.api.types import Count, Flag, Rule, Schema, keyed, scalar_set
 
-Short = Annotated[str, StringConstraints(max_length=32)]
 HeaderName = Annotated[
     str,
     StringConstraints(max_length=100),
@@ -115,15 +115,6 @@ class Health(Schema):
             holds=lambda h: not h.components or h.deep_path is not None,
             field="components",
         ),
-    )
-
-
-class Shutdown(Schema):
-    """How the application is meant to stop."""
-
-    drain: Annotated[Short, lasting("1s", "1h")] = Field(
-        "15s",
-        description="How long the application may take to finish work in flight after SIGTERM.",
     )
 
 
@@ -252,3 +243,6 @@ class Target(Schema):
     )
     cookies: Cookies | None = Field(None, description="Cookie names (AUT family).")
     metrics: Metrics | None = Field(None, description="Metrics exposition (OBS family).")
+    uses: Annotated[tuple[Name, ...], *scalar_set()] = Field(
+        (), max_length=16, description="Names of the dataServices that the workload needs to run."
+    )

@@ -1,0 +1,48 @@
+"""Whose clone a drill makes, from what the policy declares and the workload shows.
+
+The address inside the clone is the one that probes use on live pods, so that both ask the same
+server. Pure; it knows no arm and no manifest of a clone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from readiness.control import Subject
+from readiness.hops import container_port, host_of
+from readiness.script import DrillSubject, Store
+from readiness.workload import app_container, template_hash
+
+_PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 5672}
+
+
+def drill_subject(subject: Subject) -> DrillSubject:
+    """The workload of a subject as a drill knows it. Port 0: it listens on none that is known.
+
+    Raises ValueError without a workload: there is nothing to clone.
+    """
+    if subject.workload is None:
+        raise ValueError(f"{subject.where} has no workload to clone")
+    target, snapshot = subject.target, subject.snapshot
+    port, tls = container_port(target, snapshot, subject.workload)
+    container = app_container(subject.workload, target.container) or {}
+    ref = target.workload_ref
+    return DrillSubject(
+        namespace=snapshot.namespace, target=target.name,
+        api_version=ref.api_version, kind=ref.kind, name=ref.name,
+        template=template_hash(subject.workload), container=container.get("name", ""),
+        port=port or 0, tls=tls, host=host_of(target, snapshot),
+        standalone=target.shutdown.standalone, stores=tuple(_stores(subject)),
+    )  # fmt: skip
+
+
+def _stores(subject: Subject) -> Iterator[Store]:
+    """The stores that the target uses, in the order in which it names them."""
+    services = {service.name: service for service in subject.policy.data_services}
+    for name in subject.target.uses:
+        for kind, port in _PORTS.items():
+            store = getattr(services[name].external, kind)
+            if store is not None:
+                secret = store.secret_ref.name if store.secret_ref else ""
+                yield Store(name, kind, store.hosts, store.port or port, secret)
