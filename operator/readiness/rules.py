@@ -1,14 +1,14 @@
 """The rules in force: every control and gate, and the profiles that ship with the operator.
 
-Loaded once by whoever composes a process. Profiles are data (`profiles/*.yaml`), read as package
-resources; an organisation's own profiles come from the cluster instead.
+Loaded once by whoever composes a process. Profiles are data (`profiles/*.yaml`), which a test
+validates; an organisation's own profiles come from the cluster instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from readiness import controls, registry
@@ -49,9 +49,5 @@ def load() -> Rules:
 
 
 def _profiles() -> dict[str, ProfileSpec]:
-    folder = resources.files("readiness") / "profiles"
-    found = sorted((p for p in folder.iterdir() if p.name.endswith(".yaml")), key=lambda p: p.name)
-    return {
-        path.name.removesuffix(".yaml"): profile_of(next(documents(path.read_bytes())).content)
-        for path in found
-    }
+    paths = sorted(Path(__file__).with_name("profiles").glob("*.yaml"))
+    return {p.stem: profile_of(next(documents(p.read_bytes())).content) for p in paths}
