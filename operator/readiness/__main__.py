@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = BROKEN_PIPE
     finally:
         gc.enable()
+    if argv is None:
+        gc.freeze()  # the process ends here: looking through everything once more would free nothing
     return code
 
 
