@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+CLONES: Final = 3
+"""How many clones of one drill run side by side."""
+ANSWER_SECONDS: Final = 10.0
+"""How long an answer may take beyond what the application was asked to take."""
 SINK: Final = "{sink}"
 """In the value of an Edit: replaced by `address:port` of the drill's fault sink."""
 
@@ -185,6 +189,25 @@ class Script:
     run: str
     subject: DrillSubject
     arms: tuple[Arm, ...]
-    clones: int = 3
+    clones: int = CLONES
     deadline: float = 600.0
     labels: tuple[tuple[str, str], ...] = field(default=())
+
+
+def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:
+    """How long these arms may take in all: the longest one, for each round of clones, and a minute."""
+    longest = max((sum(map(_longest, arm.steps)) for arm in arms), default=0.0)
+    return longest * -(-len(arms) // clones) + 60.0
+
+
+def _longest(step: Step) -> float:
+    match step:
+        case Boot() | Exit():
+            return step.within
+        case Pause():
+            return step.seconds
+        case Send():
+            return (step.seconds + ANSWER_SECONDS) * step.times
+        case Hold():
+            return ANSWER_SECONDS
+    return 0.0

@@ -20,13 +20,12 @@ from readiness.engines.guard import DeniedError
 from readiness.engines.http import AGENT
 from readiness.model import Outcome
 from readiness.request import Hop
+from readiness.script import ANSWER_SECONDS
 from readiness.timeline import NEVER, Exchange
 
 LONGEST_BODY: Final = 32 * 1024 * 1024
 HEAD: Final = 16 * 1024
 CHUNK: Final = 64 * 1024
-PATIENCE: Final = 10.0
-"""Seconds an answer may take beyond what the application was asked to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Line:
         draft, digest = _Draft(self.now()), hashlib.sha256()
         outcome, held = Outcome.RESPONSE, self._served > 0
         try:
-            async with asyncio.timeout(ask.seconds + PATIENCE):
+            async with asyncio.timeout(ask.seconds + ANSWER_SECONDS):
                 await self._connect(draft)
                 await self._receive(ask, draft, digest)
         except (OSError, DeniedError) as error:

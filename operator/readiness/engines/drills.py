@@ -1,0 +1,162 @@
+"""Drills under way: one Job per target of a policy, few at a time, asked by one pass and read by a later one.
+
+What `Engines` is for probes. Judges nothing, and knows of a drill only its script and timelines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.engines.drill.order import Jobs, carry_out
+from readiness.model import Manifest
+from readiness.request import Answer, DrillRequest, Request, Trial, TrialAnswers
+from readiness.script import Script, deadline_of
+from readiness.timeline import Moment, Problem, Timeline
+
+Key = tuple[str, str]
+Answered = Mapping[tuple[str, str], TrialAnswers]
+AT_ONCE: Final = 3
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The policy a drill is for."""
+
+    key: Key
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """How drills are ordered: the Jobs of a namespace, and the manifest of one for a script."""
+
+    jobs: Callable[[str], Jobs]
+    job: Callable[[Script, Owner], Manifest]
+
+
+@dataclass(slots=True)
+class _Running:
+    requests: frozenset[DrillRequest]
+    task: asyncio.Task[tuple[Timeline, ...]]
+
+
+class Drills:
+    """Background drills by policy; `wake(key)` says that one has ended."""
+
+    def __init__(self, office: Office, wake: Callable[[Key], None], at_once: int = AT_ONCE) -> None:
+        self._office = office
+        self._wake = wake
+        self._turn = asyncio.Semaphore(at_once)
+        self._running: dict[tuple[Key, str], _Running] = {}
+        self._seen: dict[Key, dict[DrillRequest, Timeline]] = {}
+
+    def run(self, owner: Owner, trials: Sequence[Trial]) -> Answered:
+        """What has finished of these trials; the rest is started. Never waits.
+
+        A drill that is no longer asked for in the same words is stopped: its template has changed,
+        or its policy is suspended.
+        """
+        wanted = _by_subject(trials)
+        self._stop(owner.key, wanted)
+        seen = self._seen.pop(owner.key, {})
+        for target, requests in wanted.items():
+            if (owner.key, target) not in self._running and not requests <= seen.keys():
+                self._start(owner, target, requests - seen.keys())
+        answered = {
+            (trial.control, trial.target): TrialAnswers(trial, answers, time.time())
+            for trial in trials
+            if (answers := _answers(trial, seen)) is not None
+        }
+        self._keep(owner.key, seen, wanted, answered)
+        return answered
+
+    def forget(self, key: Key) -> None:
+        """Stop what runs for a policy that is gone."""
+        self._stop(key, {})
+        self._seen.pop(key, None)
+
+    async def close(self) -> None:
+        """Stop everything; each Job is deleted before this returns."""
+        tasks = [running.task for running in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, owner: Owner, target: str, requests: frozenset[DrillRequest]) -> None:
+        ordered = sorted(requests, key=lambda r: r.arm.name)
+        arms = tuple(each.arm for each in ordered)
+        script = Script(uuid.uuid4().hex[:10], ordered[0].subject, arms, deadline=deadline_of(arms))
+        task = asyncio.create_task(self._carry_out(owner, script), name=f"drill {script.run}")
+        self._running[owner.key, target] = _Running(requests, task)
+        task.add_done_callback(lambda ended: self._ended(owner.key, target, ended))
+
+    async def _carry_out(self, owner: Owner, script: Script) -> tuple[Timeline, ...]:
+        async with self._turn:
+            log.info("drill %s of %s/%s begins: %d arms", script.run, owner.key[0], script.subject.name, len(script.arms))  # fmt: skip
+            jobs, job = self._office.jobs(owner.key[0]), self._office.job(script, owner)
+            return await carry_out(jobs, job, script, _debug)
+
+    def _ended(self, key: Key, target: str, task: asyncio.Task[tuple[Timeline, ...]]) -> None:
+        running = self._running.get((key, target))
+        if running is None or running.task is not task or task.cancelled():
+            return
+        del self._running[key, target]
+        ordered = sorted(running.requests, key=lambda r: r.arm.name)
+        if (error := task.exception()) is not None:
+            log.error("drill of %s/%s failed: %s", *key, type(error).__name__)
+            problem = Problem("Aborted", f"the operator failed: {type(error).__name__}")
+            timelines = tuple(Timeline(each.arm.name, problem=problem) for each in ordered)
+        else:
+            timelines = task.result()
+        self._seen.setdefault(key, {}).update(zip(ordered, timelines, strict=True))
+        self._wake(key)
+
+    def _stop(self, key: Key, wanted: Mapping[str, frozenset[DrillRequest]]) -> None:
+        for (owner, target), running in tuple(self._running.items()):
+            if owner == key and not running.requests <= wanted.get(target, frozenset()):
+                running.task.cancel()
+                del self._running[owner, target]
+
+    def _keep(
+        self, key: Key, seen: dict[DrillRequest, Timeline],
+        wanted: Mapping[str, frozenset[DrillRequest]], answered: Answered,
+    ) -> None:  # fmt: skip
+        """A trial of two arms may wait for the second: the first is kept as long as it is wanted."""
+        used = {r for found in answered.values() for r in found.trial.requests}
+        asked = frozenset[DrillRequest]().union(*wanted.values())
+        if left := {r: t for r, t in seen.items() if r in asked and r not in used}:
+            self._seen.setdefault(key, {}).update(left)
+
+
+def is_drill(trial: Trial) -> bool:
+    """Whether a trial asks for drills rather than probes."""
+    return any(isinstance(request, DrillRequest) for request in trial.requests)
+
+
+def _by_subject(trials: Iterable[Trial]) -> dict[str, frozenset[DrillRequest]]:
+    found: dict[str, set[DrillRequest]] = {}
+    for trial in trials:
+        for request in trial.requests:
+            if isinstance(request, DrillRequest):
+                found.setdefault(trial.target, set()).add(request)
+    return {target: frozenset(requests) for target, requests in found.items()}
+
+
+def _answers(trial: Trial, seen: Mapping[DrillRequest, Timeline]) -> dict[Request, Answer] | None:
+    answers: dict[Request, Answer] = {}
+    for request in trial.requests:
+        if not isinstance(request, DrillRequest) or request not in seen:
+            return None
+        answers[request] = seen[request]
+    return answers
+
+
+def _debug(arm: str, moment: Moment) -> None:
+    log.debug("%s: %s %s", arm, moment.name, moment.detail)

@@ -1,0 +1,130 @@
+"""A stage for drills without a cluster: a clone is a process on loopback. A named stand-in.
+
+The same arms run on real pods in e2e/shapes; here they run in seconds, so that the engine itself can
+be tested for what it stamps, what it does when things go wrong, and what it leaves behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from readiness.model import Manifest
+from readiness.timeline import Problem
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clone(name: str, code: str, grace: float = 5.0, **spec: Any) -> Manifest:
+    """A pod whose container is a Python program; it finds its port in argv[1]."""
+    container = {"name": "app", "command": [sys.executable, "-c", code]}
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": grace} | spec,
+    }  # fmt: skip
+
+
+class Processes:
+    """Implements Stage. `refusals` are answered instead of creating a pod of that name."""
+
+    def __init__(self, port: int, refusals: dict[str, Problem] | None = None) -> None:
+        self._port = port
+        self._refusals = refusals or {}
+        self._events: asyncio.Queue[tuple[str, Manifest]] = asyncio.Queue()
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.cleared = False
+
+    async def workload(self, api_version: str, kind: str, name: str) -> Manifest | Problem:
+        return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
+
+    async def create(self, manifest: Manifest) -> Manifest | Problem:
+        name = manifest["metadata"]["name"]
+        if name in self._refusals:
+            return self._refusals[name]
+        command = manifest["spec"]["containers"][0]["command"]
+        process = await asyncio.create_subprocess_exec(*command, str(self._port))
+        self._running[name] = process
+        self._spawn(self._live(manifest, process))
+        return manifest
+
+    async def _live(self, manifest: Manifest, process: asyncio.subprocess.Process) -> None:
+        ready = self._spawn(self._ready(manifest))
+        code = await process.wait()
+        ready.cancel()
+        ended = {"exitCode": code if code >= 0 else 128 - code, "finishedAt": _stamp(), "startedAt": _stamp()}  # fmt: skip
+        self._tell(manifest, state={"terminated": ended | {"reason": "Error" if code else "Completed"}})  # fmt: skip
+        self._events.put_nowait(("DELETED", self._pod(manifest, {"terminated": ended})))
+
+    async def _ready(self, manifest: Manifest) -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                writer.close()
+                break
+            except OSError:
+                await asyncio.sleep(0.02)
+        self._tell(manifest, state={"running": {}}, ready=True)
+
+    async def end(self, pod: Manifest) -> Problem | None:
+        process = self._running[pod["metadata"]["name"]]
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            self._spawn(self._kill(process, pod["spec"]["terminationGracePeriodSeconds"]))
+        return None
+
+    async def _kill(self, process: asyncio.subprocess.Process, grace: float) -> None:
+        await asyncio.sleep(grace)
+        if process.returncode is None:
+            process.kill()
+
+    async def signal(self, pod: Manifest, container: str, name: str) -> Problem | None:
+        self._running[pod["metadata"]["name"]].send_signal(signal.Signals[f"SIG{name}"])
+        return None
+
+    async def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
+        while True:
+            yield await self._events.get()
+
+    async def clear(self) -> None:
+        for process in self._running.values():
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.cleared = True
+
+    def _tell(self, manifest: Manifest, state: Manifest, *, ready: bool = False) -> None:
+        self._events.put_nowait(("MODIFIED", self._pod(manifest, state, ready=ready)))
+
+    def _pod(self, manifest: Manifest, state: Manifest, *, ready: bool = False) -> Manifest:
+        conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+        statuses = [{"name": "app", "state": state}]
+        return manifest | {
+            "status": {
+                "podIP": "127.0.0.1",
+                "conditions": conditions,
+                "containerStatuses": statuses,
+            }
+        }
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,128 @@
+"""The engine on processes: what it stamps, how it ends, what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from drill_processes import Processes, clone, free_port
+from drill_servers import ABRUPT, CRASHING, DEAF, GRACEFUL, LAME
+
+from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
+from readiness.engines.drill import CAPS, Drill, Reports
+from readiness.model import Manifest, Outcome
+from readiness.script import (
+    Arm,
+    Boot,
+    DrillSubject,
+    Exit,
+    Flow,
+    Hold,
+    Knock,
+    Pause,
+    Script,
+    Send,
+    Stop,
+)
+from readiness.timeline import NEVER, Problem, Timeline
+
+FAST = Send("fast", "/", times=2)
+WAVES = Arm("waves", (
+    Boot(5.0), FAST, Send("parallel", "/slow?s=0.3", parallel=8, seconds=0.3, measure=True),
+    Hold("idle", "/", (0.2, 0.5)), Knock("knock", "/", every=0.05),
+    Flow("wave", ((0.8, "/slow?s=0.8"), (0.3, "/slow?s=0.3")), 4, 0.25), Pause(0.6), Stop(), Exit(8.0),
+))  # fmt: skip
+BOOT = Arm("boot", (Boot(5.0, succeed=False),))
+
+
+def drilled(code: str, *arms: Arm, grace: float = 5.0, refusal: Problem | None = None) -> tuple[list[Timeline], Processes]:  # fmt: skip
+    """The timelines of arms on clones of one server."""
+
+    async def run() -> tuple[list[Timeline], Processes]:
+        port = free_port()
+        subject = DrillSubject("test", "t", "apps/v1", "Deployment", "x", port=port)
+        stage = Processes(port, {arms[0].name: refusal} if refusal else None)
+        dialer = Dialer(Guard(Egress(("127.0.0.1",)), Resolver()), build_trust(), caps=CAPS)
+        seen: list[Timeline] = []
+
+        def build(workload: Manifest, subject: DrillSubject, arm: Arm, nth: int) -> Manifest:
+            return clone(arm.name, code, grace)
+
+        script = Script("run", subject, arms, clones=1, deadline=30.0)
+        reports = Reports(lambda arm, moment: None, seen.append)
+        await Drill(script, stage, dialer, build, reports).run()
+        return seen, stage
+
+    return asyncio.run(run())
+
+
+def test_a_graceful_server_loses_nothing_and_every_time_is_in_order():
+    (seen,), stage = drilled(GRACEFUL, WAVES)
+
+    assert seen.problem is None
+    assert stage.cleared
+    assert seen.parallel == 8
+    assert seen.ending is not None
+    assert seen.ending.code == 0
+    straddling = [x for x in seen.labelled("wave") if NEVER < x.first < seen.stopped < x.end]
+    assert len(straddling) >= 2
+    assert all(x.answered and x.size == 9 for x in straddling)
+    assert len({x.digest for x in straddling}) == 1
+    for x in seen.exchanges:
+        assert x.start <= x.connected <= x.end or x.connected == NEVER
+    knocks = [x for x in seen.labelled("knock") if x.start > seen.stopped + 0.1]
+    assert {x.outcome for x in knocks} == {Outcome.REFUSED}
+    assert [m.name for m in seen.moments if m.name in ("created", "ready", "stopped")] == ["created", "ready", "stopped"]  # fmt: skip
+
+
+def test_an_abrupt_server_loses_what_was_in_flight():
+    (seen,), _ = drilled(ABRUPT, WAVES)
+
+    cut = [
+        x
+        for x in seen.labelled("wave")
+        if NEVER < x.first < seen.stopped <= x.end + 0.05 and not x.whole
+    ]
+    assert len(cut) >= 2
+    assert all(x.outcome is Outcome.RESET and x.status == 200 for x in cut)
+    assert sum(m.name == "closed" for m in seen.moments) == 2
+
+
+def test_a_deaf_server_is_killed_at_its_grace():
+    (seen,), _ = drilled(DEAF, WAVES, grace=1.0)
+
+    assert seen.ending is not None
+    assert seen.ending.code == 137
+    assert seen.ending.at - seen.stopped == pytest.approx(1.0, abs=0.5)
+    late = [
+        x for x in seen.labelled("knock") if seen.stopped + 0.1 < x.start < seen.ending.at - 0.2
+    ]
+    assert late
+    assert all(x.answered for x in late)
+
+
+def test_held_connections_are_used_again_after_the_signal():
+    (seen,), _ = drilled(LAME, WAVES)
+
+    assert [(x.held, x.answered) for x in seen.labelled("idle")] == [(False, True)] * 2 + [(True, True)] * 2  # fmt: skip
+
+
+def test_a_clone_that_ends_by_itself_is_an_answer_or_a_problem_as_the_arm_says():
+    (boot,), _ = drilled(CRASHING, BOOT)
+    (waves,), _ = drilled(CRASHING, WAVES)
+
+    assert boot.problem is None
+    assert boot.ending is not None
+    assert boot.ending.code == 3
+    assert waves.problem is not None
+    assert waves.problem.reason == "Ended"
+
+
+def test_what_the_cluster_refuses_is_told_in_its_words_and_ends_only_that_arm():
+    refused = Problem("Quota", "exceeded quota: compute")
+
+    (first, second), stage = drilled(GRACEFUL, WAVES, BOOT, refusal=refused)
+
+    assert first.problem == refused
+    assert second.problem is None
+    assert stage.cleared
