@@ -38,12 +38,14 @@ PROBES = [
 ]
 
 
-def subject(hops: tuple[Hop, ...] = (*PODS, SERVICE, EDGE), **fields: Any) -> Subject:
+def subject(
+    hops: tuple[Hop, ...] = (*PODS, SERVICE, EDGE), *, live: bool = True, **fields: Any
+) -> Subject:
     target = Target.model_validate(FULL)
     return Subject(
         PolicySpec(targets=(target,)),
         target,
-        Snapshot(),
+        Snapshot(live=live),
         {"kind": "Deployment"},
         hops=hops,
         **fields,
@@ -158,3 +160,13 @@ def test_every_way_to_get_no_answer_is_unknown_with_a_remedy(outcome: Outcome) -
         assert verdict.reason == ("EgressRefused" if outcome is Outcome.DENIED else "Unreachable")
         assert verdict.fix
         assert "3.1" not in verdict.message + verdict.fix
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.RESPONSE])
+def test_the_remedy_is_that_of_the_place_that_was_asked(outcome: Outcome) -> None:
+    """What a user typed is corrected there; no policy and no cluster is to be blamed for it."""
+    declared = unreachable(subject(), EDGE, HttpAnswer(outcome)).fix
+    typed = unreachable(subject((EDGE,), live=False), EDGE, HttpAnswer(outcome)).fix
+    assert typed == declared.replace("spec.targets[].externalURL", "the URL")
+    for word in ("NetworkPolicy", "Service", "mesh", "0.0.0.0", "{"):
+        assert word not in typed

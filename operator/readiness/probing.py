@@ -20,14 +20,24 @@ from readiness.request import Answers, Hop, HopKind, HttpAnswer, HttpRequest, Ou
 MAX_AGE: Final = 3600.0
 BROWSER: Final = ("accept", "text/html,*/*;q=0.8")
 _UNSEEN: Final = HttpAnswer(Outcome.ABORTED, detail="the request was not sent")
+_TLS: Final = "serve a certificate that is valid for this host"
+_AGAIN: Final = "it is asked again"
 _ENDED: Final = {
-    Outcome.REFUSED: ("refuses connections", "listen on 0.0.0.0 (not 127.0.0.1) at this port, or correct the declared port"),
-    Outcome.RESET: ("closes the connection without an answer", "if it speaks TLS, name the Service's port https; otherwise see the application's log"),
-    Outcome.TIMEOUT: ("does not answer in time", "see whether it is overloaded, or a NetworkPolicy or firewall drops the operator's packets"),
-    Outcome.DNS: ("has a name that does not resolve", "correct spec.targets[].externalURL, or the DNS record"),
-    Outcome.TLS: ("fails the TLS handshake", "serve a certificate that is valid for this host"),
-    Outcome.MALFORMED: ("answers with something that is not HTTP/1.1", "declare the port that speaks HTTP"),
+    Outcome.REFUSED: ("refuses connections",
+                      "listen on 0.0.0.0 (not 127.0.0.1) at this port, or correct the declared port",
+                      "correct the port of {url}, or start what should listen there"),
+    Outcome.RESET: ("closes the connection without an answer",
+                    "if it speaks TLS, name the Service's port https; otherwise see the application's log",
+                    "if it speaks TLS, write https:// in {url}; otherwise see the log of what answers there"),
+    Outcome.TIMEOUT: ("does not answer in time",
+                      "see whether it is overloaded, or a NetworkPolicy or firewall drops the operator's packets",
+                      "correct the port of {url}, or see whether it is overloaded or a firewall on the way drops packets"),
+    Outcome.DNS: ("has a name that does not resolve", _AGAIN, "correct {url}, or the DNS record"),
+    Outcome.TLS: ("fails the TLS handshake", _TLS, _TLS),
+    Outcome.MALFORMED: ("answers with something that is not HTTP/1.1",
+                        "declare the port that speaks HTTP", "correct {url}: name the port that speaks HTTP"),
 }  # fmt: skip
+"""What is seen, what helps at a pod or Service, and what helps at an address outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +207,11 @@ def unreachable(subject: Subject, hop: Hop, answer: HttpAnswer) -> Verdict:
             fix="if the address is meant, the platform team names it in the chart's egress.allow",
             evidence=answer.detail,
         )  # fmt: skip
-    what, fix = _ENDED.get(answer.outcome, ("was not asked to the end", "it is asked again"))
+    what, fix, outside = _ENDED.get(answer.outcome, ("was not asked to the end", _AGAIN, _AGAIN))
     inside = hop.kind is not HopKind.EDGE
+    if not inside:
+        url = "spec.targets[].externalURL" if subject.snapshot.live else "the URL"
+        fix = outside.format(url=url)
     mesh = mesh_of(subject.snapshot, subject.pods) if inside else ""
     if mesh and answer.outcome in (Outcome.RESET, Outcome.TIMEOUT, Outcome.REFUSED):
         return unknown(

@@ -14,7 +14,7 @@ import pytest
 from .conftest import BAD, GOOD, MANIFESTS, ROOT, process
 
 HEAVY = ("kopf", "kubernetes", "httpx", "aiohttp", "asyncio", "prometheus_client")
-SLOW = ("pydantic", "importlib.metadata", "typing_extensions", "difflib")
+SLOW = ("pydantic", "importlib.metadata", "importlib.resources", "typing_extensions", "difflib")
 POLICY = str(ROOT / "tests" / "api" / "full.yaml")
 PROBE = """
 import sys

@@ -76,3 +76,5 @@ def test_nobody_there_cannot_be_told(readiness):
     ended = readiness("check", "--url", "http://127.0.0.1:1", "-o", "json")
     assert ended.code == 3
     assert set(results(ended).values()) == {"Unknown"}
+    fixes = {row["fix"] for row in json.loads(ended.out)["findings"]}
+    assert fixes == {"correct the port of the URL, or start what should listen there"}
