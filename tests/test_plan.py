@@ -221,13 +221,100 @@ def test_a_failed_prerequisite_blocks_and_is_named():
 
 
 def test_an_opt_in_class_is_not_run_without_opting_in():
-    its = situation()
+    world = Snapshot(namespace="ns", workloads={"a": workload(), "b": workload()})
+    its = situation(policy(targets=targets("a", "b")), world)
     used = rules(profile=(LABEL.id, DRILL.id))
 
     assert plan.requests(used, its) == ()
     decided = plan.make(used, its, {})
+    assert verdict(decided) == ("True", "AllControlsHold")
+    assert decided.status["summary"]["optInRequired"] == 2
+    assert decided.status["failures"] == []
+    assert decided.status["undeclared"] == [
+        {
+            "capability": "safety.allow[drill]",
+            "controls": 1,
+            "fix": "add to the policy's spec: safety: {allow: [drill]}",
+        }
+    ]
+
+
+def targets(*names):
+    ref = {"kind": "Deployment", "name": "api"}
+    return [{"name": n, "workloadRef": ref, "container": n} for n in names]
+
+
+def test_a_class_that_is_allowed_runs_and_counts():
+    allowed = policy(safety={"allow": ["drill"]})
+    used = rules(profile=(LABEL.id, DRILL.id))
+
+    assert [t.control for t in plan.requests(used, situation(allowed))] == [DRILL.id]
+    decided = plan.make(used, situation(allowed), {})
+    assert verdict(decided) == ("Unknown", "Evaluating")
+    assert decided.status["undeclared"] == []
+
+
+def test_a_floor_makes_a_class_count_until_it_is_waived():
+    used = rules(profile=(LABEL.id, DRILL.id), floor=({"id": DRILL.id},))
+    waived = snapshot(workload(), waivers=(waiver(controls=[DRILL.id]),))
+
+    decided = plan.make(used, situation(), {})
     assert verdict(decided) == ("Unknown", "Unproven")
-    assert decided.status["summary"]["optInRequired"] == 1
+    assert decided.status["failures"][0]["reason"] == "OptInRequired"
+    assert verdict(plan.make(used, situation(snap=waived), {})) == ("True", "AllControlsHold")
+
+
+def test_an_input_that_a_drill_needs_is_asked_for_and_does_not_count():
+    slow = replace(DRILL, needs=("shutdown.slowRequest",))
+    used = rules(slow, profile=(LABEL.id, slow.id))
+    decided = plan.make(used, situation(policy(safety={"allow": ["drill"]})), {})
+
+    assert verdict(decided) == ("True", "AllControlsHold")
+    finding = next(f for f in decided.findings if f.id == slow.id)
+    assert (finding.result, finding.verdict.reason) == (Result.OPT_IN_REQUIRED, "NotDeclared")
+    assert decided.status["undeclared"][0]["fix"] == (
+        "declare shutdown.slowRequest on spec.targets: api"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "asked", "reasons"),
+    [
+        ("drills", [PROBE.id], {DRILL.id: "DrillsDenied", PROBE.id: "NotYetObserved"}),
+        ("probes", [], {DRILL.id: "ProbesDenied", PROBE.id: "ProbesDenied"}),
+        ("", [], {DRILL.id: "ProbesDenied", PROBE.id: "ProbesDenied"}),
+        (None, [PROBE.id, DRILL.id], {DRILL.id: "NotYetObserved", PROBE.id: "NotYetObserved"}),
+    ],
+)
+def test_a_namespace_refuses_what_its_label_says(word, asked, reasons):
+    labels = {} if word is None else {"readiness.dev/deny": word}
+    its = situation(
+        policy(safety={"allow": ["drill"]}), snapshot(workload(), namespace_labels=labels)
+    )
+    used = rules(profile=(PROBE.id, DRILL.id))
+
+    assert sorted(t.control for t in plan.requests(used, its)) == sorted(asked)
+    assert {f.id: f.verdict.reason for f in plan.make(used, its, {}).findings} == reasons
+
+
+def test_shutdown_is_safe_only_where_every_target_was_drilled():
+    shut = [replace(LABEL, id=id_) for id_ in ("SHD-001", "SHD-004", "SHD-008")]
+    drill = [replace(c, safety=Safety.DRILL) for c in shut[:2]]
+    read = rules(*drill, shut[2], profile=("SHD-001", "SHD-004", "SHD-008"))
+    bare = replace(drill[1], needs=("shutdown.slowRequest",))
+    half = rules(drill[0], bare, shut[2], profile=("SHD-001", "SHD-004", "SHD-008"))
+    one = [targets("a")[0] | {"shutdown": {"slowRequest": {"path": "/slow"}}}]
+    world = Snapshot(namespace="ns", workloads={"a": workload(), "b": workload()})
+
+    def judged(used, names, **spec):
+        decided = plan.make(used, situation(policy(targets=names, **spec), world), {})
+        return verdict(decided, "ShutdownSafe")
+
+    assert judged(read, targets("a")) == ("Unknown", "NotDrilled")
+    allowed = {"safety": {"allow": ["drill"]}}
+    assert judged(read, targets("a", "b"), **allowed) == ("True", "AllControlsHold")
+    assert judged(half, one, **allowed) == ("True", "AllControlsHold")
+    assert judged(half, one + targets("b"), **allowed) == ("Unknown", "NotDrilled")
 
 
 def test_an_undeclared_input_is_grouped_and_does_not_count():

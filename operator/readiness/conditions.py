@@ -165,9 +165,11 @@ def _probes(findings: Iterable[Finding]) -> Condition:
 
 
 def _shutdown(findings: Iterable[Finding]) -> Condition:
-    family = [f for f in findings if f.id.startswith("SHD-")]
-    proven = {f.id for f in family if f.holds} >= _SHUTDOWN_PROOF
-    if family and all(f.holds for f in family) and not proven:
+    every = [f for f in findings if f.id.startswith("SHD-")]
+    family = [f for f in every if f.result is not Result.OPT_IN_REQUIRED]
+    held = {(f.id, f.target) for f in family if f.holds}
+    proven = {(id_, f.target) for f in every for id_ in _SHUTDOWN_PROOF} <= held
+    if every and all(f.holds for f in family) and not proven:
         return Condition(
             SHUTDOWN_SAFE,
             "Unknown",

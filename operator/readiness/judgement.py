@@ -1,8 +1,8 @@
 """Judging one policy: every control on every target, weighed by settings, evidence and waivers.
 
-The order of questions is the same for each: is it known, is there a target, is its input
-declared, is its safety class allowed, do its prerequisites hold, what did the look say, is the
-evidence fresh, was a floor undercut, does a waiver excuse it. Pure: evidence comes in as Memory.
+The order of questions is the same for each: is it known, is its safety class allowed, is its input
+declared, is there a target, do its prerequisites hold, what did the look say, is the evidence
+fresh, was a floor undercut, does a waiver excuse it. Pure: evidence comes in as Memory.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from readiness import hops
+from readiness.consent import allows, denied, not_allowed
 from readiness.control import Control, PolicyView, Subject, asks_nothing, unknown
 from readiness.evidence import PREVIOUS_REVISION_SECONDS, Look, Memory
 from readiness.model import Finding, Mode, Result, Safety, Severity, Verdict
-from readiness.naming import DENY
 from readiness.request import Answers
 from readiness.rules import Rules
 from readiness.snapshot import Snapshot
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
     from readiness.api.target import Target
 
-ALLOWED: Final = frozenset({Safety.PASSIVE, Safety.BENIGN})
 PENDING: Final = "NotYetObserved"
 PREVIOUS: Final = "PreviousRevision"
 
@@ -118,6 +117,8 @@ def _judge_control(
         return _weighed(finding, setting, ground)
     if not _judgeable(control, subject):
         return None
+    if not allows(ground.policy, safety):
+        return _weighed(_closed(finding, setting, control), setting, ground)
     missing = next((n for n in control.needs if not declares(subject.target, n)), "")
     if missing:
         return _weighed(_undeclared(finding, setting, missing), setting, ground)
@@ -129,16 +130,26 @@ def _judgeable(control: Control, subject: Subject) -> bool:
     """Offline, manifests serve the static controls and a URL serves the probes; nothing else."""
     if subject.snapshot.live:
         return True
+    if control.safety is Safety.DRILL:
+        return False
     if control.ask is asks_nothing:
         return control.static and subject.workload is not None
     return bool(subject.hops)
 
 
+def _closed(finding: Finding, setting: Setting, control: Control) -> Finding:
+    """Counts, and can be waived, where a floor demands it; elsewhere one row stands for the class."""
+    capability = "" if setting.floored else f"safety.allow[{control.safety}]"
+    counts = finding.counts and setting.floored
+    return replace(finding, verdict=not_allowed(control), capability=capability, counts=counts)
+
+
 def _undeclared(finding: Finding, setting: Setting, capability: str) -> Finding:
     line = f"declare spec.targets[{finding.target}].{capability}"
-    verdict = unknown(
-        "NotDeclared", f"{capability} is not declared on target {finding.target}", fix=line
-    )
+    verdict = Verdict(
+        Result.OPT_IN_REQUIRED if finding.safety.needs_opt_in else Result.UNKNOWN, "NotDeclared",
+        f"{capability} is not declared on target {finding.target}", fix=line,
+    )  # fmt: skip
     return replace(
         finding, verdict=verdict, capability=capability, counts=finding.counts and setting.floored
     )
@@ -155,11 +166,6 @@ def _verdict(
         return unseen, ()
     if setting.wrong:
         return _misconfigured(setting), ()
-    if control.safety not in ALLOWED:
-        return Verdict(
-            Result.OPT_IN_REQUIRED, "OptInRequired", f"{control.id} is of class {control.safety}, which the policy does not allow",
-            fix=f"add {control.safety} to spec.safety.allow",
-        ), ()  # fmt: skip
     blocker = next(
         (holding[r] for r in control.requires if r in holding and not holding[r].holds), None
     )
@@ -226,12 +232,9 @@ def _standing(
     control: Control, ground: Ground, subject: Subject, setting: Setting
 ) -> tuple[Verdict, tuple[str, ...]]:
     look = ground.memory.get((control.id, subject.target.name))
-    if DENY in ground.snapshot.namespace_labels and (look is None or look.standing is None):
-        return unknown(
-            "ProbesDenied", f"namespace {ground.snapshot.namespace} carries the label {DENY}",
-            fix=f"kubectl label namespace {ground.snapshot.namespace} {DENY}-",
-        ), ()  # fmt: skip
     if look is None or look.standing is None:
+        if (refusal := denied(control, ground.snapshot)) is not None:
+            return refusal, ()
         return unknown(PENDING, "the first looks have not settled yet", fix="wait some seconds"), ()
     return _aged(look, ground.now, setting)
 

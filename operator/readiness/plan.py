@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness import report, status
 from readiness.api import InvalidSpecError, read_policy
+from readiness.consent import allows, denied
 from readiness.control import Control, Subject, asks_nothing
 from readiness.evidence import (
     PREVIOUS_REVISION_SECONDS,
@@ -25,7 +26,6 @@ from readiness.evidence import (
     unasked,
 )
 from readiness.judgement import (
-    ALLOWED,
     Ground,
     declares,
     judge_policy,
@@ -35,7 +35,7 @@ from readiness.judgement import (
     subject_of,
 )
 from readiness.model import Finding, Manifest, Mode
-from readiness.naming import DENY, run_at
+from readiness.naming import run_at
 from readiness.recall import recalled_key
 from readiness.request import Trial, TrialAnswers
 from readiness.rules import Rules
@@ -84,7 +84,7 @@ Answered = Mapping[tuple[str, str], TrialAnswers]
 
 def requests(rules: Rules, situation: Situation) -> tuple[Trial, ...]:
     """The probes that are due and allowed, one trial per control and target."""
-    if situation.policy["spec"].get("suspend") or DENY in situation.snapshot.namespace_labels:
+    if situation.policy["spec"].get("suspend"):
         return ()
     if "namespaces" in situation.snapshot.unreadable:  # the label that denies would not be seen
         return ()
@@ -95,7 +95,8 @@ def requests(rules: Rules, situation: Situation) -> tuple[Trial, ...]:
     return tuple(
         Trial(control.id, subject.target.name, asked)
         for control, subject, setting in _probes(rules, ground)
-        if _due(situation, ground, control, subject)
+        if denied(control, ground.snapshot) is None
+        and _due(situation, ground, control, subject)
         and (asked := control.ask(replace(subject, params=setting.params)))
     )
 
@@ -166,7 +167,7 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
             continue
         for subject in ground.subjects.values():
             there = subject.workload if ground.snapshot.live else subject.hops
-            asked = there and control.safety in ALLOWED
+            asked = there and allows(ground.policy, control.safety)
             if asked and all(declares(subject.target, need) for need in control.needs):
                 yield control, subject, setting
 

@@ -87,8 +87,8 @@ def status_of(
     standing: Standing, ground: Ground, findings: Sequence[Finding], targets: Sequence[Manifest]
 ) -> Manifest:
     """The whole status for a judged policy. `targets` are the rows that name the reports."""
-    shown = [f for f in findings if not f.capability]
-    failures = sorted((f for f in shown if not f.holds), key=rank)
+    shown = [f for f in findings if not f.capability or f.result is Result.OPT_IN_REQUIRED]
+    failures = sorted((f for f in shown if not f.holds and not f.capability), key=rank)
     rows = _failure_rows(standing, failures)
     told: Manifest = {
         "observedGeneration": standing.generation,
@@ -235,10 +235,18 @@ def _undeclared(findings: Sequence[Finding]) -> list[Manifest]:
         {
             "capability": capability,
             "controls": len({f.id for f in rows}),
-            "fix": f"declare {capability} on spec.targets: {', '.join(sorted({f.target for f in rows})[:5])}",
+            "fix": _remedy(capability, rows),
         }
         for capability, rows in sorted(grouped.items())
     ][:FAILURES]
+
+
+def _remedy(capability: str, rows: Sequence[Finding]) -> str:
+    if rows[0].verdict.reason != "NotDeclared":
+        return rows[0].verdict.fix
+    return (
+        f"declare {capability} on spec.targets: {', '.join(sorted({f.target for f in rows})[:5])}"
+    )
 
 
 def _run_at(standing: Standing, ground: Ground) -> str:
