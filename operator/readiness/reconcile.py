@@ -40,7 +40,8 @@ class Reconciler:
             reports = await self.cluster.recall(policy) if needs_recall(policy) else []
             memory = recalled(reports, self.rules, self.clock())
         situation = plan.Situation(policy, snapshot, memory, self.clock())
-        answers = await self.engines.run(key, plan.requests(self.rules, situation))
+        uid = policy["metadata"]["uid"]
+        answers = await self.engines.run(key, plan.requests(self.rules, situation), uid)
         decided = plan.make(self.rules, situation, answers)
         self.memories[key] = decided.memory
         await self.cluster.execute(policy, decided)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from readiness.engines.batch import Batch, build_prober
 from readiness.engines.connection import Clock
 from readiness.engines.dialer import Caps, Dialer, build_trust
+from readiness.engines.drills import Drills, Office, Owner, is_drill
 from readiness.engines.guard import Egress, Guard, addresses_of
 from readiness.engines.pace import LIMITS, Limits, Pace
 from readiness.engines.resolve import Resolver
@@ -23,10 +24,13 @@ __all__ = [
     "Caps",
     "Clock",
     "Dialer",
+    "Drills",
     "Egress",
     "Engines",
     "Guard",
     "Limits",
+    "Office",
+    "Owner",
     "Resolver",
     "addresses_of",
     "build_trust",
@@ -51,15 +55,25 @@ class Engines:
         *,
         limits: Limits = LIMITS,
         run_id: Callable[[], str] = _run_id,
+        drills: Drills | None = None,
     ) -> None:
         self._pace = Pace(limits, dialer.clock)
         self._prober = build_prober(dialer, self._pace)
         self._wake = wake
         self._run_id = run_id
+        self._drills = drills
         self._batches: dict[Key, asyncio.Task[None]] = {}
         self._finished: dict[Key, dict[tuple[str, str], TrialAnswers]] = {}
 
-    async def run(self, key: Key, trials: Sequence[Trial]) -> Answered:
+    async def run(self, key: Key, trials: Sequence[Trial], uid: str = "") -> Answered:
+        """What has finished of `trials`; drills go to their Jobs, owned by the policy of this `uid`."""
+        drills = [trial for trial in trials if is_drill(trial)]
+        answered = await self.probe(key, [trial for trial in trials if trial not in drills])
+        return (
+            {**answered, **self._drills.run(Owner(key, uid), drills)} if self._drills else answered
+        )
+
+    async def probe(self, key: Key, trials: Sequence[Trial]) -> Answered:
         """What has finished of `trials`; the rest is started unless a batch of `key` runs already.
 
         Never waits. Finished trials that are no longer asked for in the same words are dropped:
@@ -67,7 +81,7 @@ class Engines:
         policy) stops what runs.
         """
         if not trials:
-            self.forget(key)
+            self._drop(key)
         finished = self._finished.pop(key, {})
         answered = {
             name: found
@@ -87,7 +101,13 @@ class Engines:
         return self._finished.pop(key, {})
 
     def forget(self, key: Key) -> None:
-        """Stop what runs for `key` and drop what it brought: the policy is gone or suspended."""
+        """Stop what runs for `key` and drop what it brought: the policy is gone."""
+        if self._drills is not None:
+            self._drills.forget(key)
+        self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        """Stop the batch of `key` and drop what it brought."""
         self._finished.pop(key, None)
         if (batch := self._batches.pop(key, None)) is not None:
             batch.cancel()
@@ -98,6 +118,8 @@ class Engines:
         for key in tuple(self._batches):
             self.forget(key)
         self._pace.close()
+        if self._drills is not None:
+            await self._drills.close()
         await asyncio.gather(*batches, return_exceptions=True)
 
     def _start(self, key: Key, trials: Sequence[Trial]) -> None:

@@ -1,0 +1,208 @@
+"""Ordering drills from outside: what is believed, what is stopped, what is never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from readiness.drills.codec import dump_timeline
+from readiness.engines import Drills, Office, Owner
+from readiness.engines.drill.order import carry_out
+from readiness.model import Manifest
+from readiness.request import DrillRequest, Trial
+from readiness.script import Arm, Boot, DrillSubject, Script
+from readiness.timeline import Moment, Problem, Timeline
+
+KEY = ("shop", "checkout")
+OWNER = Owner(KEY, "uid")
+SUBJECT = DrillSubject("shop", "api", "apps/v1", "Deployment", "api", template="t1")
+A, B = (DrillRequest(SUBJECT, Arm(name, (Boot(1.0),))) for name in ("a", "b"))
+
+
+@dataclass
+class Board:
+    """Jobs that answer as told. `hold` lets logs wait until it is set."""
+
+    refusal: Problem | None = None
+    cut: int = 0
+    lie: bool = False
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    started: list[Script] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    waiting: int = 0
+    most: int = 0
+
+    async def start(self, job: Manifest) -> Problem | None:
+        self.started.append(job["script"])
+        return self.refusal
+
+    async def log(self, run: str) -> AsyncIterator[str]:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await self.hold.wait()
+        self.waiting -= 1
+        lines = self._lines(run)
+        yield "a line of the interpreter"
+        yield json.dumps({"run": run, "arm": "a", "moment": {"at": 1.0, "name": "ready"}}, separators=(",", ":"))  # fmt: skip
+        for line in lines[: len(lines) - self.cut]:
+            yield line
+
+    async def last_word(self, run: str) -> str:
+        digest = hashlib.sha256("".join(self._lines(run)).encode()).hexdigest()
+        return json.dumps({"run": "other" if self.lie else run, "sha256": digest})
+
+    async def delete(self, run: str) -> None:
+        self.deleted.append(run)
+
+    def _lines(self, run: str) -> list[str]:
+        script = next(s for s in self.started if s.run == run)
+        return [dump_timeline(run, Timeline(arm.name, epoch=1.0)) for arm in script.arms]
+
+
+def order(board: Board) -> tuple[tuple[Timeline, ...], list[tuple[str, Moment]]]:
+    script = Script("r1", SUBJECT, (A.arm, B.arm))
+    board.hold.set()
+    told: list[tuple[str, Moment]] = []
+    job = {"script": script}
+    seen = asyncio.run(carry_out(board, job, script, lambda arm, m: told.append((arm, m))))
+    return seen, told
+
+
+def test_timelines_come_in_the_order_of_the_script_and_moments_as_they_happen():
+    board = Board()
+
+    seen, told = order(board)
+
+    assert [t.arm for t in seen] == ["a", "b"]
+    assert [t.problem for t in seen] == [None, None]
+    assert told == [("a", Moment(1.0, "ready"))]
+    assert board.deleted == ["r1"]
+
+
+@pytest.mark.parametrize(
+    ("board", "reason", "words"),
+    [
+        (Board(cut=1), "Aborted", "not whole"),
+        (Board(cut=2), "Aborted", "not whole"),
+        (Board(lie=True), "Aborted", "not whole"),
+        (Board(refusal=Problem("NotPermitted", "may not create jobs")), "NotPermitted", "may not"),
+    ],
+    ids=["cut", "empty", "another run's digest", "refused"],
+)
+def test_what_is_not_whole_is_not_believed_and_everything_is_deleted(board, reason, words):
+    seen, _ = order(board)
+
+    assert [t.problem.reason for t in seen] == [reason] * 2
+    assert all(words in t.problem.words for t in seen)
+    assert board.deleted == ["r1"]
+
+
+def drills(board: Board, woken: list[tuple[str, str]]) -> Drills:
+    office = Office(lambda namespace: board, lambda script, owner: {"script": script})
+    return Drills(office, woken.append)
+
+
+def trial(control: str, *requests: DrillRequest, target: str = "api") -> Trial:
+    return Trial(control, target, tuple(requests))
+
+
+async def settled(board: Board, many: int = 1) -> None:
+    for _ in range(5000):
+        if len(board.deleted) >= many:
+            break
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)
+
+
+async def test_equal_arms_run_once_and_a_pass_never_waits():
+    board, woken = Board(), []
+    under_test = drills(board, woken)
+    trials = [trial("SHD-001", A, B), trial("SHD-004", A)]
+
+    assert under_test.run(OWNER, trials) == {}
+    await asyncio.sleep(0.01)
+    assert under_test.run(OWNER, trials) == {}
+    board.hold.set()
+    await settled(board)
+
+    assert [len(s.arms) for s in board.started] == [2]
+    assert woken == [KEY]
+    answered = under_test.run(OWNER, trials)
+    assert {name: set(found.answers) for name, found in answered.items()} == {
+        ("SHD-001", "api"): {A, B},
+        ("SHD-004", "api"): {A},
+    }
+    await under_test.close()
+
+
+async def test_a_trial_that_waits_for_a_second_arm_keeps_the_first():
+    board, woken = Board(), []
+    board.hold.set()
+    under_test = drills(board, woken)
+
+    under_test.run(OWNER, [trial("SHD-004", A)])
+    await settled(board)
+    assert under_test.run(OWNER, [trial("SHD-001", A, B)]) == {}
+    await settled(board, 2)
+    answered = under_test.run(OWNER, [trial("SHD-001", A, B)])
+
+    assert [[arm.name for arm in s.arms] for s in board.started] == [["a"], ["b"]]
+    assert set(answered[("SHD-001", "api")].answers) == {A, B}
+
+
+async def test_a_drill_that_is_asked_for_in_other_words_is_stopped_and_deleted():
+    board, woken = Board(), []
+    under_test = drills(board, woken)
+    newer = replace(A, subject=replace(SUBJECT, template="t2"))
+
+    under_test.run(OWNER, [trial("SHD-004", A)])
+    await asyncio.sleep(0.01)
+    under_test.run(OWNER, [trial("SHD-004", newer)])
+    await asyncio.sleep(0.01)
+
+    assert board.deleted == [board.started[0].run]
+    assert [s.subject.template for s in board.started] == ["t1", "t2"]
+    await under_test.close()
+    assert set(board.deleted) == {s.run for s in board.started}
+
+
+@pytest.mark.parametrize("how", ["no longer asked", "policy gone", "operator stops"])
+async def test_whatever_ends_a_drill_deletes_its_job(how):
+    board, woken = Board(), []
+    under_test = drills(board, woken)
+    under_test.run(OWNER, [trial("SHD-004", A)])
+    await asyncio.sleep(0.01)
+
+    if how == "no longer asked":
+        under_test.run(OWNER, [])
+    elif how == "policy gone":
+        under_test.forget(KEY)
+    else:
+        await under_test.close()
+    await asyncio.sleep(0.01)
+
+    assert board.deleted == [board.started[0].run]
+    assert woken == []
+
+
+async def test_no_more_than_three_drills_at_a_time():
+    board, woken = Board(), []
+    under_test = drills(board, woken)
+
+    for n in range(6):
+        owner = Owner(("shop", f"p{n}"), "uid")
+        under_test.run(
+            owner, [trial("SHD-004", replace(A, subject=replace(SUBJECT, name=f"w{n}")))]
+        )
+    await asyncio.sleep(0.02)
+    assert (len(board.started), board.most) == (3, 3)
+    board.hold.set()
+    await settled(board, 6)
+
+    assert len(board.started) == 6
+    await under_test.close()
