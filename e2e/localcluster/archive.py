@@ -28,6 +28,7 @@ class Config:
     env: tuple[str, ...] = ()
     user: str = ""
     workdir: str = "/"
+    stop_signal: str = ""  # none is SIGTERM
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def config_json(config: Config, layers: Sequence[Layer]) -> bytes:
                 "Cmd": list(config.cmd) or None,
                 "User": config.user,
                 "WorkingDir": config.workdir,
+                **({"StopSignal": config.stop_signal} if config.stop_signal else {}),
             },
             "rootfs": {
                 "type": "layers",

@@ -45,6 +45,8 @@ SLIM: Final = (
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 )
+# its packages link manual pages and do not configure where there is no place for them
+FOR_JAVA: Final = ('--essential-hook=mkdir -p "$1/usr/share/man/man1"',)
 
 
 def debian(
@@ -127,8 +129,9 @@ def ctr(node: Node) -> list[str]:
 def debian_layer(suite: str, packages: Sequence[str]) -> Layer:
     """The layer of a Debian suite's essential packages and the given ones."""
     wanted = sorted(set(packages))
+    options = [*SLIM, *(FOR_JAVA if any("openjdk" in each for each in wanted) else ())]
     arch = run("dpkg", "--print-architecture").strip()
-    key = hashlib.sha256(json.dumps([suite, arch, wanted, SLIM]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([suite, arch, wanted, options]).encode()).hexdigest()[:16]
     tar = _directory("layers") / f"debian-{suite}-{key}.tar"
     with locked(tar.with_suffix(".lock")):
         if not tar.exists():
@@ -139,7 +142,7 @@ def debian_layer(suite: str, packages: Sequence[str]) -> Layer:
                     "mmdebstrap",
                     "--quiet",
                     "--variant=essential",
-                    *SLIM,
+                    *options,
                     *([f"--include={','.join(wanted)}"] if wanted else []),
                     suite,
                     partial,

@@ -1,0 +1,139 @@
+"""Images of other people's programs: what each is made of, and how it is made without a registry or with an engine.
+
+A recipe names packages of Debian, PyPI, npm and Go by files that pin them, and a directory of ours. Every part is a layer
+of its own, cached by content. It knows no cluster and no application.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import image
+from image import Image
+from localcluster import archive, build, images
+from localcluster.progress import ClusterError
+
+USER: Final = "10001:10001"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image. Files and directories are given relative to the checkout; everything lands below /usr.
+
+    `debian` None: nothing of Debian at all. `python` is a file of requirements with hashes, `node` a directory with a
+    package-lock.json, `go` a Go module and the packages of it that become /usr/bin programs, `files` what is copied to
+    /usr/share/NAME.
+    """
+
+    name: str
+    debian: tuple[str, ...] | None = ()
+    python: str = ""
+    node: str = ""
+    go: tuple[str, ...] = ()
+    files: str = ""
+    stop_signal: str = ""
+
+    @property
+    def image(self) -> str:
+        """The image's name, which changes with what it is made of."""
+        sources = [each for each in (self.python, self.node, *self.go[:1], self.files) if each]
+        content = repr(self) + image.hash_of(*sources) + image.SUITE
+        return f"readiness-{self.name}:1.0.0-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def build_image(recipe: Recipe, engine: str = "") -> Image:
+    """Build what the caches lack: an archive, or with an engine an image that it has."""
+    parts = layers(recipe)
+    if engine:
+        return with_engine(recipe, parts, engine)
+    if recipe.debian is not None:
+        parts.insert(0, images.debian_layer(image.SUITE, recipe.debian))
+    config = images.Config(user=USER, workdir="/tmp", stop_signal=recipe.stop_signal)
+    return Image(recipe.image, images.archive_of(recipe.image, config, parts))
+
+
+def layers(recipe: Recipe) -> list[archive.Layer]:
+    """The layers above Debian's."""
+    made = []
+    if recipe.python:
+        made.append(python_layer(recipe.python))
+    if recipe.node:
+        made.append(node_layer(recipe.node))
+    if recipe.go:
+        made.append(go_layer(*recipe.go))
+    if recipe.files:
+        home = f"usr/share/{recipe.name.partition('-')[0]}"
+        made.append(cached(recipe.files, home, lambda to: image.copy(image.ROOT / recipe.files, to / home)))  # fmt: skip
+    return made
+
+
+def with_engine(recipe: Recipe, parts: Sequence[archive.Layer], engine: str) -> Image:
+    """The same content by a container engine."""
+    lines = ["FROM scratch"]
+    if recipe.debian is not None:
+        install = f"apt-get install -y --no-install-recommends {' '.join(recipe.debian)}"
+        lines = [
+            f"FROM debian:{image.SUITE}-slim",
+            f"RUN apt-get update && {install} && rm -rf /var/lib/apt/lists/*",
+        ]
+    lines += [f"ADD {part.path.name} /" for part in parts]
+    lines += [f"USER {USER}", "WORKDIR /tmp"]
+    lines += [f"STOPSIGNAL {recipe.stop_signal}"] if recipe.stop_signal else []
+    image.engine_build(engine, [recipe.image], build.cache_root() / "layers", "\n".join(lines))
+    return Image(recipe.image)
+
+
+def python_layer(pins: str) -> archive.Layer:
+    """Packages of PyPI, as wheels for the image's Python. Their commands are `python3 -m`."""
+    path = image.ROOT / pins
+    return cached(pins, "python", lambda to: image.install(to / image.SITE, "--require-hashes", "--no-deps", "-r", str(path)))  # fmt: skip
+
+
+def node_layer(lock: str) -> archive.Layer:
+    """Packages of npm in /usr/lib/node_modules, without running their scripts."""
+
+    def fill(to: Path) -> None:
+        home = to / "usr/lib"
+        for name in ("package.json", "package-lock.json"):
+            image.copy(image.ROOT / lock / name, home / name)
+        call("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", at=home)
+        for name in ("package.json", "package-lock.json"):
+            (home / name).unlink()
+
+    return cached(lock, "node", fill)
+
+
+def go_layer(module: str, *packages: str) -> archive.Layer:
+    """Programs of a Go module in /usr/bin, each named after its package."""
+
+    def fill(to: Path) -> None:
+        (to / "usr/bin").mkdir(parents=True)
+        go = [str(build.find_go()), "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]  # fmt: skip
+        for package in packages or (".",):
+            call(*go, "-o", f"{to / 'usr/bin'}/", package, at=image.ROOT / module)
+
+    return cached(module, " ".join(("go", *packages)), fill)
+
+
+def cached(source: str, kind: str, fill: Callable[[Path], None]) -> archive.Layer:
+    """The layer that a file or directory of the checkout makes."""
+    name = source.replace("/", "-")
+    return image.cached(f"{name}-{kind.split(maxsplit=1)[0].replace('/', '-')}", kind + image.hash_of(source), fill)  # fmt: skip
+
+
+def call(*command: str, at: Path) -> None:
+    """Run a build tool, gently."""
+    if not shutil.which(command[0]):
+        raise ClusterError(f"{command[0]} is not installed, and the images need it once")
+    environ = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", "GOOS": "linux"}
+    done = subprocess.run(
+        ["nice", "-n", "10", *command], cwd=at, env=environ, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if done.returncode:
+        raise ClusterError(f"{json.dumps(command)} failed:\n{done.stderr[-4000:]}")
