@@ -1,7 +1,7 @@
 """What the operator remembers between passes: the standing verdict of every look, and its age.
 
 Values only: a pass receives a Memory and returns the next one. A probe's deviation stands only
-after three looks with the same reason; a mixed series is Unknown/Flaky.
+after three looks with the same reason, a drill's after two of three; a mixed series is Unknown/Flaky.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from readiness.model import Result, Verdict
+from readiness.model import Result, Safety, Verdict
 
-LOOK_GAPS: Final = (1.0, 5.0)
-LOOKS: Final = len(LOOK_GAPS) + 1
 RENEW_AT: Final = 0.8
 RUN: Final = ("", "run-at")
 PREVIOUS_REVISION_SECONDS: Final = 1800.0
-RECHECK_FAILED_SECONDS: Final = 300.0
-RECHECK_UNPROVEN_SECONDS: Final = 60.0
+FLAKY: Final = "Flaky"
 UNASKED: Final = ""
 
 
@@ -42,27 +39,69 @@ Memory = Mapping[tuple[str, str], Look]
 """Looks by (control id, target name); RUN marks a run asked for by annotation."""
 
 
-def settle(look: Look, seen: Verdict, *, now: float, max_age: float, jitter: float) -> Look:
-    """The look after one more observation.
-
-    A Pass stands at once unless it contradicts a Fail of the series (missing data contradicts
-    nothing); so does what already stands. Anything else needs LOOKS equal results. `jitter` in 0…1 spreads the next look over a tenth of the interval;
-    what does not hold is looked at again soon, so that a repair shows.
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How looks become a verdict: `gaps` are the seconds between looks in doubt, `agreeing` how many
+    must see the same deviation. What does not hold is looked at again soon, so that a repair shows;
+    `strict`: a Pass after a Fail of the same revision needs every look.
     """
-    streak = (*look.streak, seen)
-    unopposed = seen.result.holds and all(v.result is Result.UNKNOWN for v in look.streak)
-    if unopposed or (len(streak) == 1 and _alike(seen, look.standing)):
-        verdict = seen if seen.result.holds else replace(seen, confidence=_confidence(look))
-    elif len(streak) < LOOKS:
-        return replace(look, streak=streak, due=now + LOOK_GAPS[len(streak) - 1])
-    else:
-        verdict = _weigh(streak)
-    interval = max_age * (RENEW_AT - 0.1 * jitter)
-    if not verdict.result.holds:
-        failed = verdict.result is Result.FAIL
-        soon = RECHECK_FAILED_SECONDS if failed else RECHECK_UNPROVEN_SECONDS
-        interval = min(interval, soon * (1 - 0.1 * jitter))
-    return replace(look, standing=verdict, at=now, streak=(), due=now + interval, revised_at=0.0)
+
+    gaps: tuple[float, ...]
+    agreeing: int
+    failed_after: float
+    unproven_after: float
+    strict: bool = False
+
+    @property
+    def looks(self) -> int:
+        """How many looks a doubt takes at most."""
+        return len(self.gaps) + 1
+
+    def settle(
+        self, look: Look, seen: Verdict, *, now: float, max_age: float, jitter: float
+    ) -> Look:
+        """The look after one more observation.
+
+        A Pass stands at once unless it contradicts a Fail (missing data contradicts nothing); so
+        does what already stands. `jitter` in 0…1 spreads the next look over a tenth of the interval.
+        """
+        streak = (*look.streak, seen)
+        if self._unopposed(look, seen) or (len(streak) == 1 and _alike(seen, look.standing)):
+            verdict = seen if seen.result.holds else replace(seen, confidence=_confidence(look))
+        elif (agreed := self._agreed(streak)) is not None:
+            verdict = agreed
+        elif len(streak) < self.looks:
+            return replace(look, streak=streak, due=now + self.gaps[len(streak) - 1])
+        else:
+            verdict = _flaky(streak)
+        interval = max_age * (RENEW_AT - 0.1 * jitter)
+        if not verdict.result.holds:
+            soon = self.failed_after if verdict.result is Result.FAIL else self.unproven_after
+            interval = min(interval, soon * (1 - 0.1 * jitter))
+        return replace(look, standing=verdict, at=now, streak=(), due=now + interval, revised_at=0)
+
+    def _unopposed(self, look: Look, seen: Verdict) -> bool:
+        doubted = self.strict and not look.revised_at and _deviates(look.standing)
+        clear = all(v.result is Result.UNKNOWN for v in look.streak)
+        return seen.result.holds and clear and not doubted
+
+    def _agreed(self, streak: tuple[Verdict, ...]) -> Verdict | None:
+        """The newest look, when enough of the series saw the same."""
+        last, agreeing = streak[-1], _agreeing(streak)
+        if agreeing < (self.looks if last.result.holds else self.agreeing):
+            return None
+        return replace(last, confidence=f"{agreeing}/{len(streak)}")
+
+
+PROBES: Final = Series(gaps=(1.0, 5.0), agreeing=3, failed_after=300.0, unproven_after=60.0)
+DRILLS: Final = Series((1.0, 1.0), agreeing=2, failed_after=86400.0, unproven_after=700.0, strict=True)  # fmt: skip
+"""A clone of a deterministic failure need not start every five minutes, and after an open question
+none starts within ten, jitter included."""
+
+
+def series_of(safety: Safety) -> Series:
+    """How looks of a class of controls are weighed."""
+    return DRILLS if safety is Safety.DRILL else PROBES
 
 
 def unasked(verdict: Verdict, now: float) -> Look:
@@ -78,20 +117,26 @@ def _confidence(look: Look) -> str:
     return look.standing.confidence if look.standing else ""
 
 
-def _weigh(streak: tuple[Verdict, ...]) -> Verdict:
+def _deviates(standing: Verdict | None) -> bool:
+    return standing is not None and (standing.result is Result.FAIL or standing.reason == FLAKY)
+
+
+def _agreeing(streak: tuple[Verdict, ...]) -> int:
+    return sum(_alike(streak[-1], v) for v in streak)
+
+
+def _flaky(streak: tuple[Verdict, ...]) -> Verdict:
     last = streak[-1]
-    agreeing = sum((v.result, v.reason) == (last.result, last.reason) for v in streak)
-    if agreeing == len(streak):
-        return replace(last, confidence=f"{agreeing}/{len(streak)}")
     seen = ", ".join(f"{v.result}/{v.reason}" for v in streak)
     return Verdict(
         Result.UNKNOWN,
-        "Flaky",
+        FLAKY,
         f"{len(streak)} looks disagree: {seen}",
         expected=last.expected,
         observed=seen,
         fix="look at the replicas one by one; repeat with the annotation readiness.dev/run-at",
         where=last.where,
         via=last.via,
-        confidence=f"{agreeing}/{len(streak)}",
+        confidence=f"{_agreeing(streak)}/{len(streak)}",
+        evidence=" | ".join(v.evidence for v in streak if v.evidence),
     )

@@ -22,7 +22,7 @@ from readiness.evidence import (
     UNASKED,
     Look,
     Memory,
-    settle,
+    series_of,
     unasked,
 )
 from readiness.judgement import (
@@ -211,7 +211,7 @@ def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answe
         look, key = _bound(situation, ground, control, subject)
         seen, judged = answers.get(place), replace(subject, params=setting.params)
         if seen is not None:
-            look = settle(
+            look = series_of(control.safety).settle(
                 replace(look, key=key), judge_safely(control, judged, seen.answers),
                 now=ground.now, max_age=setting.max_age, jitter=_jitter(ground.name, *place),
             )  # fmt: skip

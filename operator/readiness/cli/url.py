@@ -20,7 +20,7 @@ from readiness.cli.judged import Judged, judged_of
 from readiness.cli.validity import problems_of
 from readiness.cli.worlds import MADE_UP, POLICY, World
 from readiness.engines import Clock, Dialer, Egress, Engines, Guard, Limits, Resolver, build_trust
-from readiness.evidence import LOOKS
+from readiness.evidence import PROBES
 from readiness.files import Located
 from readiness.hops import edge_of
 from readiness.model import Manifest
@@ -30,7 +30,7 @@ from readiness.snapshot import Snapshot
 from readiness.weigh import settings_of
 
 KEY: Final = ("", MADE_UP)
-ROUNDS: Final = LOOKS + 1
+ROUNDS: Final = PROBES.looks + 1
 PACE: Final = Limits(
     target_rate=10.0, target_burst=5, address_rate=10.0, address_burst=5, in_flight=4
 )
