@@ -28,7 +28,7 @@ class Recipe:
 
     `debian` None: nothing of Debian at all. `python` is a file of requirements with hashes, `node` a directory with a
     package-lock.json, `go` a Go module and the packages of it that become /usr/bin programs, `files` what is copied to
-    /usr/share/NAME.
+    /usr/share/NAME, where the image starts; without it that is /tmp.
     """
 
     name: str
@@ -38,6 +38,11 @@ class Recipe:
     go: tuple[str, ...] = ()
     files: str = ""
     stop_signal: str = ""
+
+    @property
+    def home(self) -> str:
+        """Where its programs start."""
+        return f"/usr/share/{self.name.partition('-')[0]}" if self.files else "/tmp"
 
     @property
     def image(self) -> str:
@@ -54,7 +59,7 @@ def build_image(recipe: Recipe, engine: str = "") -> Image:
         return with_engine(recipe, parts, engine)
     if recipe.debian is not None:
         parts.insert(0, images.debian_layer(image.SUITE, recipe.debian))
-    config = images.Config(user=USER, workdir="/tmp", stop_signal=recipe.stop_signal)
+    config = images.Config(user=USER, workdir=recipe.home, stop_signal=recipe.stop_signal)
     return Image(recipe.image, images.archive_of(recipe.image, config, parts))
 
 
@@ -68,8 +73,7 @@ def layers(recipe: Recipe) -> list[archive.Layer]:
     if recipe.go:
         made.append(go_layer(*recipe.go))
     if recipe.files:
-        home = f"usr/share/{recipe.name.partition('-')[0]}"
-        made.append(cached(recipe.files, home, lambda to: image.copy(image.ROOT / recipe.files, to / home)))  # fmt: skip
+        made.append(files_layer(recipe.files, recipe.home))
     return made
 
 
@@ -83,7 +87,7 @@ def with_engine(recipe: Recipe, parts: Sequence[archive.Layer], engine: str) -> 
             f"RUN apt-get update && {install} && rm -rf /var/lib/apt/lists/*",
         ]
     lines += [f"ADD {part.path.name} /" for part in parts]
-    lines += [f"USER {USER}", "WORKDIR /tmp"]
+    lines += [f"USER {USER}", f"WORKDIR {recipe.home}"]
     lines += [f"STOPSIGNAL {recipe.stop_signal}"] if recipe.stop_signal else []
     image.engine_build(engine, [recipe.image], build.cache_root() / "layers", "\n".join(lines))
     return Image(recipe.image)
@@ -121,10 +125,14 @@ def go_layer(module: str, *packages: str) -> archive.Layer:
     return cached(module, " ".join(("go", *packages)), fill)
 
 
+def files_layer(source: str, home: str) -> archive.Layer:
+    """Files of the checkout."""
+    return cached(source, home, lambda to: image.copy(image.ROOT / source, to / home[1:]))
+
+
 def cached(source: str, kind: str, fill: Callable[[Path], None]) -> archive.Layer:
     """The layer that a file or directory of the checkout makes."""
-    name = source.replace("/", "-")
-    return image.cached(f"{name}-{kind.split(maxsplit=1)[0].replace('/', '-')}", kind + image.hash_of(source), fill)  # fmt: skip
+    return image.cached(source.replace("/", "-"), kind + image.hash_of(source), fill)
 
 
 def call(*command: str, at: Path) -> None:
