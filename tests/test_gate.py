@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from readiness.gate import awaited_of, gate_of, verdict_of
+from readiness.model import Severity
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 LATER, EARLIER = "2027-01-15T09:00:00Z", "2027-01-15T07:59:59Z"
@@ -89,3 +90,36 @@ def test_gate(what, found, code, words):
 )
 def test_wait(found, goal, code):
     assert awaited_of(found, NOW, goal).code == code
+
+
+def leveled(level, *failures, compliant="False", **rest):
+    """A policy at a level, with what stands in its failures: `P1/Fail`."""
+    rows = [dict(zip(("severity", "result"), text.split("/"), strict=True)) for text in failures]
+    found = policy(compliant, **rest)
+    found["status"] |= {"level": level, "failures": rows}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("what", "found", "asked", "code", "words"),
+    [
+        ("reached", leveled("P1", compliant="True"), "P1", 0, "P1 is asked, P1 is reached"),
+        ("more than asked", leveled("P3", compliant="True"), "P0", 0, "P3 is reached"),
+        ("less, whatever Compliant is", leveled("P0", "P1/Fail"), "P0", 0, "P0 is reached"),
+        ("more than Compliant asks", leveled("P1", "P2/Fail", compliant="True"), "P2", 1, "1 findings fail"),
+        ("fails", leveled("", "P0/Fail", "P0/Unknown"), "P1", 1, "none is reached: 1 findings fail"),
+        ("unproven", leveled("P0", "P1/Unknown", "P2/Fail"), "P1", 3, "1 findings are unproven"),
+        ("below what is asked", leveled("P1", "P2/Unknown", "P3/Fail"), "P2", 3, "1 findings are unproven"),
+        ("refused spec", policy("Unknown", "InvalidSpec", until=None, accepted="False"), "P3", 3, "InvalidSpec"),
+        ("expired", leveled("P3", compliant="True", until=EARLIER), "P0", 3, "valid until"),
+        ("older generation", leveled("P3", compliant="True", seen=2), "P0", 3, "generation 2"),
+        ("not judged", policy(), "P0", 3, "has not been judged"),
+    ],
+)  # fmt: skip
+def test_gate_at_a_level(what, found, asked, code, words):
+    decided = gate_of(found, NOW, level=Severity(asked))
+    assert (decided.code, words in decided.message) == (code, True), decided
+    assert bool(decided.fix) == (code != 0)
+    audit = {**found, "spec": {"enforcement": "audit"}}
+    assert gate_of(audit, NOW, level=Severity(asked)).code == 0
+    assert gate_of(audit, NOW, strict=True, level=Severity(asked)) == decided

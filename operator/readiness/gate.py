@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from readiness.model import Manifest
+from readiness.model import Manifest, Result, Severity
 from readiness.waivers import epoch
 
 Goal = Literal["compliant", "ready"]
@@ -35,9 +35,15 @@ def condition_of(policy: Manifest, type_: str) -> Manifest:
     return next((row for row in rows if row.get("type") == type_), {})
 
 
-def gate_of(policy: Manifest, now: float, *, strict: bool = False) -> Decision:
-    """The decision of `readiness gate`: under audit the verdict is told and does not count."""
-    judged = verdict_of(policy, now)
+def gate_of(
+    policy: Manifest, now: float, *, strict: bool = False, level: Severity | None = None
+) -> Decision:
+    """The decision of `readiness gate`: under audit the verdict is told and does not count.
+
+    With a level, reaching it is the verdict, and `Compliant` is not asked.
+    """
+    told = _reached(policy, level) if level else _told(policy, "Compliant")
+    judged = _untrusted(policy, now) or told
     enforced = strict or policy["spec"].get("enforcement", "audit") == "enforce"
     if enforced or judged.code == MET:
         return judged
@@ -63,10 +69,28 @@ def _told(policy: Manifest, type_: str) -> Decision:
     found = condition_of(policy, type_)
     status, reason = found.get("status", "Unknown"), found.get("reason", "NoCondition")
     text = f"{type_} is {status} ({reason}): {found.get('message') or 'no message'}"
-    meta = policy["metadata"]
-    report = f"readiness report {meta['name']} -n {meta.get('namespace', 'default')}"
-    fix = "" if status == "True" else report
+    fix = "" if status == "True" else _report(policy)
     return Decision(_CODES.get(status, UNPROVEN), text, fix)
+
+
+def _report(policy: Manifest) -> str:
+    meta = policy["metadata"]
+    return f"readiness report {meta['name']} -n {meta.get('namespace', 'default')}"
+
+
+def _reached(policy: Manifest, level: Severity) -> Decision:
+    """Whether `status.level` is at least this one; if not, what stands between them decides."""
+    status, told = policy.get("status") or {}, _told(policy, "Compliant")
+    reached = status.get("level") or ""
+    text = f"level {level} is asked, {reached or 'none'} is reached"
+    if reached >= level:
+        return Decision(MET, text)
+    rows = [row for row in status.get("failures") or () if reached < row["severity"] <= level]
+    failing = sum(row["result"] == Result.FAIL for row in rows)
+    why = f"{len(rows)} findings are unproven" if rows else told.message
+    if failing:
+        why = f"{failing} findings fail"
+    return Decision(NOT_MET if failing else UNPROVEN, f"{text}: {why}", _report(policy))
 
 
 def _untrusted(policy: Manifest, now: float) -> Decision | None:

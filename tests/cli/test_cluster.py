@@ -73,6 +73,10 @@ def judge(api_server, policy: Manifest, file: str) -> None:
         (["gate", "bad", "--strict"], 1, "CFG-004"),
         (["gate", "good", "--strict"], 0, "Compliant is True"),
         (["gate", "new", "--strict"], 3, "has not been judged"),
+        (["gate", "good", "--strict", "--level", "p3"], 0, "level P3 is asked, P3 is reached"),
+        (["gate", "bad", "--strict", "--level", "P1"], 1, "level P1 is asked, none is reached"),
+        (["gate", "bad", "--level", "P1"], 0, "so this does not count"),
+        (["gate", "bad", "--level", "P4"], 2, "invalid choice"),
         (
             ["gate", "none"],
             2,
@@ -124,6 +128,36 @@ def test_the_namespace_is_that_of_the_context(readiness, cluster, tmp_path):
     assert readiness("gate", "good", "--kubeconfig", str(tmp_path / "config")).code == 0
 
 
+@pytest.fixture
+def contexts(cluster, tmp_path):
+    """A kubeconfig without a current context: `here` in namespace cli, `there` where nobody answers."""
+    import yaml
+
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    (known,), (user,) = config["clusters"], config["users"]
+    config["clusters"].append({"name": "gone", "cluster": {"server": "https://127.0.0.1:1"}})
+    config["contexts"] = [
+        {"name": "here", "context": {"cluster": known["name"], "user": user["name"], "namespace": "cli"}},
+        {"name": "there", "context": {"cluster": "gone", "user": user["name"]}},
+    ]  # fmt: skip
+    del config["current-context"]
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    return ["--kubeconfig", str(tmp_path / "config")]
+
+
+@pytest.mark.parametrize(
+    "words", [["status", "good"], ["report", "good"], ["gate", "good"], ["wait", "good", "--timeout", "1s"]],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_every_command_chooses_cluster_and_namespace_alike(readiness, contexts, words):
+    assert readiness(*words, *contexts, "--context", "here").code == 0
+    assert readiness(*words, *contexts, "--context", "here", "-n", "default").code in (2, 3)
+    assert readiness(*words, *contexts, "--context", "there").code == 3
+    assert readiness(*words, *contexts).code == 3
+    ended = readiness(*words, *contexts, "--context", "nope")
+    assert (ended.code, "no context 'nope'; there are: here, there" in ended.err) == (2, True)
+
+
 def test_a_server_that_does_not_answer_cannot_tell(readiness, cluster, tmp_path):
     import yaml
 
@@ -132,6 +166,6 @@ def test_a_server_that_does_not_answer_cannot_tell(readiness, cluster, tmp_path)
     (tmp_path / "config").write_text(yaml.safe_dump(config))
     ended = readiness("gate", "good", "--kubeconfig", str(tmp_path / "config"))
     assert ended.code == 3
-    assert "--kubeconfig FILE" in ended.err
+    assert "--context or --kubeconfig" in ended.err
     (tmp_path / "config").write_text("a: 1")
     assert readiness("status", "--kubeconfig", str(tmp_path / "config")).code == 3

@@ -22,22 +22,29 @@ T = TypeVar("T")
 def build_parser(prog: str, text: str, epilog: str = "") -> argparse.ArgumentParser:
     """A parser with the options that say which cluster and namespace."""
     found = parser(prog, text, epilog)
-    found.add_argument("-n", "--namespace", default="", help="default: that of the current context")
+    found.add_argument("-n", "--namespace", default="", help="default: that of the context")
+    found.add_argument("--context", default="", metavar="NAME", help="default: the current one")
     found.add_argument("--kubeconfig", default="", metavar="FILE", help="default: as kubectl does")
     return found
 
 
 def read(args: argparse.Namespace, work: Callable[[Connection, str], Awaitable[T]]) -> T:
-    """What `work(connection, namespace)` returns. Raises UnprovenError when the API does not tell."""
+    """What `work(connection, namespace)` returns.
+
+    Raises UsageError for a context that is none, and UnprovenError when the API does not tell.
+    """
     from readiness.cluster.connection import ApiError
-    from readiness.cluster.reading import namespace_of, session
+    from readiness.cluster.reading import ContextNotFoundError, namespace_of, session
 
     async def inside() -> T:
-        async with session(args.kubeconfig) as connection:
-            return await work(connection, args.namespace or namespace_of(args.kubeconfig))
+        async with session(args.kubeconfig, args.context) as connection:
+            namespace = args.namespace or namespace_of(args.kubeconfig, args.context)
+            return await work(connection, namespace)
 
     try:
         return asyncio.run(inside())
+    except ContextNotFoundError as error:
+        raise UsageError(str(error)) from None
     except ApiError as error:
         words = " ".join(str(error).split())
         raise UnprovenError(f"the cluster does not tell: {words}", _remedy(error.status)) from None
@@ -63,4 +70,4 @@ def _remedy(status: int) -> str:
         return "you need get and list on readinesspolicies and readinessreports in this namespace"
     if status == 404:
         return "are the CustomResourceDefinitions installed? readiness crd | kubectl apply -f -"
-    return "does `kubectl version` reach it? Choose a cluster with --kubeconfig FILE"
+    return "does `kubectl version` reach it? Choose a cluster with --context or --kubeconfig"

@@ -142,11 +142,13 @@ class Connection:
         return {"Authorization": self._token} if self._token else {}
 
 
-async def connect(kubeconfig: str, observe: Observe, patience: float = 15.0) -> Connection:
-    """Connects by `kubeconfig`, else as the pod's service account, else by the user's kubeconfig."""
+async def connect(
+    kubeconfig: str, observe: Observe, patience: float = 15.0, context: str = ""
+) -> Connection:
+    """Connects by `kubeconfig` or a context of it, else as the pod's service account, else by the user's kubeconfig."""
     configuration = Configuration()
-    if kubeconfig or not _in_cluster(configuration):
-        await load_kube_config(kubeconfig or None, client_configuration=configuration)
+    if kubeconfig or context or not _in_cluster(configuration):
+        await load_kube_config(kubeconfig or None, context or None, configuration)
     tls = RESTClientObject(configuration).ssl_context
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=100, ssl=tls),

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from kubernetes.aio.config import ConfigException, list_kube_config_contexts
-from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+from kubernetes.aio.config import ConfigException
+from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
 from readiness.cluster.connection import IN_CLUSTER, ApiError, Connection, connect
 from readiness.cluster.own import PLURALS, POLICY, REPORTS, path_of
@@ -19,13 +19,22 @@ from readiness.model import Manifest
 from readiness.naming import POLICY_LABEL, label_value
 
 
+class ContextNotFoundError(LookupError):
+    """The kubeconfig has no such context; the text names those it has."""
+
+
 @asynccontextmanager
-async def session(kubeconfig: str) -> AsyncIterator[Connection]:
-    """A connection by kubeconfig or as the pod's service account. Raises ApiError."""
+async def session(kubeconfig: str, context: str = "") -> AsyncIterator[Connection]:
+    """A connection by kubeconfig, or without one and a context as the pod's service account.
+
+    Raises ApiError and ContextNotFoundError.
+    """
     if missing := _missing(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION):
         raise ApiError(0, missing)
     try:
-        connection = await connect(kubeconfig, lambda _method, _status: None)
+        if context:
+            _context(kubeconfig, context)
+        connection = await connect(kubeconfig, lambda _method, _status: None, context=context)
     except (ConfigException, OSError, ValueError) as error:
         raise ApiError(0, f"no usable kubeconfig: {error}") from None
     try:
@@ -34,16 +43,30 @@ async def session(kubeconfig: str) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def namespace_of(kubeconfig: str) -> str:
-    """The namespace of the current context, as kubectl takes it."""
+def namespace_of(kubeconfig: str, context: str = "") -> str:
+    """The namespace of the context, of the current one without a name, as kubectl takes it."""
     own = Path(IN_CLUSTER).with_name("namespace")
-    if not kubeconfig and own.exists():
+    if not kubeconfig and not context and own.exists():
         return own.read_text(encoding="utf-8").strip()
     try:
-        _, active = list_kube_config_contexts(kubeconfig or None)
+        found = _context(kubeconfig, context)
     except (ConfigException, OSError, ValueError):
         return "default"
-    return str(active["context"].get("namespace") or "default")
+    return str(found.get("namespace") or "default")
+
+
+def _context(kubeconfig: str, name: str) -> Manifest:
+    """The named context, else the current one. Raises ConfigException and ContextNotFoundError."""
+    config = KubeConfigMerger(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION).config
+    if config is None:
+        raise ConfigException("there is none")
+    known: dict[str, Manifest] = {
+        row["name"]: row["context"].value for row in config["contexts"].value
+    }
+    wanted = name or config["current-context"]
+    if wanted not in known:
+        raise ContextNotFoundError(f"no context {wanted!r}; there are: {', '.join(sorted(known))}")
+    return known[wanted]
 
 
 async def read_policy(connection: Connection, namespace: str, name: str) -> Manifest | None:
