@@ -6,6 +6,7 @@ Pure text. A name that could collide carries a short hash of the whole key it st
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,9 +27,24 @@ CONFIRM_REMOVAL: Final = f"{GROUP}/confirm-removal"
 DRILL: Final = f"{GROUP}/drill"
 DRILL_ARM: Final = f"{GROUP}/arm"
 DRILL_RUNNER: Final = f"{GROUP}/drill-runner"
+DRILL_STORE: Final = f"{GROUP}/store"
+
+UNMESHED_LABELS: Final[Mapping[str, str]] = {
+    "sidecar.istio.io/inject": "false",
+    "istio.io/dataplane-mode": "none",
+    "kuma.io/sidecar-injection": "disabled",
+}
+UNMESHED_ANNOTATIONS: Final[Mapping[str, str]] = {
+    "sidecar.istio.io/inject": "false",
+    "linkerd.io/inject": "disabled",
+    "kuma.io/sidecar-injection": "disabled",
+    "consul.hashicorp.com/connect-inject": "false",
+}
+"""Keep service meshes out of a pod: one of them reads labels, another annotations."""
 
 NAME_LIMIT: Final = 63
 HASH_LENGTH: Final = 8
+_UNFIT: Final = re.compile(r"[^a-z0-9]+")
 
 
 def digest(*parts: str) -> str:
@@ -40,6 +56,16 @@ def child(policy: str, *parts: str) -> str:
     """`<policy>-<part>…-<hash>` as an RFC 1123 label: the hash keeps truncated names apart."""
     stem = "-".join((policy, *(p for p in parts if p))).replace(".", "-")
     return f"{stem[: NAME_LIMIT - HASH_LENGTH - 1].rstrip('-')}-{digest(policy, *parts)}"
+
+
+def drill(run: str, *parts: str, number: int | None = None) -> str:
+    """The name of something of a drill, of parts in any spelling.
+
+    A number comes last, where applications of a StatefulSet look for theirs.
+    """
+    words = "-".join(_UNFIT.sub("-", part.lower()).strip("-") for part in ("drill", run, *parts))
+    tail = digest(run, *parts) + ("" if number is None else f"-{number}")
+    return f"{words[: NAME_LIMIT - len(tail) - 1].rstrip('-')}-{tail}"
 
 
 def report(policy: str, target: str) -> str:

@@ -127,11 +127,16 @@ Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One clone and what it is taken through. `name` tells arms of one subject apart."""
+    """One clone and what it is taken through. `name` tells arms of one subject apart.
+
+    `explicit`: of the template's `envFrom` the clone gets the subject's declared names only. An
+    edit that takes a variable away needs it where there is an envFrom, and so does its control arm.
+    """
 
     name: str
     steps: tuple[Step, ...]
     edits: tuple[Edit, ...] = ()
+    explicit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,8 @@ class DrillSubject:
     """Whose template is cloned and how its clone is reached.
 
     `template` is the hash of the pod template that the plan saw; another one found by the drill
-    is a problem, not an answer. `standalone`: the owner's word that it needs no store.
+    is a problem, not an answer. `standalone`: the owner's word that it needs no store. `declared`
+    are the names of variables that the owner declares (config.env).
     """
 
     namespace: str
@@ -168,6 +174,7 @@ class DrillSubject:
     host: str = ""
     standalone: bool = False
     stores: tuple[Store, ...] = ()
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
     Refused (a rule of safety), NotPermitted, Denied (admission), Unschedulable, ImagePull,
-    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, Quota, Aborted.
+    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, Quota, Aborted.
     """
 
     reason: str

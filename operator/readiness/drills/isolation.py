@@ -1,0 +1,69 @@
+"""NetworkPolicies of a drill: its pods talk to each other and ask DNS, and to nobody else.
+
+Policies add up, so these hold also where a namespace denies everything to all pods; and they
+cannot take back what a policy for all pods allows. They hold where the cluster enforces them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from readiness.drills.place import Place, build_metadata
+from readiness.model import Manifest
+from readiness.naming import DRILL, DRILL_RUNNER, drill
+
+API: Final = "networking.k8s.io/v1"
+_NAMESPACE: Final = "kubernetes.io/metadata.name"
+
+
+def build_isolation(place: Place) -> Manifest:
+    """For clones, stores and sink of one run; made before any of them."""
+    run = {"podSelector": {"matchLabels": {DRILL: place.run}}}
+    runner = {"podSelector": {"matchLabels": {DRILL_RUNNER: place.run}}}
+    spec = {
+        **run,
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": [run, runner]}],
+        "egress": [{"to": [run]}, *_dns()],
+    }
+    return _policy(build_metadata(place, drill(place.run, "isolation"), {}), spec)
+
+
+def build_runner_access(job: Manifest) -> Manifest:
+    """For the drill's own pod, made and owned with its Job (as created: it has a uid).
+
+    The API server is no pod that a policy could name, so all egress is open; nobody may come in.
+    It does not carry the label by which the drill clears away what it made.
+    """
+    metadata = job["metadata"]
+    run = metadata["labels"][DRILL]
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+    spec = {
+        "podSelector": {"matchLabels": {DRILL_RUNNER: run}},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [{}],
+    }
+    labels = {k: v for k, v in metadata["labels"].items() if k != DRILL} | {DRILL_RUNNER: run}
+    named = {"name": drill(run, "runner"), "namespace": metadata["namespace"]}
+    return _policy({**named, "labels": labels, "ownerReferences": [owner]}, spec)
+
+
+def _policy(metadata: Manifest, spec: Manifest) -> Manifest:
+    return {"apiVersion": API, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def _dns() -> list[Any]:
+    """Port 53 anywhere, as a node-local cache has an address that no selector names; and the
+    cluster's DNS pods on any port, as policies see the pod's port, which is not always 53."""
+    port_53 = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    core = {
+        "namespaceSelector": {"matchLabels": {_NAMESPACE: "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    openshift = {"namespaceSelector": {"matchLabels": {_NAMESPACE: "openshift-dns"}}}
+    return [{"ports": port_53}, {"to": [core, openshift]}]
