@@ -1,7 +1,7 @@
 """Writes everything under charts/ and manifests/ that is derived: CRD copies, kustomize base, Argo CD fragment.
 
-The chart is the only hand-written installation; `manifests/base` is its default rendering, so that kustomize and
-Helm users get the same objects. Needs `helm`: from PATH, else built by e2e/localcluster. `--check` writes nothing
+The chart is the only hand-written installation; `manifests/base` is its default rendering, and `manifests/drills` what
+it adds for one namespace with drills, so that kustomize and Helm users get the same objects. Needs `helm`: from PATH, else built by e2e/localcluster. `--check` writes nothing
 and fails when a file differs from what would be written.
 """
 
@@ -19,6 +19,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 CHART: Final = ROOT / "charts/readiness-operator"
 COPIES: Final = CHART / "files/crds"
 BASE: Final = ROOT / "manifests/base"
+DRILLS: Final = ROOT / "manifests/drills"
+PLACEHOLDER: Final = "your-namespace"
 ARGO: Final = ROOT / "manifests/argocd"
 HEALTH: Final = ARGO / "resource_customizations/readiness.dev/ReadinessPolicy/health.lua"
 RELEASE: Final = ("readiness-operator", "--namespace", "readiness-system")
@@ -88,17 +90,29 @@ def wanted() -> dict[Path, str]:
     objects = render()
     crds = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
     rest = [each for each in objects if each["kind"] != "CustomResourceDefinition"]
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": ["crds.yaml", "operator.yaml"],
-    }
     return copies | {
         BASE / "crds.yaml": dump(crds),
         BASE / "operator.yaml": dump(rest),
-        BASE / "kustomization.yaml": dump([kustomization]),
+        BASE / "kustomization.yaml": dump([kustomization("crds.yaml", "operator.yaml")]),
+        DRILLS / "drills.yaml": dump(drills()),
+        DRILLS / "kustomization.yaml": dump([kustomization("drills.yaml")]),
         ARGO / "argocd-cm.yaml": dump([argocd_cm()]),
     }
+
+
+def kustomization(*resources: str) -> dict[str, Any]:
+    """What makes a directory a base."""
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": list(resources),
+    }
+
+
+def drills() -> list[dict[str, Any]]:
+    """What the chart adds for one namespace with drills."""
+    added = render("--set", f"drills.namespaces={{{PLACEHOLDER}}}", crds=False)
+    return [each for each in added if each["metadata"].get("namespace") == PLACEHOLDER]
 
 
 def argocd_cm() -> dict[str, Any]:

@@ -30,6 +30,11 @@ def test_the_defaults_are_valid_and_frozen():
          ("example.com", "*.example.org", "10.0.0.0/8")),
         ("DENIED_ADDRESSES", "10.1.2.3/16,fd00::1", "denied_addresses", ("10.1.0.0/16", "fd00::1/128")),
         ("LOG_LEVEL", "WARNING", "log_level", "warning"),
+        ("IMAGE", "registry.example.com:5000/ops/readiness:V1", "image",
+         "registry.example.com:5000/ops/readiness:V1"),
+        ("DRILLS_REDIS_IMAGE", "redis@sha256:" + "a" * 64, "drills_redis_image", "redis@sha256:" + "a" * 64),
+        ("DRILLS_MONGODB_IMAGE", "", "drills_mongodb_image", ""),
+        ("DRILLS_PARALLEL", "1", "drills_parallel", 1),
         ("KUBECONFIG", "/some/where", "kubeconfig", "/some/where"),
     ],
 )  # fmt: skip
@@ -49,6 +54,8 @@ def test_accepted(name, text, field, value):
         ({"READINESS_NAMESPACES": "Shop"}, ["READINESS_NAMESPACES", "Kubernetes name"]),
         ({"READINESS_EGRESS_ALLOW": "http://x/"}, ["READINESS_EGRESS_ALLOW", "host names"]),
         ({"READINESS_DENIED_ADDRESSES": "x"}, ["READINESS_DENIED_ADDRESSES", "CIDRs"]),
+        ({"READINESS_DRILLS_RABBITMQ_IMAGE": "rabbit mq"}, ["RABBITMQ_IMAGE", "an image such as"]),
+        ({"READINESS_DRILLS_PARALLEL": "0"}, ["READINESS_DRILLS_PARALLEL", "from 1 to 20"]),
         ({"READINESS_LEASE_DURATION": "5"}, ["LEASE_RENEW_DEADLINE < LEASE_DURATION", "2, 10, 5"]),
         (
             {"READINESS_SEED": "x", "READINESS_WORKERS": "y"},

@@ -79,6 +79,21 @@ class Settings:
     denied_addresses: tuple[str, ...] = ()
     """CIDRs that no probe may ever reach, besides the built-in ones."""
 
+    image: str = ""
+    """The operator's own image, which the Jobs of drills run; empty: no drill runs."""
+
+    drills_parallel: int = 3
+    """How many drills run at the same time, over all policies."""
+
+    drills_redis_image: str = ""
+    """Image of the throw-away Redis of a drill; empty: what uses a Redis is not drilled."""
+
+    drills_mongodb_image: str = ""
+    """Image of the throw-away MongoDB of a drill; empty: what uses a MongoDB is not drilled."""
+
+    drills_rabbitmq_image: str = ""
+    """Image of the throw-away RabbitMQ of a drill; empty: what uses a RabbitMQ is not drilled."""
+
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -163,6 +178,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _image(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9][a-z0-9._:/-]*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", text):
+        raise ValueError("an image such as registry.example.com/redis:8 or redis@sha256:…")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(_name(word) for word in _words(text))
 
@@ -193,6 +214,11 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "seed": lambda text: _integer(text, 0, 2**53),
     "egress_allow": _hosts,
     "denied_addresses": _networks,
+    "image": _image,
+    "drills_parallel": lambda text: _integer(text, 1, 20),
+    "drills_redis_image": _image,
+    "drills_mongodb_image": _image,
+    "drills_rabbitmq_image": _image,
     "log_level": _one_of("debug", "info", "warning", "error"),
     "log_format": _one_of("json", "text"),
 }

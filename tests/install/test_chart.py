@@ -1,5 +1,8 @@
 """The chart: what it renders, what it refuses, and that everything derived from it is up to date."""
 
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,6 +131,65 @@ def test_values_reach_the_settings() -> None:
     assert (read.denied_addresses, read.log_level) == (("192.0.2.0/24",), "debug")
 
 
+@helm
+def test_drills_reach_the_settings() -> None:
+    images = "drills.parallel=1,drills.images.redis=redis:8,drills.images.mongodb=mongo:8,drills.images.rabbitmq=rabbit:4"
+    read = settings.Settings.read(environment(objects("--set", images)["Deployment", NAME]))
+    assert (read.drills_parallel, read.drills_redis_image) == (1, "redis:8")
+    assert (read.drills_mongodb_image, read.drills_rabbitmq_image) == ("mongo:8", "rabbit:4")
+    bare = settings.Settings.read(environment(committed()["Deployment", NAME]))
+    assert bare.image == "readiness-operator:0.1.0"
+    assert (bare.drills_redis_image, bare.drills_parallel) == (
+        "",
+        settings.Settings().drills_parallel,
+    )
+
+
+@helm
+def test_drills_are_granted_per_namespace() -> None:
+    found = generate.render(
+        "--set", "drills.namespaces={shop,blog},imagePullSecrets[0].name=pull", crds=False
+    )
+    drills = [each for each in found if each["metadata"]["name"].startswith("readiness-drill")]
+    assert {each["metadata"]["namespace"] for each in drills} == {"shop", "blog"}
+    assert len(drills) == len({(each["kind"], each["metadata"]["name"]) for each in drills}) * 2
+    assert {
+        each["imagePullSecrets"][0]["name"] for each in drills if each["kind"] == "ServiceAccount"
+    } == {"pull"}
+    bound = {
+        (each["metadata"]["name"], each["metadata"]["namespace"]): each["subjects"][0]
+        for each in drills
+        if each["kind"] == "RoleBinding"
+    }
+    assert bound["readiness-drill", "blog"] == {
+        "kind": "ServiceAccount",
+        "name": "readiness-drill",
+        "namespace": "blog",
+    }
+    assert bound["readiness-drill-operator", "shop"] == {
+        "kind": "ServiceAccount",
+        "name": NAME,
+        "namespace": "readiness-system",
+    }
+    assert not [key for key in committed() if key[1].startswith("readiness-drill")]
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+def test_drills_of_one_namespace_without_helm(tmp_path: Path) -> None:
+    base = os.path.relpath(ROOT / "manifests/drills", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(f"namespace: shop\nresources: [{base}]\n")
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    built = list(yaml.safe_load_all(done.stdout))
+    text = (ROOT / "manifests/drills/drills.yaml").read_text().replace("your-namespace", "shop")
+
+    def order(each: dict[str, Any]) -> tuple[str, str]:
+        return each["kind"], each["metadata"]["name"]
+
+    assert sorted(built, key=order) == sorted(yaml.safe_load_all(text), key=order)
+
+
 REFUSED = [
     ("replicaCoun=2", "replicaCoun"),
     ("image.digest=sha256:abc", "digest"),
@@ -135,6 +197,10 @@ REFUSED = [
     ("log.level=loud", "level"),
     ("egress.allow={https://example.com/x}", "allow"),
     ("crds.keep=false", "keep"),
+    ("drills.namespaces={Shop}", "namespaces"),
+    ("drills.namespaces={shop,shop}", "namespaces"),
+    ("drills.images.mysql=mysql:9", "mysql"),
+    ("drills.parallel=0", "parallel"),
     ("metrics.serviceMonitor.enabled=true", "enabled"),
     ("replicaCount=0", "replicaCount"),
 ]

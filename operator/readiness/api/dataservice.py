@@ -39,8 +39,8 @@ class Store(Schema):
     )
     secret_ref: SecretRef | None = Field(
         None,
-        description="Secret with the keys `username` and `password` that targets log in with. The operator never "
-        "reads it; a drill's throw-away store takes both from it. Default: the store asks for none.",
+        description="Secret that targets log in with: keys `username`, `password`, and where there is one `database` "
+        "or `virtual-host`. The operator never reads it; a drill's throw-away store is given it. Default: none.",
     )
 
 

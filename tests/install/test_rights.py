@@ -1,0 +1,148 @@
+"""A drill is granted the rights it uses and no other: a server writes down what its two halves ask of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+
+from readiness.cluster import connect
+from readiness.cluster.jobs import Jobs
+from readiness.cluster.pods import Pods
+from readiness.cluster.project import WORKLOADS
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE, RUN = "shop", "r1"
+Right = tuple[str, str, str]
+POD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "it", "uid": "u"},
+    "spec": {"containers": [{"name": "app"}]},
+    "status": {"containerStatuses": [{"state": {"terminated": {"message": ""}}}]},
+}
+JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "it"}}
+ISOLATION = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "it"}}  # fmt: skip
+MADE = (POD, ISOLATION)
+VERBS = {"POST": "create", "DELETE": "delete", "PATCH": "patch"}
+
+
+def right_of(request: web.Request) -> Right:
+    """(group, resource, verb), as the API server would ask its authorizer."""
+    parts = request.path.strip("/").split("/")
+    group, rest = (parts[1], parts[3:]) if parts[0] == "apis" else ("", parts[2:])
+    _, namespace, resource, *named = rest
+    assert namespace == NAMESPACE
+    read = "get" if named else "watch" if "watch" in request.query else "list"
+    return group, "/".join((resource, *named[1:])), VERBS.get(request.method, read)
+
+
+@pytest.fixture
+async def used(tmp_path: Path) -> AsyncIterator[tuple[set[Right], str]]:
+    """What has been asked for, and a kubeconfig of the server that is asked."""
+    seen: set[Right] = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        right = right_of(request)
+        seen.add(right)
+        if right[1].endswith("/log") or right[2] == "watch":
+            return web.Response(text="")
+        listed = {"metadata": {"resourceVersion": "1"}, "items": [POD]}
+        return web.json_response(listed if right[2] == "list" else POD)
+
+    server = web.Application()
+    server.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_text(yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }))  # fmt: skip
+    yield seen, str(kubeconfig)
+    await runner.cleanup()
+
+
+async def until_watched(pods: Pods, seen: set[Right]) -> None:
+    async for _ in pods.follow():  # every watch of this server ends at once
+        if ("", "pods", "watch") in seen:
+            return
+
+
+async def all_of(calls: Iterable[Awaitable[object]]) -> None:
+    for call in calls:
+        await call
+
+
+async def lines(log: AsyncIterator[str]) -> list[str]:
+    return [line async for line in log]
+
+
+def ordered(jobs: Jobs) -> dict[str, Callable[[], Awaitable[object]]]:
+    return {
+        "start": lambda: jobs.start(JOB),
+        "log": lambda: lines(jobs.log(RUN)),
+        "last_word": lambda: jobs.last_word(RUN),
+        "delete": lambda: jobs.delete(RUN),
+        "left": lambda: jobs.left(RUN),
+    }
+
+
+def carried_out(pods: Pods, seen: set[Right]) -> dict[str, Callable[[], Awaitable[object]]]:
+    return {
+        "workload": lambda: all_of(pods.workload(k.api, k.name, "it") for k in WORKLOADS),
+        "create": lambda: all_of(map(pods.create, MADE)),
+        "end": lambda: pods.end(POD),
+        "signal": lambda: pods.signal(POD, "app", "INT"),
+        "follow": lambda: until_watched(pods, seen),
+        "clear": pods.clear,
+    }
+
+
+def granted(path: str, kind: str, name: str) -> set[Right]:
+    found = yaml.safe_load_all((ROOT / "manifests" / path).read_text())
+    (role,) = (o for o in found if (o["kind"], o["metadata"]["name"]) == (kind, name))
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def public(of: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(of, inspect.isfunction) if name[0] != "_"}
+
+
+async def test_the_operator_orders_a_drill_with_what_it_is_granted(used: tuple[set[Right], str]):
+    seen, kubeconfig = used
+    connection = await connect(kubeconfig, lambda _method, _status: None)
+    calls = ordered(Jobs(connection, NAMESPACE))
+    await all_of(call() for call in calls.values())
+    await connection.close()
+
+    assert calls.keys() == public(Jobs)
+    everywhere = granted("base/operator.yaml", "ClusterRole", "readiness-operator")
+    assert seen - everywhere == granted("drills/drills.yaml", "Role", "readiness-drill-operator")
+
+
+async def test_a_drill_is_carried_out_with_what_it_is_granted(used: tuple[set[Right], str]):
+    seen, kubeconfig = used
+    connection = await connect(kubeconfig, lambda _method, _status: None)
+    calls = carried_out(Pods(connection, NAMESPACE, RUN, "image"), seen)
+    await all_of(call() for call in calls.values())
+    await connection.close()
+
+    assert calls.keys() == public(Pods)
+    assert seen == granted("drills/drills.yaml", "Role", "readiness-drill")
