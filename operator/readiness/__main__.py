@@ -28,10 +28,15 @@ COMMANDS: Final = {
     "run": "run the operator",
     "version": "print the version",
 }
+INTERNAL: Final = {
+    "drill-job": "the process of a drill's Job",
+    "drill-signal": "signal the process beside it",
+}
+"""Commands of containers that we start; not for people."""
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-LASTING: Final = ("run", "wait")
+LASTING: Final = ("run", "wait", "drill", "drill-job")
 HELP_WORDS: Final = ("-h", "--help", "help")
 
 
@@ -67,13 +72,14 @@ def _run(words: list[str], console: Console) -> int:
         print(_help(name), end="")
         return 0 if words else USAGE
     command = "version" if words[0] == "--version" else words[0]
-    if command not in COMMANDS:
+    text = COMMANDS.get(command) or INTERNAL.get(command)
+    if text is None:
         console.fail(name, _unknown(command))
         return USAGE
     if command not in LASTING:
         gc.disable()  # short-lived: collecting costs a tenth of its time and frees nothing
-    module = import_module(f"readiness.cli.{command}")
-    args = module.build_parser(f"{name} {command}", COMMANDS[command]).parse_args(words[1:])
+    module = import_module(f"readiness.cli.{command.replace('-', '_')}")
+    args = module.build_parser(f"{name} {command}", text).parse_args(words[1:])
     try:
         return int(module.run(args, console))
     except UsageError as error:

@@ -6,7 +6,7 @@ several controls run once. Times are seconds. Values only; the codec makes JSON 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 CLONES: Final = 3
@@ -190,7 +190,7 @@ class Script:
     """Everything one drill Job does: arms of one subject, side by side, at most `clones` at once.
 
     `run` is the id that its objects, log and termination message carry; `deadline` is when the
-    whole must have ended, in seconds from its start.
+    whole must have ended, in seconds from its start. `images` are those of throw-away stores, by kind.
     """
 
     run: str
@@ -198,7 +198,8 @@ class Script:
     arms: tuple[Arm, ...]
     clones: int = CLONES
     deadline: float = 600.0
-    labels: tuple[tuple[str, str], ...] = field(default=())
+    labels: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
 
 
 def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:

@@ -62,6 +62,22 @@ def app_container(workload: Manifest, name: str | None = None) -> Manifest | Non
     return next((c for c in found if c.get("ports")), found[0] if found else None)
 
 
+def config_maps(workload: Manifest) -> tuple[str, ...]:
+    """Names of the ConfigMaps that a template uses, in its environment or as files."""
+    found: list[str] = []
+    for each in all_containers(workload):
+        sources = (
+            *((e.get("valueFrom") or {}).get("configMapKeyRef") for e in each.get("env") or ()),
+            *(e.get("configMapRef") for e in each.get("envFrom") or ()),
+        )
+        found += [s["name"] for s in sources if s]
+    for volume in pod_spec(workload).get("volumes") or ():
+        projected = (volume.get("projected") or {}).get("sources") or ()
+        files = (volume.get("configMap"), *(s.get("configMap") for s in projected))
+        found += [f["name"] for f in files if f and f.get("name")]
+    return tuple(dict.fromkeys(found))
+
+
 def port_number(container: Manifest, port: int | str | None) -> int | None:
     """A container port by name or number; the first declared one for None."""
     ports: list[Manifest] = container.get("ports") or []

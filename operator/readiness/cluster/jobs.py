@@ -14,6 +14,7 @@ import aiohttp
 
 from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.pods import path_of, problem_of
+from readiness.drills.isolation import build_runner_access
 from readiness.model import Manifest
 from readiness.naming import DRILL, DRILL_RUNNER
 from readiness.timeline import Problem, ProblemError
@@ -33,9 +34,12 @@ class Jobs:
         self._namespace = namespace
 
     async def start(self, job: Manifest) -> Problem | None:
-        """Create it."""
+        """Create it, and the policy that opens its pod's way where a namespace closes every way."""
         try:
-            await self._connection.request("POST", self._path("Job"), job)
+            made = await self._connection.request("POST", self._path("Job"), job)
+            access = build_runner_access(made)
+            path = path_of(access["apiVersion"], access["kind"], self._namespace)
+            await self._connection.request("POST", path, access)
         except ApiError as error:
             return problem_of(error)
         return None

@@ -56,6 +56,10 @@ class Pods:
         """The workload as it stands now, whole."""
         return await self._call("GET", path_of(api_version, kind, self._namespace, name))
 
+    async def config(self, name: str) -> Manifest | Problem:
+        """A ConfigMap of the namespace."""
+        return await self._call("GET", path_of("v1", "ConfigMap", self._namespace, name))
+
     async def create(self, manifest: Manifest) -> Manifest | Problem:
         """The object as created."""
         path = path_of(manifest["apiVersion"], manifest["kind"], self._namespace)

@@ -220,3 +220,9 @@ KINDS: Final = (
     Kind("Node", "nodes", "v1", _NODE, namespaced=False, reduce=_steady),
     Kind("Namespace", "namespaces", "v1", {"metadata": _NAMES | {"labels": KEEP, "deletionTimestamp": KEEP}}, namespaced=False),
 )  # fmt: skip
+
+
+def projected(found: Manifest) -> Manifest:
+    """What a watch keeps of a whole object, so that both hash alike. Raises StopIteration for a kind that is not read."""
+    kind = next(kind for kind in KINDS if kind.name == found["kind"])
+    return kind.project(found) or {}

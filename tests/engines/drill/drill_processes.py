@@ -47,6 +47,9 @@ class Processes:
     async def workload(self, api_version: str, kind: str, name: str) -> Manifest | Problem:
         return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
 
+    async def config(self, name: str) -> Manifest | Problem:
+        return Problem("NotFound", f"configmaps {name!r} not found")
+
     async def create(self, manifest: Manifest) -> Manifest | Problem:
         name = manifest["metadata"]["name"]
         if name in self._refusals:

@@ -9,7 +9,7 @@ from drill_processes import Processes, clone, free_port
 from drill_servers import ABRUPT, CRASHING, DEAF, GRACEFUL, LAME
 
 from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
-from readiness.engines.drill import CAPS, Drill, Reports
+from readiness.engines.drill import CAPS, Drill, Props, Reports
 from readiness.model import Manifest, Outcome
 from readiness.script import (
     Arm,
@@ -45,12 +45,12 @@ def drilled(code: str, *arms: Arm, grace: float = 5.0, refusal: Problem | None =
         dialer = Dialer(Guard(Egress(("127.0.0.1",)), Resolver()), build_trust(), caps=CAPS)
         seen: list[Timeline] = []
 
-        def build(workload: Manifest, subject: DrillSubject, arm: Arm, nth: int) -> Manifest:
+        def build(workload: Manifest, arm: Arm, nth: int, props: Props) -> Manifest:
             return clone(arm.name, code, grace)
 
         script = Script("run", subject, arms, clones=1, deadline=30.0)
         reports = Reports(lambda arm, moment: None, seen.append)
-        await Drill(script, stage, dialer, build, reports).run()
+        await Drill(script, stage, dialer, (build, Props()), reports).run()
         return seen, stage
 
     return asyncio.run(run())

@@ -7,8 +7,8 @@ built is given to it, and so is everything that touches the cluster.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from readiness.engines.dialer import Caps, Dialer
@@ -18,14 +18,27 @@ from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line
 from readiness.model import Manifest
 from readiness.request import Hop, HopKind
-from readiness.script import Arm, DrillSubject, Script
+from readiness.script import Arm, Script
 from readiness.timeline import Moment, Problem, Timeline
+from readiness.workload import config_maps
 
 CAPS: Final = Caps(connect=3.0)
 BEAT: Final = 0.05
+STORE_SECONDS: Final = 60.0
 
-Build = Callable[[Manifest, DrillSubject, Arm, int], Manifest | Problem]
+Build = Callable[[Manifest, Arm, int, "Props"], Manifest | Problem]
 """The clone of a workload for an arm, the how-manieth it is; or why there can be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Props:
+    """What stands on the stage beside the clones. `made` is created first; pods among `stores` must
+    become Ready. `configs` holds the data of ConfigMaps, `addresses` those of stores by name."""
+
+    made: tuple[Manifest, ...] = ()
+    stores: Mapping[str, Manifest | Problem] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +50,20 @@ class Reports:
 
 
 class Drill:
-    """`await Drill(script, stage, dialer, build, reports).run()` reports one timeline per arm."""
+    """`await Drill(script, stage, dialer, crew, reports).run()` reports one timeline per arm."""
 
     def __init__(
-        self, script: Script, stage: Stage, dialer: Dialer, build: Build, reports: Reports
+        self,
+        script: Script,
+        stage: Stage,
+        dialer: Dialer,
+        crew: tuple[Build, Props],
+        reports: Reports,
     ) -> None:
         self._script = script
         self._stage = stage
         self._dialer = dialer
-        self._build = build
+        self._build, self._props = crew
         self._reports = reports
         self._zero = dialer.clock.steady()
         self._epoch = dialer.clock.wall()
@@ -70,18 +88,48 @@ class Drill:
     async def _arms(self) -> None:
         subject = self._script.subject
         found = await self._stage.workload(subject.api_version, subject.kind, subject.name)
-        if isinstance(found, Problem):
+        problem = found if isinstance(found, Problem) else await self._prepare(found)
+        if isinstance(found, Problem) or problem is not None:
             for arm in self._script.arms:
-                self._report(Timeline(arm.name, problem=found))
+                self._report(Timeline(arm.name, problem=problem))
             return
         places = asyncio.Semaphore(self._script.clones)
         async with asyncio.TaskGroup() as group:
             for nth, arm in enumerate(self._script.arms):
                 group.create_task(self._arm(found, arm, nth, places))
 
+    async def _prepare(self, workload: Manifest) -> Problem | None:
+        """What must stand before the first clone: isolation, then stores, with their addresses."""
+        for each in self._props.made:
+            if isinstance(made := await self._stage.create(each), Problem):
+                return made
+        configs = {}
+        for name in config_maps(workload):
+            config = await self._stage.config(name)
+            configs[name] = {} if isinstance(config, Problem) else dict(config.get("data") or {})
+        addresses = {}
+        for name, store in self._props.stores.items():
+            address = store if isinstance(store, Problem) else await self._open_store(store)
+            if isinstance(address, Problem):
+                return address
+            addresses[name] = address
+        self._props = replace(self._props, addresses=addresses, configs=configs)
+        return None
+
+    async def _open_store(self, manifest: Manifest) -> str | Problem:
+        store = Clone(manifest["spec"]["containers"][0]["name"], self.now)
+        self._clones[manifest["metadata"]["name"]] = store
+        if isinstance(made := await self._stage.create(manifest), Problem):
+            return made
+        await store.until(lambda s: s.moment("ready") or s.ending is not None, STORE_SECONDS)
+        if store.moment("ready"):
+            return str(store.pod["status"]["podIP"])
+        words = f"the throw-away store {manifest['metadata']['name']} is not Ready"
+        return store.obstacle(patient=False) or Problem("StoreUnavailable", words)
+
     async def _arm(self, workload: Manifest, arm: Arm, nth: int, places: asyncio.Semaphore) -> None:
         async with places:
-            manifest = self._build(workload, self._script.subject, arm, nth)
+            manifest = self._build(workload, arm, nth, self._props)
             if isinstance(manifest, Problem):
                 self._report(Timeline(arm.name, problem=manifest))
                 return

@@ -18,6 +18,9 @@ class Stage(Protocol):
     async def workload(self, api_version: str, kind: str, name: str) -> Manifest | Problem:
         """The workload as it stands now, whole."""
 
+    async def config(self, name: str) -> Manifest | Problem:
+        """A ConfigMap of the namespace."""
+
     async def create(self, manifest: Manifest) -> Manifest | Problem:
         """The object as created; Denied, Quota or NotPermitted with the server's own words."""
 

@@ -1,0 +1,126 @@
+"""The process of a drill's Job: puts the parts together, prints what was seen, and how it ended.
+
+The composition root of `readiness drill-job`. Its log is the answer: moments as they happen, then a
+timeline per arm; its termination message holds the run's id and the digest of those lines, so that
+a cut or foreign log is not believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from readiness.cluster.connection import connect
+from readiness.cluster.pods import Pods
+from readiness.cluster.project import projected
+from readiness.drills.clone import Place, build_clone
+from readiness.drills.codec import dump_timeline, load_script
+from readiness.drills.isolation import build_isolation
+from readiness.drills.stores import build_store
+from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
+from readiness.engines.drill import CAPS, Build, Drill, Props, Reports
+from readiness.model import Manifest
+from readiness.script import Arm, DrillSubject, Script
+from readiness.timeline import Moment, Problem, Timeline
+from readiness.workload import template_hash
+
+TERMINATION: Final = Path("/dev/termination-log")
+LONGEST_LOG: Final = 256 * 1024
+DONE, FAILED = 0, 1
+
+
+@dataclass(slots=True)
+class Log:
+    """What has been printed. Moments are for people who watch; only timelines count."""
+
+    run: str
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    lines: int = 0
+    size: int = 0
+
+    def moment(self, arm: str, moment: Moment) -> None:
+        """Something that just happened."""
+        self._print(json.dumps({"run": self.run, "arm": arm, "moment": asdict(moment)}))
+
+    def timeline(self, seen: Timeline) -> None:
+        """What was seen in an arm; too long a one is replaced by the statement that it was."""
+        line = dump_timeline(self.run, seen)
+        if self.size + len(line) > LONGEST_LOG:
+            words = f"the timeline of {len(line)} bytes does not fit the log of {LONGEST_LOG}"
+            line = dump_timeline(self.run, Timeline(seen.arm, problem=Problem("Aborted", words)))
+        self.digest.update(line.encode())
+        self.lines += 1
+        self._print(line)
+
+    def closing(self) -> str:
+        """The termination message."""
+        return json.dumps({"run": self.run, "lines": self.lines, "sha256": self.digest.hexdigest()})
+
+    def _print(self, line: str) -> None:
+        self.size += len(line)
+        print(line, flush=True)
+
+
+async def run_job(environ: Mapping[str, str]) -> int:
+    """Runs the script in READINESS_DRILL. SIGTERM ends it early and still clears away."""
+    script = load_script(environ["READINESS_DRILL"])
+    log = Log(script.run)
+    connection = await connect("", _unobserved)
+    try:
+        pods = Pods(connection, script.subject.namespace, script.run, environ["READINESS_IMAGE"])
+        dialer = Dialer(Guard(Egress(), Resolver()), build_trust(), caps=CAPS)
+        place = Place(script.run, environ["POD_NAME"], environ["POD_UID"], deadline=script.deadline)
+        reports = Reports(log.moment, log.timeline)
+        drill = Drill(script, pods, dialer, build_crew(script, place), reports)
+        task = asyncio.ensure_future(drill.run())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await task
+    except (TimeoutError, asyncio.CancelledError):
+        return FAILED
+    finally:
+        await connection.close()
+        _close(log, script)
+    return DONE
+
+
+def build_crew(script: Script, place: Place) -> tuple[Build, Props]:
+    """How clones of this script are made, and what stands beside them."""
+    images = dict(script.images)
+    stores = {s.name: build_store(s, images.get(s.kind, ""), place) for s in script.subject.stores}
+
+    def build(workload: Manifest, arm: Arm, nth: int, props: Props) -> Manifest | Problem:
+        seen = replace(place, index=nth, stores=props.addresses, configs=props.configs)
+        if (changed := _changed(workload, script.subject)) is not None:
+            return changed
+        return build_clone(workload, replace(script.subject, template=""), arm, seen)
+
+    return build, Props((build_isolation(place),), stores)
+
+
+def _changed(workload: Manifest, subject: DrillSubject) -> Problem | None:
+    """Whether the template is another than the plan saw: it hashes what its watch kept of it."""
+    found = template_hash(projected(workload))
+    if subject.template in ("", found):
+        return None
+    words = f"the template of {subject.kind}/{subject.name} is {found}, not {subject.template}"
+    return Problem("TemplateChanged", words)
+
+
+def _close(log: Log, script: Script) -> None:
+    if log.lines < len(script.arms):
+        print(f"ended after {log.lines} of {len(script.arms)} arms", file=sys.stderr)
+    with suppress(OSError):  # not in a pod
+        TERMINATION.write_text(log.closing(), encoding="utf-8")
+
+
+def _unobserved(method: str, status: int) -> None:
+    """A drill's Job serves no metrics."""
