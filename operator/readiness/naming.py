@@ -29,6 +29,12 @@ DRILL_ARM: Final = f"{GROUP}/arm"
 DRILL_RUNNER: Final = f"{GROUP}/drill-runner"
 DRILL_STORE: Final = f"{GROUP}/store"
 
+OURS: Final[Mapping[str, str]] = {
+    "app.kubernetes.io/managed-by": MANAGER,
+    "app.kubernetes.io/part-of": "readiness",
+}
+"""Labels of everything we create."""
+
 UNMESHED_LABELS: Final[Mapping[str, str]] = {
     "sidecar.istio.io/inject": "false",
     "istio.io/dataplane-mode": "none",
@@ -89,9 +95,5 @@ def label_value(text: str) -> str:
 
 def labels(policy: str, target: str = "") -> dict[str, str]:
     """The labels of everything we create for a policy. The owner's own labels are never copied."""
-    found = {
-        "app.kubernetes.io/managed-by": MANAGER,
-        "app.kubernetes.io/part-of": "readiness",
-        POLICY_LABEL: label_value(policy),
-    }
+    found = {**OURS, POLICY_LABEL: label_value(policy)}
     return found | ({TARGET_LABEL: label_value(target)} if target else {})

@@ -16,21 +16,25 @@ _SCHEMES: Final = (
     "elasticsearch|opensearch|pulsar|mqtt|mqtts|stomp|db2"
 )
 _URL: Final = re.compile(
-    rf"(?<![a-z0-9+])({_SCHEMES})([+-][a-z0-9+-]{{1,30}})?://([^/?#\s\"'`]{{0,1000}})",
+    rf"(?<![a-z0-9+])({_SCHEMES})([+-][a-z0-9+-]{{1,30}})?://([^/?#\s\"'`]{{0,1000}})([^\s\"'`]{{0,1000}})",
     re.IGNORECASE,
 )
-_ANY_URL: Final = re.compile(r"[a-z][a-z0-9+.:-]{0,60}://([^/?#\s\"'`]{0,1000})", re.IGNORECASE)
+_ANY_URL: Final = re.compile(
+    r"[a-z][a-z0-9+.:-]{0,60}://([^/?#\s\"'`]{0,1000})([^\s\"'`]{0,1000})", re.IGNORECASE
+)
+_NEXT: Final = re.compile(r"[,;](?=[a-z][a-z0-9+.-]{0,30}://)", re.IGNORECASE)
 _HOST: Final = r"\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9_.-]{0,251}[a-z0-9])?\.?"
 _PORTED: Final = re.compile(
-    rf"(?<![\w.$(\[-])({_HOST}):(?:6379|6380|26379|2701[789]|567[12]|5432|6432|3306|1433|1521|9092|9200|11211|4222|9042|26257)(?!\d)",
+    rf"(?<![\w.$\[-])({_HOST}):(?:6379|6380|26379|2701[789]|567[12]|5432|6432|3306|1433|1521|9092|9200|11211|4222|9042|26257)(?!\d)",
     re.IGNORECASE,
 )
 _PIECE: Final = re.compile(rf"({_HOST})(?::\d{{1,5}})?", re.IGNORECASE)
 _KEYED: Final = re.compile(
-    rf"(?:\b(?:host|hostaddr|server|data source|addr)\s*=\s*|@(?:tcp\()?)({_HOST})", re.IGNORECASE
+    rf"(?:\b(?:host|hostaddr|server|data source|addr)\s*=\s*|@(?!.*@)(?:tcp\()?)({_HOST})",
+    re.IGNORECASE,
 )
 _STORE: Final = re.compile(
-    r"(?:^|_)(?:REDIS|VALKEY|MONGO|AMQP|RABBIT|DATABASE|DB(?=_|$)|PG|POSTGRES|MYSQL|MARIADB|MSSQL|SQL(?=_|$)|KAFKA|ELASTIC|"
+    r"(?:^|_)(?:REDIS|VALKEY|MONGO|AMQP|RABBIT|DATABASE|DB(?=_|$)|PG(?=_|$|HOST|DATABASE|SERVICE|BOUNCER)|POSTGRES|MYSQL|MARIADB|MSSQL|SQL(?=_|$)|KAFKA|ELASTIC(?!_APM)|"
     r"OPENSEARCH|MEMCACHE|NATS(?=_|$)|CASSANDRA|CLICKHOUSE|COUCH|BROKER(?=_|$)|SENTINEL)"
 )
 _PLACE: Final = re.compile(
@@ -50,11 +54,10 @@ _PLAIN: Final = frozenset({"", "true", "false", "yes", "no", "on", "off", "none"
 
 def hosts_within(text: str) -> Iterator[str]:
     """Hosts of store URLs, and hosts with a well-known port of a store, anywhere in a text."""
-    for found in _URL.finditer(text):
-        scheme, variant, authority = found[1].lower(), (found[2] or "").lower(), found[3]
-        for host in _authority(authority):
-            # SRV records are asked of a DNS server, past any hosts file.
-            yield f"{scheme}+srv://{host}" if variant == "+srv" else host
+    for found in _URL.finditer(_NEXT.sub(" ", text)):
+        srv = (found[2] or "").lower() == "+srv"  # asked of a DNS server, past any hosts file
+        for host in _authority(found[3], found[4]):
+            yield f"{found[1].lower()}+srv://{host}" if srv else host
     for found in _PORTED.finditer(text):
         yield found[1].lower()
 
@@ -62,20 +65,15 @@ def hosts_within(text: str) -> Iterator[str]:
 def hosts_named(name: str, value: str) -> Iterator[str]:
     """Hosts in a value whose name says that it is an address, when name or value speak of a store."""
     name, value = _normal(name), value[:_LONGEST].strip()
-    bare = _STORE.fullmatch(name) is not None
-    if not (bare or _PLACE.search(name)) or value.lower() in _PLAIN or value.isdigit():
+    if not _PLACE.search(name) or value.lower() in _PLAIN or value.isdigit():
         return
     if not (_STORE.search(name) or _WORD.match(value)):
         return
     if "://" in value:
-        for found in _ANY_URL.finditer(value):
-            yield from _authority(found[1])
-        return
-    for found in _KEYED.finditer(value):
-        yield found[1].lower()
-    for piece in re.split(r"[,;\s]+", value):
-        if found_piece := _PIECE.fullmatch(piece):
-            yield found_piece[1].lower()
+        for found in _ANY_URL.finditer(_NEXT.sub(" ", value)):
+            yield from _authority(found[1], found[2])
+    else:
+        yield from _bare(value, kinds=name.endswith("CONNECTION"))
 
 
 def is_store_name(name: str) -> bool:
@@ -90,11 +88,19 @@ def _normal(name: str) -> str:
     return re.sub(r"[^A-Z0-9]+", "_", apart.upper()).strip("_")
 
 
-def _authority(text: str) -> Iterator[str]:
+def _bare(value: str, *, kinds: bool) -> Iterator[str]:
+    """Hosts of `host=one;…`, of `user@one` and of `one:1, two`. Where `kinds`, `redis` is no host."""
+    for found in _KEYED.finditer(value):
+        yield found[1].lower()
+    pieces = () if kinds else re.split(r"[,;\s]+", value)
+    yield from (found[1].lower() for piece in pieces if (found := _PIECE.fullmatch(piece)))
+
+
+def _authority(text: str, rest: str) -> Iterator[str]:
     """Hosts of `user:password@one:1,two:2`. What is no host is not shown: it may be a password."""
     for piece in text.rpartition("@")[2].split(","):
         found = _PIECE.fullmatch(piece)
-        if found:
+        if found and "@" not in rest:
             yield found[1].lower()
         elif piece.strip(".:"):
             yield "an address that cannot be read"

@@ -92,8 +92,8 @@ def _name(workload: Manifest, arm: Arm, place: Place) -> str:
     """Ends in a number, as members of a StatefulSet find theirs: one that no living member has."""
     spec, number = workload.get("spec") or {}, place.index
     if workload.get("kind") == "StatefulSet":
-        replicas = spec.get("replicas", 1)
-        number += (spec.get("ordinals") or {}).get("start", 0) + replicas
+        start = (spec.get("ordinals") or {}).get("start", 0)
+        number += start + spec.get("replicas", 1)
     return drill(place.run, arm.name, number=number)
 
 
@@ -137,7 +137,9 @@ def _init(container: Manifest, metadata: Manifest) -> Manifest:
 def _unkilled(container: Manifest) -> Manifest:
     made = {k: v for k, v in container.items() if k not in ("livenessProbe", "startupProbe")}
     liveness = None if container.get("readinessProbe") else container.get("livenessProbe")
-    if probe := container.get("startupProbe") or liveness:
+    if probe := container.get("startupProbe") or (
+        liveness and {**liveness, "initialDelaySeconds": 0}
+    ):
         made["startupProbe"] = {**probe, "failureThreshold": _ENDLESS}
     if ports := container.get("ports"):
         made["ports"] = [

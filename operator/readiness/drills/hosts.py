@@ -17,7 +17,7 @@ from readiness.script import DrillSubject, Store
 from readiness.timeline import Problem
 
 _NAME: Final = re.compile(
-    r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?\.)*(?=[-0-9]*[a-z])[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+    r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?\.)*(?!0x)(?=[-0-9]*[a-z])[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 )
 _SERVICE: Final = re.compile(r"(.+?\..+?)\.svc(?:\.(.+))?")
 _DOMAIN: Final = "cluster.local"

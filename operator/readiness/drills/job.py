@@ -11,7 +11,7 @@ from typing import Final
 from readiness.drills.codec import dump_script
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY, unmeshed
 from readiness.model import Manifest
-from readiness.naming import DRILL, DRILL_RUNNER, MANAGER, drill
+from readiness.naming import DRILL, DRILL_RUNNER, OURS, drill
 from readiness.script import Script
 
 SERVICE_ACCOUNT: Final = "readiness-drill"
@@ -34,8 +34,7 @@ def build_job(
     service_account: str = SERVICE_ACCOUNT,
 ) -> Manifest:
     """The Job of a script, in the subject's namespace. `owner` is an ownerReference to the policy."""
-    own = {"app.kubernetes.io/managed-by": MANAGER, "app.kubernetes.io/part-of": "readiness"}
-    labels = own | dict(script.labels)
+    labels = {**OURS, **dict(script.labels)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from readiness.model import Manifest
-from readiness.naming import DRILL, UNMESHED_ANNOTATIONS, UNMESHED_LABELS
+from readiness.naming import DRILL, OURS, UNMESHED_ANNOTATIONS, UNMESHED_LABELS
 
 NOBODY: Final = 65532
 POD_SECURITY: Final[Manifest] = {
@@ -56,7 +56,7 @@ def build_metadata(place: Place, name: str, labels: Mapping[str, str]) -> Manife
         "apiVersion": "v1", "kind": "Pod", "name": place.owner, "uid": place.uid,
         "controller": True, "blockOwnerDeletion": False,
     }  # fmt: skip
-    found = {**dict(place.labels), DRILL: place.run, **labels}
+    found = {**OURS, **dict(place.labels), DRILL: place.run, **labels}
     return {"name": name, "labels": found, "ownerReferences": [owner]}
 
 

@@ -1,0 +1,322 @@
+"""Correction 16: a clone that would know a store which the policy does not declare does not run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from readiness.drills.addresses import hosts_named, hosts_within, is_store_name
+from readiness.drills.undeclared import undeclared_store
+from readiness.script import Arm, Edit, Store
+from readiness.timeline import Problem
+
+from .cloning import ARM, CACHE, PLACE, SUBJECT, answer, clone, deployment, template
+
+MINE = {"standalone": False}
+DB = Store("db", "mongodb", ("db", "mongo.example.com"), 27017, "db-auth")
+
+
+def env(name: str, value: str) -> dict[str, Any]:
+    return {"env": [{"name": name, "value": value}]}
+
+
+def secret(name: str, of: str = "app", key: str = "value") -> dict[str, Any]:
+    return {"env": [{"name": name, "valueFrom": {"secretKeyRef": {"name": of, "key": key}}}]}
+
+
+def config(name: str, of: str = "app", key: str = "value") -> dict[str, Any]:
+    return {"env": [{"name": name, "valueFrom": {"configMapKeyRef": {"name": of, "key": key}}}]}
+
+
+def words(container: dict[str, Any], **subject: Any) -> str:
+    """Of the refusal; empty when the clone may run."""
+    made = answer(deployment(container), **{**MINE, **subject})
+    if isinstance(made, Problem):
+        assert made.reason == "Refused"
+        assert made.words.startswith("UndeclaredStore: ")
+        assert "spec.targets[api].uses" in made.fix
+        assert "shutdown.standalone: true" in made.fix
+        return made.words
+    return ""
+
+
+ADDRESSES = [
+    # by scheme, under any name
+    ("X", "redis://cache:6379/0", "cache"),
+    ("X", "rediss://:p%40ss@cache.shop:6380", "cache.shop"),
+    ("X", "redis+sentinel://s1:26379,s2:26379/mymaster", "s1"),
+    ("X", "mongodb://u:p@m0:27017,m1:27017/shop?replicaSet=rs0", "m0"),
+    ("X", "mongodb+srv://cluster0.example.net/shop", "mongodb+srv://cluster0.example.net"),
+    ("X", "amqp://guest:guest@jobs/%2F", "jobs"),
+    ("X", "amqps://jobs.example.com", "jobs.example.com"),
+    ("X", "postgres://u@pg/db", "pg"),
+    ("X", "postgresql+asyncpg://u:p@pg.shop.svc:5433/db", "pg.shop.svc"),
+    ("X", "jdbc:mysql://mysql:3306/db?useSSL=false", "mysql"),
+    ("X", "mysql+pymysql://u:p@10.0.0.9/db", "10.0.0.9"),
+    ("X", "mariadb://maria/db", "maria"),
+    ("X", "kafka://broker-0", "broker-0"),
+    ("X", "nats://nats:4222", "nats"),
+    ("X", "memcached://mc", "mc"),
+    ("X", "nats://10.1.1.1:4222,nats://n1:4222", "n1"),
+    ("X", "amqp://localhost;amqp://jobs", "jobs"),
+    ("X", "Redis://CACHE", "cache"),
+    ("X", "redis://cache./0", "cache."),
+    ("X", "redis://[2001:db8::7]:6379/0", "[2001:db8::7]"),
+    ("X", '{"cache": {"url": "redis://cache/1"}}', "cache"),
+    # by port
+    ("X", "cache:6379", "cache"),
+    ("X", "m0:27017;m1:27018", "m0"),
+    ("X", "user:secret@tcp(sql.shop:3306)/db", "sql.shop"),
+    ("X", "10.0.0.9:5432", "10.0.0.9"),
+    ("X", "http://search:9200", "search"),
+    ("X", "PLAINTEXT://broker:9092", "broker"),
+    ("X", "mc-0:11211,mc-1:11211", "mc-0"),
+    ("X", "thin:@//ora.example.com:1521/x", "ora.example.com"),
+    # by name
+    ("REDIS_HOST", "cache", "cache"),
+    ("SPRING_DATA_REDIS_HOST", "cache", "cache"),
+    ("redis.host", "cache", "cache"),
+    ("redisHost", "cache", "cache"),
+    ("MONGO_URL", "https://proxy/mongo", "proxy"),
+    ("MONGODB_ADDON_HOST", "m.example.com:28000", "m.example.com"),
+    ("RABBITMQ_NODES", "r0,r1", "r0"),
+    ("AMQP_ADDRESS", "jobs:5673", "jobs"),
+    ("DATABASE_URL", "https://db.example.com", "db.example.com"),
+    ("DB_HOST", "pg", "pg"),
+    ("PGHOST", "pg", "pg"),
+    ("POSTGRES_DSN", "host=pg user=app dbname=x", "pg"),
+    ("MYSQL_DSN", "app:pw@tcp(sql:3307)/x", "sql"),
+    ("SQL_CONNECTION_STRING", "Server=mssql.shop;Database=x;User Id=sa", "mssql.shop"),
+    ("KAFKA_BOOTSTRAP_SERVERS", "k-0:9094,k-1:9094", "k-0"),
+    ("ELASTICSEARCH_HOSTS", "http://es.shop", "es.shop"),
+    ("MEMCACHED_SERVERS", "mc", "mc"),
+    ("BACKEND_HOST", "redis-master.infra", "redis-master.infra"),
+    ("DB_CONNECTION", "host=pg;db=x", "pg"),
+]  # fmt: skip
+NONE = [
+    ("PORT", "6379"), ("LOG_LEVEL", "info"), ("BASE_URL", "https://shop.example.com"),
+    ("REDIS_URL", ""), ("REDIS_ENABLED", "true"), ("REDIS_DB", "3"), ("REDIS_KEY_PREFIX", "shop:"),
+    ("REDIS_PORT", "6379"), ("KAFKA_TOPIC", "orders"), ("MYSQL_DATABASE", "shop"), ("QUEUE_CONNECTION", "redis"),
+    ("CACHE_DRIVER", "redis"), ("DB_CONNECTION", "mysql"), ("DATABASE", "postgres"),
+    ("ELASTIC_APM_SERVER_URL", "http://apm:8200"), ("PGP_KEYSERVER", "hkps://keys.example.org"), ("DATABASE_URL", "sqlite:///data/app.db"), ("DATABASE_URL", "file:./dev.db"),
+    ("DATABASE_URL", "sqlite::memory:"), ("REDIS_URL", "redis://localhost:6379/0"),
+    ("MONGO_URL", "mongodb://127.0.0.1:27017,[::1]:27017/x"), ("LISTEN", "0.0.0.0:9200"), ("BIND", ":5432"),
+    ("POSTGRES_HOST", "/var/run/postgresql"), ("DATABASE_URL", "postgresql:///app?host=/run/pg"),
+    ("TIME", "12:30:00"), ("VERSION", "redis:7.2"), ("SMTP_HOST", "mail:25"), ("PEERS", "a:7946,b:7946"),
+    ("REDIS_URL", "redis://$(POD_IP):6379"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "host"), ADDRESSES)
+def test_an_address_of_a_store_refuses_and_is_named(name: str, value: str, host: str):
+    found = words(env(name, value))
+
+    assert f"{name} of container app leads to {host}," in found
+
+
+@pytest.mark.parametrize(("name", "value"), NONE)
+def test_what_is_no_address_of_a_store_does_not(name: str, value: str):
+    container = env(name, value)
+    field = {"fieldRef": {"fieldPath": "status.podIP"}}
+    container["env"].insert(0, {"name": "POD_IP", "valueFrom": field})
+
+    assert words(container) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://u:p@cache:6379/0"),
+        ("REDIS_URL", "redis://CACHE.shop.svc.cluster.local/0"),
+        ("MONGO_URL", "mongodb://db.shop:27017,mongo.example.com:27017/x"),
+        ("REDIS_HOST", "cache.shop"),
+        ("REDIS_URL", "redis://10.1.1.1:6379"),
+    ],
+)
+def test_a_declared_host_may_be_told_in_any_spelling(name: str, value: str):
+    assert words(env(name, value), stores=(CACHE, DB)) == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mongodb://db,mongo2.example.com/x",
+        "mongodb+srv://mongo.example.com/x",
+        "redis://cache.other.svc/0",
+        "redis://10.0.0.7:6379",
+        "redis://cache.shop.svc.corp.local",
+    ],
+)
+def test_one_host_that_is_not_declared_is_enough(value: str):
+    assert words(env("X", value), stores=(CACHE, DB))
+
+
+def test_the_owners_word_is_taken():
+    assert words(env("REDIS_URL", "redis://cache"), standalone=True) == ""
+    assert words(secret("DATABASE_URL"), standalone=True) == ""
+
+
+@pytest.mark.parametrize(
+    "password", ["hunter2/canary", "hunter2#canary", "hunter2?canary", "hunter2,canary"]
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "url", ["redis://user:{}@cache:6379", "redis://{}@cache", "user:p@{}@tcp(cache:3307)"]
+)
+def test_no_password_is_shown_also_where_a_url_is_malformed(url: str, password: str):
+    found = words(env("REDIS_URL", url.format(password)), stores=(replace(CACHE, hosts=("user",)),))
+
+    assert found
+    assert "hunter2" not in found
+    assert "canary" not in found
+
+
+HIDDEN = [
+    ("DATABASE_URL", "x", True), ("REDIS_HOST", "x", True), ("MONGO_CONFIG", "x", True), ("X", "redis-url", True),
+    ("X", "mongodbUri", True), ("AMQP", "x", True), ("REDIS_PASSWORD", "x", False), ("MONGO_USERNAME", "x", False),
+    ("DB_NAME", "x", False), ("DATABASE", "x", True), ("PGPASSWORD", "x", False), ("SESSION_SECRET", "x", False), ("REDIS_DB", "x", False),
+    ("API_TOKEN", "mysql-password", False), ("FEEDBACK_URL", "x", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "key", "refuses"), HIDDEN)
+@pytest.mark.parametrize("reference", [secret, config])
+def test_what_cannot_be_seen_is_judged_by_its_name(reference, name, key, refuses):
+    found = words(reference(name, key=key))
+
+    assert bool(found) is refuses
+    assert not refuses or "/app, so that its host cannot be seen" in found
+
+
+def test_a_secret_of_a_declared_store_is_trusted():
+    assert words(secret("REDIS_URL", "cache-auth", "uri"), stores=(CACHE,)) == ""
+    assert words(secret("REDIS_URL", "other", "uri"), stores=(CACHE,))
+    both = secret("HOST", "cache-auth", "host")
+    both["env"].append({"name": "REDIS_URL", "value": "redis://$(HOST):6379/0"})
+    assert words(both, stores=(CACHE,)) == ""
+    both["env"][0]["valueFrom"]["secretKeyRef"]["name"] = "other"
+    assert "an address that cannot be read" in words(both, stores=(CACHE,))
+
+
+def test_values_of_config_maps_are_seen_where_the_drill_has_read_them():
+    place = replace(PLACE, configs={"app": {"value": "redis://cache", "other": "redis://evil"}})
+    workload = deployment(config("X"))
+
+    assert isinstance(answer(workload, place=place, **MINE), Problem)
+    assert clone(workload, place=place, stores=(CACHE,), **MINE)
+    assert clone(deployment(config("REDIS_URL", key="absent")), place=place, **MINE)
+
+
+@pytest.mark.parametrize(
+    ("source", "subject", "refuses"),
+    [
+        ({"secretRef": {"name": "app"}}, {}, True),
+        ({"secretRef": {"name": "app"}}, {"standalone": True}, False),
+        ({"secretRef": {"name": "app"}}, {"stores": (CACHE,)}, False),
+        ({"secretRef": {"name": "app"}}, {"stores": (CACHE,), "declared": ("DATABASE_URL",)}, True),
+        ({"secretRef": {"name": "app"}}, {"stores": (CACHE,), "declared": ("TOKEN",)}, False),
+        ({"secretRef": {"name": "cache-auth"}}, {"stores": (CACHE,), "declared": ("REDIS_URL",)}, False),
+        ({"configMapRef": {"name": "unread"}}, {}, True),
+        ({"configMapRef": {"name": "plain"}}, {}, False),
+        ({"configMapRef": {"name": "urls"}}, {}, True),
+        ({"configMapRef": {"name": "urls"}}, {"stores": (CACHE,)}, False),
+        ({"configMapRef": {"name": "hosts"}, "prefix": "REDIS_"}, {}, True),
+        ({"configMapRef": {"name": "hosts"}}, {}, False),
+    ],
+)  # fmt: skip
+def test_env_from(source: dict[str, Any], subject: dict[str, Any], refuses: bool):
+    configs = {"plain": {"A": "1"}, "urls": {"URL": "redis://cache"}, "hosts": {"HOST": "cache"}}
+    place = replace(PLACE, configs=configs)
+    made = answer(deployment({"envFrom": [source]}), place=place, **{**MINE, **subject})
+
+    assert isinstance(made, Problem) is refuses
+
+
+def test_an_explicit_arm_is_asked_the_same():
+    arm = Arm("boot", (), (), explicit=True)
+    told = {**MINE, "stores": (CACHE,)}
+
+    assert isinstance(answer(template("sources"), arm, declared=("DATABASE_URL",), **told), Problem)
+    assert clone(template("sources"), arm, declared=("TOKEN",), **told)
+
+
+def test_what_the_arm_takes_away_or_replaces_does_not_refuse():
+    workload = deployment(env("REDIS_URL", "redis://cache"))
+
+    assert clone(workload, Arm("boot", (), (Edit("REDIS_URL"),)), **MINE)
+    assert clone(workload, Arm("slow", (), (Edit("REDIS_URL", "redis://{sink}"),)), **MINE)
+    assert isinstance(answer(workload, Arm("x", (), (Edit("A", "redis://prod"),)), **MINE), Problem)
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        {"args": ["--redis-addr=cache:6390"]},
+        {"args": ["--redis-host", "cache"]},
+        {"command": ["server", "--store", "redis://cache"]},
+        {"command": ["sh", "-c", "exec server --dsn postgres://u@pg/db"]},
+        {"args": ["-broker", "$(B)"], "env": [{"name": "B", "value": "amqp://jobs"}]},
+    ],
+)
+def test_the_command_line_is_read_too(given_: dict[str, Any]):
+    found = answer(deployment(given_), **MINE)
+
+    assert isinstance(found, Problem)
+
+
+def test_a_command_line_without_a_store_is_none():
+    args = ["--listen", "0.0.0.0:8080", "--redis-db=0", "--redis-timeout", "5s", "-v", "redis"]
+
+    assert clone(deployment({"args": args}), **MINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "refuses"),
+    [
+        ("spring:\n  data:\n    mongodb:\n      uri: mongodb://db/x\n", True),
+        ("redis.host = cache\n", True),
+        ('cache:\n  host: "redis-main"\n', True),
+        ("# redis://example.com\n; postgres://x\nlevel: info\n", False),
+        ("server { listen 80; proxy_pass http://api:8000; }", False),
+    ],
+)
+@pytest.mark.parametrize("projected", [False, True])
+def test_files_of_config_maps_are_read_too(text: str, refuses: bool, projected: bool):
+    source = {"configMap": {"name": "files"}}
+    volume = {"projected": {"sources": [source]}} if projected else source
+    workload = deployment(volumes=[{"name": "v", **volume}])
+    made = answer(workload, ARM, replace(PLACE, configs={"files": {"app.conf": text}}), **MINE)
+
+    assert isinstance(made, Problem) is refuses
+
+
+def test_init_containers_are_asked_too():
+    workload = deployment(initContainers=[{"name": "migrate", **env("DATABASE_URL", "postgres://pg/x")}])  # fmt: skip
+    made = answer(workload, **MINE)
+
+    assert isinstance(made, Problem)
+    assert "container migrate" in made.words
+
+
+def test_a_pod_as_admission_left_it_can_be_asked_the_same():
+    pod = clone(deployment(), **MINE)
+    pod["spec"]["containers"][0]["env"] = [{"name": "REDIS_URL", "value": "redis://prod"}]
+
+    assert undeclared_store(pod, replace(SUBJECT, **MINE), PLACE)
+
+
+@given(name=st.text(max_size=300), value=st.text(max_size=3000))
+def test_any_text_is_read(name: str, value: str):
+    list(hosts_within(value))
+    list(hosts_named(name, value))
+    is_store_name(name)
+
+
+@pytest.mark.parametrize("text", ["redis://" * 20_000, "a" * 200_000, "a." * 100_000, "1:" * 100_000, "[" * 100_000, "@(" * 50_000, "host=" * 40_000])  # fmt: skip
+def test_a_hostile_text_takes_no_time(text: str):
+    list(hosts_within(text))
+    list(hosts_named("REDIS_URL", text))
+    is_store_name(text)
