@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness import __version__, api, logs, rules
@@ -30,17 +30,34 @@ from readiness.cluster import (
     Rim,
     connect,
 )
-from readiness.engines import Dialer, Egress, Engines, Guard, Resolver, addresses_of, build_trust
+from readiness.cluster.jobs import Jobs
+from readiness.cluster.own import owner_of
+from readiness.drills.job import build_job
+from readiness.engines import (
+    Dialer,
+    Drills,
+    Egress,
+    Engines,
+    Guard,
+    Office,
+    Owner,
+    Resolver,
+    addresses_of,
+    build_trust,
+)
 from readiness.handlers import Scope, watch_own
 from readiness.lease import Api, Elector, Terms
 from readiness.metrics import Metrics
 from readiness.model import Manifest
+from readiness.naming import labels
 from readiness.observe import measure_lag, pages_of
 from readiness.reconcile import Key, Reconciler
 from readiness.redact import Redactor
 from readiness.scheduler import Queue
+from readiness.script import Script
 from readiness.server import Server
 from readiness.settings import Settings
+from readiness.timeline import Problem, ProblemError
 
 STOPPED, FAILED = 0, 1
 DRAIN_SECONDS: Final = 5.0
@@ -114,8 +131,15 @@ class Operator:
             gc.collect()
             gc.freeze()  # what was listed mostly stays; no need to look through it again
             self.cluster.begin()
+            group.create_task(self._sweep(), name="sweep drills")
             log.info("every kind is listed, work begins")
             await self.queue.run()
+
+    async def _sweep(self) -> None:
+        """Deletes drills that another life of the operator left behind."""
+        for namespace in self.cluster.namespaces_with_drills():
+            if swept := await Jobs(self.connection, namespace).sweep():
+                log.info("%d drills of an earlier run deleted in %s", swept, namespace)
 
     async def stop(self, *, gently: bool) -> None:
         """Takes no more work; gently, lets passes under way end first."""
@@ -168,10 +192,29 @@ def build_operator(
     cluster = Cluster(connection, frame, Rim(time.time, elector.leads, redactor, queue.add_after))
     denied = Denied(cluster, settings.denied_addresses)
     guard = Guard(Egress(settings.egress_allow), Resolver(), lambda: denied)
-    engines = Engines(Dialer(guard, build_trust()), queue.add)
+    drills = Drills(build_office(settings, connection), queue.add, settings.drills_parallel)
+    engines = Engines(Dialer(guard, build_trust()), queue.add, drills=drills)
     reconciler = Reconciler(rules.load(), cluster, engines, time.time)
     operator = Operator(settings, connection, cluster, queue, engines, reconciler, elector, metrics)
     return operator
+
+
+def build_office(settings: Settings, connection: Connection) -> Office:
+    """How this operator orders drills: as Jobs of its own image, owned by the policy."""
+    images = {
+        "redis": settings.drills_redis_image,
+        "mongodb": settings.drills_mongodb_image,
+        "rabbitmq": settings.drills_rabbitmq_image,
+    }
+
+    def job(script: Script, owner: Owner) -> Manifest:
+        if not settings.image:
+            raise ProblemError(Problem("Refused", "the operator was not told its own image", "set READINESS_IMAGE, as the chart does"))  # fmt: skip
+        own = labels(owner.key[1], script.subject.target)
+        whole = replace(script, labels=tuple(own.items()), images=tuple(images.items()))
+        return build_job(whole, settings.image, owner_of(owner.key[1], owner.uid))
+
+    return Office(lambda namespace: Jobs(connection, namespace), job)
 
 
 class Denied:

@@ -15,6 +15,7 @@ from readiness.cluster import connect
 from readiness.cluster.jobs import Jobs
 from readiness.cluster.pods import Pods
 from readiness.cluster.project import WORKLOADS
+from readiness.naming import DRILL
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE, RUN = "shop", "r1"
@@ -26,7 +27,11 @@ POD: dict[str, Any] = {
     "spec": {"containers": [{"name": "app"}]},
     "status": {"containerStatuses": [{"state": {"terminated": {"message": ""}}}]},
 }
-JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "it"}}
+JOB = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "it", "namespace": NAMESPACE, "uid": "u", "labels": {DRILL: RUN}},
+}
 ISOLATION = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "it"}}  # fmt: skip
 MADE = (POD, ISOLATION)
 VERBS = {"POST": "create", "DELETE": "delete", "PATCH": "patch"}
@@ -53,7 +58,9 @@ async def used(tmp_path: Path) -> AsyncIterator[tuple[set[Right], str]]:
         if right[1].endswith("/log") or right[2] == "watch":
             return web.Response(text="")
         listed = {"metadata": {"resourceVersion": "1"}, "items": [POD]}
-        return web.json_response(listed if right[2] == "list" else POD)
+        found = JOB if right[1] == "jobs" else POD
+        listed["items"] = [found]
+        return web.json_response(listed if right[2] == "list" else found)
 
     server = web.Application()
     server.router.add_route("*", "/{path:.*}", answer)
@@ -94,6 +101,7 @@ def ordered(jobs: Jobs) -> dict[str, Callable[[], Awaitable[object]]]:
         "log": lambda: lines(jobs.log(RUN)),
         "last_word": lambda: jobs.last_word(RUN),
         "delete": lambda: jobs.delete(RUN),
+        "sweep": jobs.sweep,
         "left": lambda: jobs.left(RUN),
     }
 
@@ -101,6 +109,7 @@ def ordered(jobs: Jobs) -> dict[str, Callable[[], Awaitable[object]]]:
 def carried_out(pods: Pods, seen: set[Right]) -> dict[str, Callable[[], Awaitable[object]]]:
     return {
         "workload": lambda: all_of(pods.workload(k.api, k.name, "it") for k in WORKLOADS),
+        "config": lambda: pods.config("it"),
         "create": lambda: all_of(map(pods.create, MADE)),
         "end": lambda: pods.end(POD),
         "signal": lambda: pods.signal(POD, "app", "INT"),

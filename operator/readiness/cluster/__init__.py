@@ -86,6 +86,14 @@ class Cluster:
         for policy in self._store.everywhere(POLICY):
             self._interest.wake(key_of(policy))
 
+    def namespaces_with_drills(self) -> frozenset[str]:
+        """Namespaces in which a policy allows drills."""
+        return frozenset(
+            key_of(policy)[0]
+            for policy in self._store.everywhere(POLICY)
+            if "drill" in ((policy.get("spec") or {}).get("safety") or {}).get("allow", ())
+        )
+
     def saw_own(self, plural: str, event: str | None, found: Manifest) -> None:
         """An event of the watch on our own kinds."""
         self._follower.saw(plural, event, found)

@@ -16,7 +16,7 @@ from typing import Final
 
 from readiness import naming
 from readiness.cluster.connection import APPLY, ApiError, Connection
-from readiness.cluster.own import PLURALS, POLICY, REPORTS, Own, key_of, path_of
+from readiness.cluster.own import PLURALS, POLICY, REPORTS, Own, key_of, owner_of, path_of
 from readiness.events import EventLimits, Posting
 from readiness.model import Manifest
 from readiness.plan import Plan
@@ -66,7 +66,10 @@ class Writer:
 
     async def _apply_report(self, policy: Manifest, report: Manifest) -> None:
         namespace, name = policy["metadata"]["namespace"], report["metadata"]["name"]
-        meta = report["metadata"] | {"namespace": namespace, "ownerReferences": [_owner(policy)]}
+        meta = report["metadata"] | {
+            "namespace": namespace,
+            "ownerReferences": [owner_of(policy["metadata"]["name"], policy["metadata"]["uid"])],
+        }
         body = self.redactor.tree(report) | {"metadata": meta}
         await self._apply(path_of(REPORTS, namespace, name), body, naming.MANAGER)
 
@@ -179,14 +182,3 @@ def owned_by(meta: Manifest, policy: Manifest) -> bool:
     uid = policy["metadata"]["uid"]
     owners = meta.get("ownerReferences") or ()
     return any(o.get("uid") == uid and o.get("controller") for o in owners)
-
-
-def _owner(policy: Manifest) -> Manifest:
-    return {
-        "apiVersion": naming.API_VERSION,
-        "kind": POLICY,
-        "name": policy["metadata"]["name"],
-        "uid": policy["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }

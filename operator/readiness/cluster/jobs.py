@@ -16,7 +16,7 @@ from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.pods import path_of, problem_of
 from readiness.drills.isolation import build_runner_access
 from readiness.model import Manifest
-from readiness.naming import DRILL, DRILL_RUNNER
+from readiness.naming import DRILL, DRILL_RUNNER, POLICY_LABEL
 from readiness.timeline import Problem, ProblemError
 
 LOOK_SECONDS: Final = 0.5
@@ -78,6 +78,21 @@ class Jobs:
         except ApiError as error:
             if error.status != 404:
                 raise
+
+    async def sweep(self) -> int:
+        """Delete every drill that an operator ordered for a policy here; how many there were.
+
+        Nothing where it may not look: there it cannot have ordered any.
+        """
+        query = {"labelSelector": f"{DRILL},{POLICY_LABEL}"}
+        try:
+            found = await self._connection.request("GET", self._path("Job"), query=query)
+        except ApiError:
+            return 0
+        jobs = found.get("items") or ()
+        for job in jobs:
+            await self.delete(job["metadata"]["labels"][DRILL])
+        return len(jobs)
 
     async def left(self, run: str) -> list[str]:
         """Names of the drill's pods that are still there."""

@@ -17,7 +17,7 @@ from readiness.engines.drill.order import Jobs, carry_out
 from readiness.model import Manifest
 from readiness.request import Answer, DrillRequest, Request, Trial, TrialAnswers
 from readiness.script import Script, deadline_of
-from readiness.timeline import Moment, Problem, Timeline
+from readiness.timeline import Moment, Problem, ProblemError, Timeline
 
 Key = tuple[str, str]
 Answered = Mapping[tuple[str, str], TrialAnswers]
@@ -110,8 +110,7 @@ class Drills:
         del self._running[key, target]
         ordered = sorted(running.requests, key=lambda r: r.arm.name)
         if (error := task.exception()) is not None:
-            log.error("drill of %s/%s failed: %s", *key, type(error).__name__)
-            problem = Problem("Aborted", f"the operator failed: {type(error).__name__}")
+            problem = _problem(key, error)
             timelines = tuple(Timeline(each.arm.name, problem=problem) for each in ordered)
         else:
             timelines = task.result()
@@ -156,6 +155,13 @@ def _answers(trial: Trial, seen: Mapping[DrillRequest, Timeline]) -> dict[Reques
             return None
         answers[request] = seen[request]
     return answers
+
+
+def _problem(key: Key, error: BaseException) -> Problem:
+    if isinstance(error, ProblemError):
+        return error.problem
+    log.error("drill of %s/%s failed: %s", *key, type(error).__name__)
+    return Problem("Aborted", f"the operator failed: {type(error).__name__}")
 
 
 def _debug(arm: str, moment: Moment) -> None:
