@@ -77,7 +77,11 @@ def test_names_of_stores_differ_and_fit():
 # The scripts, run with programs that write down how they were called. Real servers: the e2e suite.
 
 TELL = '#!/bin/sh\necho "$(basename "$0") $*" >> "$HOME/calls"\n'
-MONGOSH = TELL + 'case "$*" in *createUser*) echo "$STORE_USERNAME:$STORE_PASSWORD" >> "$HOME/users" ;; esac\n'  # fmt: skip
+MONGOSH = """#!/bin/sh
+case "$*" in *hello*) exec grep -q ^mongod "$HOME/calls" ;; esac
+echo mongosh "$*" >> "$HOME/calls"
+echo "$STORE_USERNAME:$STORE_PASSWORD" >> "$HOME/users"
+"""
 MONGOD = TELL + 'case "$*" in *127.0.0.1*) exec sleep 30 ;; esac\n'
 RABBIT = TELL + 'env | grep ^RABBITMQ >> "$HOME/env"; cat "$RABBITMQ_CONFIG_FILE" > "$HOME/conf"\n'
 
@@ -120,12 +124,24 @@ def test_redis_lets_everybody_in_under_any_name(tmp_path: Path, name: str):
     assert conf[-2:] == ["user default on nopass ~* &* +@all", 'user "app user" on nopass ~* &* +@all']  # fmt: skip
 
 
-@pytest.mark.parametrize("env", [{}, {"STORE_USERNAME": "default"}])
-def test_redis_declares_its_default_user_once(tmp_path: Path, env: dict[str, str]):
+HASHED = "user default on #f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7 ~* &* +@all"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("env", "users"),
+    [
+        ({}, ["user default on nopass ~* &* +@all"]),
+        ({"STORE_USERNAME": "default"}, ["user default on nopass ~* &* +@all"]),
+        # AUTH with a password alone is an error where the default user has none
+        ({"STORE_PASSWORD": "hunter2"}, [HASHED]),
+        ({"STORE_USERNAME": "default", "STORE_PASSWORD": "hunter2"}, [HASHED]),
+    ],
+)
+def test_redis_has_the_default_user_that_clients_expect(tmp_path: Path, env, users):
     image = Image(tmp_path, redis_server=TELL)
     image.start(CACHE, **env)
 
-    assert image.read("store.conf").count("user ") == 1
+    assert [line for line in image.read("store.conf").splitlines() if "user" in line] == users
 
 
 def test_rabbitmq_takes_its_user_from_the_environment_and_admits_guests_from_afar(tmp_path: Path):
@@ -155,7 +171,7 @@ def test_mongodb_has_its_user_before_anybody_can_reach_it(tmp_path: Path):
     calls = [c for c in image.read("calls").splitlines() if c.startswith("mongo")]
 
     assert ended.returncode == 0, ended.stderr
-    assert [c.split()[0] for c in calls] == ["mongod", "mongosh", "mongosh", "mongod"]
+    assert [c.split()[0] for c in calls] == ["mongod", "mongosh", "mongod"]
     assert calls[0].endswith("--port 27018 --bind_ip 127.0.0.1")
     assert calls[-1].endswith("--port 27018 --bind_ip_all")
     assert image.read("users") == "app:hunter2\n"

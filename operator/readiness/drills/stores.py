@@ -29,9 +29,11 @@ DATA: Final = "/data"
 
 _REDIS: Final = """
 server=$(command -v redis-server || command -v valkey-server) || { echo 'no redis-server in this image' >&2; exit 127; }
+password=nopass  # AUTH with a password alone is an error where the default user has none
+case "$STORE_USERNAME" in ''|default) [ -z "$STORE_PASSWORD" ] || password="#$(printf %s "$STORE_PASSWORD" | sha256sum | cut -c 1-64)" ;; esac
 {
   printf 'bind * -::*\\nprotected-mode no\\nport %s\\ndir %s\\nsave ""\\nappendonly no\\n' "$STORE_PORT" "$HOME"
-  echo 'user default on nopass ~* &* +@all'
+  echo "user default on $password ~* &* +@all"
   case "$STORE_USERNAME" in ''|default) ;; *) printf 'user "%s" on nopass ~* &* +@all\\n' "$STORE_USERNAME" ;; esac
 } > "$HOME/store.conf"
 exec "$server" "$HOME/store.conf"
