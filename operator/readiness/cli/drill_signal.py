@@ -1,23 +1,37 @@
-"""`readiness drill-signal NAME`: signals process 1 beside it, in a drill's ephemeral container."""
+"""`readiness drill-signal`: beside process 1 of a clone, in a drill's ephemeral container. Not for people.
+
+`who` tells which user it runs as, since only that user may signal it; a name sends the signal.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
+from pathlib import Path
+from typing import Final
 
 from readiness.cli.console import Console, parser
 
+TERMINATION: Final = Path("/dev/termination-log")
+PROCESS: Final = Path("/proc/1")
+
 
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
-    """The signal's name without SIG."""
+    """The signal's name without SIG, or `who`."""
     found = parser(prog, text, "Only for containers that share a clone's processes.")
-    found.add_argument("name", choices=("INT", "TERM", "QUIT"))
+    found.add_argument("name", choices=("who", "INT", "TERM", "QUIT"))
     return found
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Sends it, and says so: the line's time is when the signal left."""
-    os.kill(1, signal.Signals[f"SIG{args.name}"])
-    console.say(f"sent SIG{args.name} to process 1")
+    """Does it, and leaves word in the termination message."""
+    owner = PROCESS.stat().st_uid
+    if args.name == "who":
+        word = str(owner)
+    else:
+        os.kill(1, signal.Signals[f"SIG{args.name}"])
+        word = f"sent SIG{args.name}"
+    TERMINATION.write_text(word, encoding="utf-8")
+    console.say(word)
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import aiohttp
@@ -21,6 +21,7 @@ from readiness.timeline import Problem
 
 WATCH_SECONDS: Final = 300
 RETRY: Final = 0.2
+BESIDE_SECONDS: Final = 20.0
 SIGNAL_CONTAINER: Final = "readiness-signal"
 PLURALS: Final = {
     "Pod": "pods", "NetworkPolicy": "networkpolicies", "ConfigMap": "configmaps",
@@ -71,30 +72,49 @@ class Pods:
         found = await self._call("DELETE", self._pod(pod), body)
         return found if isinstance(found, Problem) else None
 
-    async def signal(self, pod: Manifest, container: str, name: str) -> Problem | None:
-        """Signal process 1 of a container from an ephemeral container that shares its processes."""
-        spec = next(c for c in pod["spec"]["containers"] if c["name"] == container)
-        context = {
-            key: value
-            for source in (
-                pod["spec"].get("securityContext") or {},
-                spec.get("securityContext") or {},
-            )
-            for key, value in source.items()
-            if key in ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile")
-        }
-        beside = {
-            "name": SIGNAL_CONTAINER,
-            "image": self._image,
-            "imagePullPolicy": "IfNotPresent",
-            "targetContainerName": container,
-            "args": ["drill-signal", name],
-            "securityContext": context | {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        }  # fmt: skip
+    async def signal(
+        self, pod: Manifest, container: str, name: str, accepted: Callable[[], None]
+    ) -> Problem | None:
+        """Signal process 1 of a container from ephemeral containers that share its processes.
+
+        A first one tells who process 1 is; only that user may signal it, and the pod rarely says.
+        """
+        user = _declared_user(pod, container)
+        if user is None:
+            told = await self._beside(pod, _ephemeral(self._image, container, "who", None))
+            if isinstance(told, Problem):
+                return told
+            user = int(told)
+        sender = _ephemeral(self._image, container, name, user)
+        sent = await self._beside(pod, sender, accepted)
+        return sent if isinstance(sent, Problem) else None
+
+    async def _beside(
+        self, pod: Manifest, made: Manifest, accepted: Callable[[], None] = lambda: None
+    ) -> str | Problem:
+        """The last word of an ephemeral container; `accepted` is called when the API server has it."""
         path = f"{self._pod(pod)}/ephemeralcontainers"
-        body = {"spec": {"ephemeralContainers": [beside]}}
+        body = {"spec": {"ephemeralContainers": [made]}}
         found = await self._call("PATCH", path, body, "application/strategic-merge-patch+json")
-        return found if isinstance(found, Problem) else None
+        if isinstance(found, Problem):
+            return found
+        accepted()
+        for _ in range(int(BESIDE_SECONDS / RETRY)):
+            listed = await self._call(
+                "GET", path_of("v1", "Pod", self._namespace),
+                query={"fieldSelector": f"metadata.name={pod['metadata']['name']}"},
+            )  # fmt: skip
+            pods = [] if isinstance(listed, Problem) else listed.get("items") or []
+            ended = next((e for p in pods if (e := _ended(p, made["name"]))), None)
+            if ended:
+                words = str(ended.get("message", ""))
+                return (
+                    words
+                    if not ended.get("exitCode")
+                    else Problem("Denied", f"{made['name']}: {words}")
+                )
+            await asyncio.sleep(RETRY)
+        return Problem("Aborted", f"the ephemeral container {made['name']} did not run in {BESIDE_SECONDS:g} s")  # fmt: skip
 
     async def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         """Every event of this drill's pods, across broken watches; what is there counts as ADDED."""
@@ -142,6 +162,37 @@ class Pods:
             return await self._connection.request(method, path, body, query=query, content=content)
         except ApiError as error:
             return problem_of(error)
+
+
+def _declared_user(pod: Manifest, container: str) -> int | None:
+    """The user a container runs as, where the pod or its status tells."""
+    spec = next(c for c in pod["spec"]["containers"] if c["name"] == container)
+    for source in (spec, pod["spec"]):
+        user = (source.get("securityContext") or {}).get("runAsUser")
+        if user is not None:
+            return int(user)
+    return None
+
+
+def _ephemeral(image: str, container: str, word: str, user: int | None) -> Manifest:
+    """A container as locked down as can be that runs as `user`."""
+    context: Manifest = {
+        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True, "seccompProfile": {"type": "RuntimeDefault"},
+    }  # fmt: skip
+    if user is not None:
+        context |= {"runAsUser": user, "runAsNonRoot": user != 0}
+    return {
+        "name": f"{SIGNAL_CONTAINER}-{word.lower()}", "image": image,
+        "imagePullPolicy": "IfNotPresent", "targetContainerName": container,
+        "args": ["drill-signal", word], "securityContext": context,
+    }  # fmt: skip
+
+
+def _ended(pod: Manifest, name: str) -> Manifest | None:
+    statuses = (pod.get("status") or {}).get("ephemeralContainerStatuses") or ()
+    states = (s.get("state") or {} for s in statuses if s["name"] == name)
+    return next((s["terminated"] for s in states if s.get("terminated")), None)
 
 
 def problem_of(error: ApiError) -> Problem:

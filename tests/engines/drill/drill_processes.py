@@ -90,7 +90,10 @@ class Processes:
         if process.returncode is None:
             process.kill()
 
-    async def signal(self, pod: Manifest, container: str, name: str) -> Problem | None:
+    async def signal(
+        self, pod: Manifest, container: str, name: str, accepted: Any
+    ) -> Problem | None:
+        accepted()
         self._running[pod["metadata"]["name"]].send_signal(signal.Signals[f"SIG{name}"])
         return None
 

@@ -46,7 +46,8 @@ class ArmRun:
         self._manifest = manifest
         self._clock = world.now
         app = app_container(manifest, container or None) or {}
-        self._hook = pre_stop_seconds(app)
+        signalled = any(isinstance(step, Stop) and step.signal for step in arm.steps)
+        self._hook = 0.0 if signalled else pre_stop_seconds(app)
         self.clone = Clone(str(app.get("name", "")), world.now)
         self._done: list[Exchange] = []
         self._open = 0
@@ -205,11 +206,15 @@ class ArmRun:
     async def _stop(self, step: Stop) -> None:
         self._note("stopping")
         stage, pod = self._world.stage, self.clone.pod
-        problem = await (
-            stage.signal(pod, self.clone.container, step.signal) if step.signal else stage.end(pod)
-        )  # fmt: skip
+        if step.signal:
+            name = self.clone.container
+            problem = await stage.signal(pod, name, step.signal, self._is_told)
+        elif (problem := await stage.end(pod)) is None:
+            self._is_told()
         if problem is not None:
             raise ProblemError(problem)
+
+    def _is_told(self) -> None:
         self._stopped = self._clock()
         self._told.set()
         self._note("stopped")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from readiness.model import Manifest
@@ -27,8 +27,10 @@ class Stage(Protocol):
     async def end(self, pod: Manifest) -> Problem | None:
         """Delete a pod with its own grace; returns when the server has accepted it."""
 
-    async def signal(self, pod: Manifest, container: str, name: str) -> Problem | None:
-        """Send a signal to process 1 of a container, by an ephemeral container beside it."""
+    async def signal(
+        self, pod: Manifest, container: str, name: str, accepted: Callable[[], None]
+    ) -> Problem | None:
+        """Send a signal to process 1 of a container; `accepted` is called just before it can arrive."""
 
     def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         """Every event of the drill's pods from now on: (ADDED | MODIFIED | DELETED, pod)."""
