@@ -49,7 +49,7 @@ class Exchange:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Something that happened to the clone: created, scheduled, ready, stopping, gone, closed (an
-    idle connection's end), pulled, restarted. `detail` is the cluster's own words."""
+    idle connection's end), pulled, restarted, flapped (its node's readiness). `detail` is the cluster's own words."""
 
     at: float
     name: str

@@ -88,7 +88,7 @@ def test_exit_codes(readiness, words, stdin, code):
             "<stdin>:2: ReadinessPolicy/shop: spec.profiles: no profile 'nope'; there are: api,",
         ),
         (["-"], DEPLOYMENT % "[]", "<stdin>:1: Deployment/a: spec: expected a mapping"),
-        ([GOOD, "--skip", "SHD-00"], "", "did you mean SHD-008"),
+        ([GOOD, "--skip", "SHD-00"], "", "did you mean SHD-0"),
         (
             [GOOD, GOOD],
             "",

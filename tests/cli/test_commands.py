@@ -46,7 +46,7 @@ def test_every_control_can_be_explained(readiness):
         (["--version"], 0, ""),
         (["chekc"], 2, "did you mean check?"),
         (["frobnicate"], 2, "expected one of check, explain"),
-        (["explain", "SHD-00"], 2, "did you mean SHD-008"),
+        (["explain", "SHD-00"], 2, "did you mean SHD-0"),
         (["explain", "zzz"], 2, "`readiness controls` lists them"),
         (["explain"], 2, "required"),
         (["gate"], 2, "required"),
