@@ -115,7 +115,7 @@ def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verd
 
 def kind_of(seen: Exchange) -> Kind:
     """What became of one request."""
-    hung = seen.connected != NEVER and seen.end - seen.connected > STALL
+    hung = seen.connected != NEVER and seen.end - seen.connected > seen.seconds + STALL
     match seen.outcome:
         case Outcome.RESPONSE if seen.whole and seen.status in (429, 503):
             return Kind.AWAY
