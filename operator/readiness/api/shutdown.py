@@ -25,7 +25,7 @@ ExitCode = Annotated[
     Field(ge=0, le=255),
     Rule(
         cel="self != 137",
-        shown="string(self)",
+        shown="'137'",
         message="an application that was killed ends with 137: it cannot promise to",
         holds=lambda code: code != 137,
     ),
