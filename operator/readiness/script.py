@@ -202,10 +202,14 @@ class Script:
     images: tuple[tuple[str, str], ...] = ()
 
 
+def seconds_of(arm: Arm) -> float:
+    """How long an arm may take at most."""
+    return sum(map(_longest, arm.steps))
+
+
 def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:
     """How long these arms may take in all: the longest one, for each round of clones, and a minute."""
-    longest = max((sum(map(_longest, arm.steps)) for arm in arms), default=0.0)
-    return longest * -(-len(arms) // clones) + 60.0
+    return max(map(seconds_of, arms), default=0.0) * -(-len(arms) // clones) + 60.0
 
 
 def _longest(step: Step) -> float:

@@ -48,7 +48,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened to the clone: created, scheduled, ready, stopping, gone, closed (an
+    """Something that happened to the clone: created, scheduled, running, ready, stopping, stopped, ended, gone, closed (an
     idle connection's end), pulled, restarted, flapped (its node's readiness). `detail` is the cluster's own words."""
 
     at: float

@@ -48,7 +48,9 @@ class ArmRun:
         app = app_container(manifest, container or None) or {}
         signalled = any(isinstance(step, Stop) and step.signal for step in arm.steps)
         self._hook = 0.0 if signalled else pre_stop_seconds(app)
-        self.clone = Clone(str(app.get("name", "")), world.now)
+        self.clone = Clone(
+            str(app.get("name", "")), world.now, lambda moment: world.tell(arm.name, moment)
+        )
         self._done: list[Exchange] = []
         self._open = 0
         self._parallel = 1
@@ -74,10 +76,12 @@ class ArmRun:
             self._spawn(self._flow(step))
         elif isinstance(step, Knock):
             self._spawn(self._knock(step))
+        elif isinstance(step, Hold):  # a busy server must not delay the steps after it
+            self._spawn(self._hold(step))
         else:
             await self._act(step)
 
-    async def _act(self, step: Boot | Pause | Send | Hold | Stop | Exit) -> None:
+    async def _act(self, step: Boot | Pause | Send | Stop | Exit) -> None:
         match step:
             case Boot():
                 await self._boot(step)
@@ -85,8 +89,6 @@ class ArmRun:
                 await self._pause(step.seconds)
             case Send():
                 await self._send(step)
-            case Hold():
-                await self._hold(step)
             case Stop():
                 await self._stop(step)
             case Exit():

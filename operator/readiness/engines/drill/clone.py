@@ -23,16 +23,23 @@ PATIENT: Final = {"ErrImagePull", "CreateContainerConfigError"}
 """May pass: a registry hiccup, a Secret that is about to come. They count when they last."""
 
 
+def _nobody(moment: Moment) -> None:
+    """Told, and silent."""
+
+
 class Clone:
     """The newest state of one pod. `changed` is set at every event."""
 
-    def __init__(self, container: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, container: str, now: Callable[[], float], tell: Callable[[Moment], None] = _nobody
+    ) -> None:
         self.container = container
         self.pod: Manifest = {}
         self.moments: list[Moment] = []
         self.endings: list[Ending] = []
         self.gone = False
         self._now = now
+        self._tell = tell
         self._changed = asyncio.Event()
 
     def saw(self, event: str, pod: Manifest) -> None:
@@ -63,10 +70,16 @@ class Clone:
                     _epoch(told.get("startedAt")), _epoch(told.get("finishedAt")),
                 )
             )  # fmt: skip
+            if status["name"] == self.container:
+                self._note(Moment(self._now(), "ended", f"exit code {self.endings[-1].code}"))
 
     def _once(self, name: str, detail: str = "") -> None:
         if not any(m.name == name for m in self.moments):
-            self.moments.append(Moment(self._now(), name, detail))
+            self._note(Moment(self._now(), name, detail))
+
+    def _note(self, moment: Moment) -> None:
+        self.moments.append(moment)
+        self._tell(moment)
 
     def moment(self, name: str) -> bool:
         """Whether something has happened."""

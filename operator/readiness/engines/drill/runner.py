@@ -18,7 +18,7 @@ from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line
 from readiness.model import Manifest
 from readiness.request import Hop, HopKind
-from readiness.script import Arm, Script
+from readiness.script import Arm, Script, seconds_of
 from readiness.timeline import Moment, Problem, Timeline
 from readiness.workload import config_maps
 
@@ -95,7 +95,8 @@ class Drill:
             return
         places = asyncio.Semaphore(self._script.clones)
         async with asyncio.TaskGroup() as group:
-            for nth, arm in enumerate(self._script.arms):
+            longest_first = sorted(self._script.arms, key=seconds_of, reverse=True)
+            for nth, arm in enumerate(longest_first):
                 group.create_task(self._arm(found, arm, nth, places))
 
     async def _prepare(self, workload: Manifest) -> Problem | None:

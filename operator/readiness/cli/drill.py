@@ -1,0 +1,71 @@
+"""`readiness drill shutdown REF`: one drill now, watched as it goes, explained, drawn.
+
+Uses the arms, the Job and the judge of the operator. What a policy declares about the workload is
+used where there is one; options win over it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from readiness.cli import kube
+from readiness.cli.console import Console, UsageError
+from readiness.output import FORMATS
+
+KINDS: Final = {
+    "deployment": "Deployment", "deploy": "Deployment", "statefulset": "StatefulSet",
+    "sts": "StatefulSet", "daemonset": "DaemonSet", "ds": "DaemonSet", "rollout": "Rollout",
+}  # fmt: skip
+EPILOG: Final = (
+    "Makes clones of the workload's pods in its namespace, never touches its own pods, and clears everything "
+    "away, also on Ctrl-C. Needs the rights of manifests/drills in that namespace. Exit codes: 0 nothing failed, "
+    "1 something failed, 3 could not tell."
+)
+
+
+def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
+    """The workload, what it declares, and what to write."""
+    found = kube.build_parser(prog, text, EPILOG)
+    found.add_argument("drill", choices=("shutdown",), help="which drill")
+    found.add_argument("ref", metavar="KIND/NAME", help="for example deployment/api")
+    declared = found.add_argument_group("what the workload declares (a policy's declaration is the default)")  # fmt: skip
+    declared.add_argument("--slow", metavar="PATH", default="", help="a request that takes as long as {seconds} in its path says")  # fmt: skip
+    declared.add_argument("--fast", metavar="PATH", default="", help="a request that answers at once; default: health.path, else /")  # fmt: skip
+    declared.add_argument("--drain", metavar="TIME", default="", help="how long it may finish work after SIGTERM; default 15s")  # fmt: skip
+    declared.add_argument("--container", default="", help="default: the first one with ports")
+    declared.add_argument("--service", metavar="NAME[:PORT]", default="", help="the Service that clients use")  # fmt: skip
+    declared.add_argument("--standalone", action="store_true", help="your word that it needs no store: undeclared addresses do not refuse the drill")  # fmt: skip
+    how = found.add_argument_group("how")
+    how.add_argument("--image", default="", help="the operator's image for the drill's own pods; default: that of the installed operator")  # fmt: skip
+    how.add_argument(
+        "--control",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this one; may be repeated",
+    )
+    how.add_argument("--once", action="store_true", help="do not repeat what did not pass")
+    how.add_argument("--svg", metavar="FILE", type=Path, help="draw the timeline of the arm that says most")  # fmt: skip
+    how.add_argument("--html", metavar="FILE", type=Path, help="a page with all timelines and findings")  # fmt: skip
+    how.add_argument("-o", "--output", choices=FORMATS, default="human")
+    how.add_argument("-v", "--verbose", action="store_true", help="show findings that hold, too")
+    return found
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Runs the drill and prints its findings."""
+    kind, name = workload_of(args.ref)
+    from readiness.cli.drilled import drill_shutdown
+
+    return drill_shutdown(args, kind, name, console)
+
+
+def workload_of(text: str) -> tuple[str, str]:
+    """(kind, name) of `deployment/api`, as kubectl understands it. Raises UsageError."""
+    kind, _, name = text.partition("/")
+    known = KINDS.get(kind.lower().removesuffix("s") if kind.lower() not in KINDS else kind.lower())
+    if known is None or not name:
+        raise UsageError(f"{text!r} is no workload: expected KIND/NAME with one of {', '.join(sorted(set(KINDS)))}")  # fmt: skip
+    return known, name

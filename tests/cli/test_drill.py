@@ -1,0 +1,160 @@
+"""`readiness drill`: what options make of a target, mistakes with their remedy, when looks repeat."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from readiness.cli import drill, drilled
+from readiness.cli.console import Console, UsageError
+from readiness.control import Subject
+from readiness.drills.codec import dump_timeline, load_script
+from readiness.judgement import subject_of
+from readiness.model import Manifest, Outcome, Result
+from readiness.script import Arm
+from readiness.snapshot import Snapshot
+from readiness.timeline import Ending, Exchange, Moment, Problem, Timeline
+
+LABELS = {"app": "api"}
+WORKLOAD: Manifest = {
+    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"},
+    "spec": {"template": {"metadata": {"labels": LABELS}, "spec": {"containers": [
+        {"name": "app", "image": "app:1", "ports": [{"containerPort": 8080}]},
+    ]}}},
+}  # fmt: skip
+SERVICES: dict[str, Manifest] = {
+    "other": {"metadata": {"name": "other"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 1}]}},
+    "api": {"metadata": {"name": "api"}, "spec": {"selector": LABELS, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}},
+}  # fmt: skip
+
+
+def options(*words: str) -> argparse.Namespace:
+    return drill.build_parser("readiness drill", "x").parse_args(["shutdown", "deploy/api", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "declared", "expected"),
+    [
+        ((), {}, {"service": {"name": "api", "port": "http"}, "shutdown": {}}),
+        (("--service", "api:80"), {}, {"service": {"name": "api", "port": 80}}),
+        (("--slow", "/s?n={seconds}"), {}, {"shutdown": {"slowRequest": {"path": "/s?n={seconds}"}}}),
+        (("--drain", "5s"), {"shutdown": {"drain": "9s", "lameDuck": "1s"}}, {"shutdown": {"drain": "5s", "lameDuck": "1s"}}),
+        (("--fast", "/up"), {"health": {"path": "/old"}}, {"health": {"path": "/up"}}),
+        (("--standalone",), {}, {"shutdown": {"standalone": True}}),
+        (("--container", "app"), {}, {"container": "app"}),
+        ((), {"service": {"name": "mine", "port": 1}}, {"service": {"name": "mine", "port": 1}}),
+    ],
+)  # fmt: skip
+def test_options_win_over_what_is_declared_and_the_rest_is_found(words, declared, expected):
+    target = drilled.declare(options(*words), declared, WORKLOAD, SERVICES)
+
+    assert {key: target[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["drill", "shutdown", "api"], "expected KIND/NAME"),
+        (["drill", "shutdown", "cronjob/api"], "expected KIND/NAME"),
+        (["drill", "startup", "deploy/api"], "invalid choice"),
+        (["drill", "shutdown"], "required"),
+    ],
+)
+def test_mistakes_have_a_remedy(readiness, words, said):
+    ended = readiness(*words)
+
+    assert (ended.code, said in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("ref", ["deploy/a", "Deployment/a", "deployments/a", "sts/a", "rollout/a"])
+def test_kinds_are_named_as_kubectl_names_them(ref):
+    assert drill.workload_of(ref)[1] == "a"
+
+
+def test_wrong_options_are_named_with_their_field():
+    with pytest.raises(UsageError, match="drain"):
+        drilled.read_spec(
+            {"targets": [drilled.declare(options("--drain", "soon"), {}, WORKLOAD, {}) | {"workloadRef": {"kind": "Deployment", "name": "api"}}]}
+        )  # fmt: skip
+
+
+Behave = Callable[[int, Arm], Timeline]
+
+
+@dataclass
+class Board:
+    """Jobs whose arms end as told, look by look."""
+
+    behave: Behave
+    looks: list[list[str]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    async def start(self, job: Manifest) -> Problem | None:
+        told = job["spec"]["template"]["spec"]["containers"][0]["env"]
+        order = next(e["value"] for e in told if e["name"] == "READINESS_DRILL")
+        script = load_script(order.replace("$$", "$"))
+        self.looks.append(sorted(arm.name for arm in script.arms))
+        self.lines = [
+            dump_timeline(script.run, self.behave(len(self.looks), a)) for a in script.arms
+        ]
+        return None
+
+    async def log(self, run: str) -> AsyncIterator[str]:
+        for line in self.lines:
+            yield line
+
+    async def last_word(self, run: str) -> str:
+        digest = hashlib.sha256("".join(self.lines).encode()).hexdigest()
+        return json.dumps({"run": run, "sha256": digest})
+
+    async def delete(self, run: str) -> None:
+        self.deleted.append(run)
+
+
+def ended(arm: Arm, after: float) -> Timeline:
+    """A clone that ended so many seconds after SIGTERM, with nothing open."""
+    fast = tuple(
+        Exchange("fast", n, n, 7.0, 7.001, 7.002, 7.003, Outcome.RESPONSE, 200, 2, "x", whole=True)
+        for n in range(5)
+    )
+    end = Ending(10 + after, "app", 0, 0, "Completed", 1000.0, float(int(1010 + after)))
+    moments = (Moment(1.0, "ready"), Moment(10.0, "stopped"), Moment(10.5 + after, "gone"))
+    return Timeline(arm.name, 1000.0, 10.0, 30.0, 0.0, 1, container="app", node="n", exchanges=fast, moments=moments, endings=(end,))  # fmt: skip
+
+
+def subject() -> Subject:
+    target = drilled.declare(options(), {}, WORKLOAD, SERVICES)
+    target["workloadRef"] = {"kind": "Deployment", "name": "api"}
+    policy = drilled.read_spec({"targets": [target], "safety": {"allow": ["drill"]}})
+    snapshot = Snapshot("shop", workloads={"target": WORKLOAD}, services=SERVICES)
+    return subject_of(policy, policy.targets[0], snapshot, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "result", "looks"),
+    [
+        ((0.5,), (), Result.PASS, 1),
+        ((9, 9), (), Result.FAIL, 2),
+        ((9, 0.5, 9), (), Result.FAIL, 3),
+        ((9, 0.5, 0.5), (), Result.UNKNOWN, 3),
+        ((9,), ("--once",), Result.FAIL, 1),
+    ],
+    ids=["pass", "two agree", "two of three", "one of three", "once"],
+)
+def test_what_did_not_pass_is_repeated_on_clean_clones(seconds, words, result, looks):
+    board = Board(lambda look, arm: ended(arm, seconds[look - 1]))
+    args = options("--control", "SHD-006", *words)
+    console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
+
+    seen = asyncio.run(drilled.drill_all(board, subject(), "image", args, console))
+
+    assert seen.looks["SHD-006"].standing.result is result
+    assert len(board.looks) == len(board.deleted) == looks
