@@ -89,6 +89,7 @@ def _settings(scope: Scope) -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5
     settings.watching.server_timeout = 300
     settings.watching.chunk_size = 100
+    settings.queueing.idle_timeout = 0.1  # as long, kopf holds an object's last event, whole
     return settings
 
 
