@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from controls.test_tables import CONTROLS, ROWS, judged, situation
@@ -155,3 +156,17 @@ def test_parts_that_are_alike_are_stored_once_and_never_confused():
     assert compact({"on": True})["on"] is True
     assert compact({"on": 1})["on"] is not True
     assert compact({"on": 1.0}) is not compact({"on": 1})
+
+
+def test_what_is_alike_stays_shared_and_what_is_not_is_let_go():
+    tracemalloc.start()
+    try:
+        ports = [
+            compact({"port": {"name": "http"}, "own": {"n": n}})["port"] for n in range(20_000)
+        ]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len({id(port) for port in ports}) < 40
+    assert peak < 1_500_000

@@ -20,7 +20,7 @@ KEEP: Final = None
 INTERNED: Final = 32
 SHOWN: Final = 256  # characters of a ConfigMap's value, as on the command line
 
-POOLED: Final = 20_000
+POOLED: Final = 2000  # what is alike comes again soon; what is not would only fill the pool
 _POOL: Final[dict[Any, Any]] = {}
 _OWN_KEYS: Final = frozenset({"image", "uid", "imageID", "containers", "podIP", "ip", "time"})
 """A part with one of these belongs to one object; pooling it would only cost."""
