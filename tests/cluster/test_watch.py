@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
 from chaosproxy import ChaosProxy, CutBefore, Refuse, Truncate, calls
 
 from readiness.cluster.connection import connect
-from readiness.cluster.watch import Pace, Reflector
+from readiness.cluster.watch import Pace, Reflector, pages
 
 pytestmark = pytest.mark.api
 PATH = "/api/v1/namespaces/watched/configmaps"
@@ -116,6 +117,29 @@ async def test_pages_are_put_together(proxy, values, monkeypatch):
     async with Watching(proxy) as names:
         assert len([n for n in names.found if n.startswith("n")]) == 10
         assert proxy.count("GET", PATH, watch=False) >= 4
+
+
+class Page(dict):
+    """A dict that can be watched going away."""
+
+
+async def test_a_page_is_gone_before_the_next_is_asked_for():
+    served: list[weakref.ref[Page]] = []
+
+    class Server:
+        async def request(self, method, path, *, query):
+            assert [page() for page in served if page()] == []
+            token = str(len(served)) if len(served) < 3 else ""
+            page = Page(items=[token], metadata={"continue": token})
+            served.append(weakref.ref(page))
+            return page
+
+    seen = []
+    async for page in pages(Server(), PATH):
+        seen += page["items"]
+        del page
+
+    assert seen == ["0", "1", "2", ""]
 
 
 @pytest.mark.parametrize(("code", "lists"), [(410, 2), (500, 1)])

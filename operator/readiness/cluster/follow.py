@@ -125,4 +125,5 @@ class Follower:
             for found in page["items"]:
                 keys.add(key_of(found))
                 self._own.offer(kind, found)
+            del page
         self._own.keep_only(kind, keys, version, namespace)

@@ -100,6 +100,7 @@ class Reflector:
         async for page in pages(self._connection, self._path):
             objects += filter(None, map(self._sink.projected, page.get("items") or ()))
             version = page["metadata"]["resourceVersion"]
+            del page
         self._sink.replaced(objects)
         self._version, self._listed = version, _now() - _about(self._pace.resync / 10)
         self.synced.set()
@@ -153,15 +154,16 @@ def _about(seconds: float) -> float:
 
 
 async def pages(connection: Connection, path: str) -> AsyncIterator[Manifest]:
-    """Everything under `path`, in pages of PAGE objects."""
-    query = {"limit": str(PAGE)}
+    """Everything under `path`, in pages of PAGE objects. Whoever drops a page never holds two."""
+    token = ""
     while True:
+        query = {"limit": str(PAGE)} | ({"continue": token} if token else {})
         page = await connection.request("GET", path, query=query)
-        yield page
         token = page["metadata"].get("continue")
+        yield page
+        del page
         if not token:
             return
-        query = {"limit": str(PAGE), "continue": token}
 
 
 async def events(content: aiohttp.StreamReader) -> AsyncIterator[Manifest]:
