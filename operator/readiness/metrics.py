@@ -6,7 +6,7 @@ no memory per series, and vanish with their policy or finding. Label sets are cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -119,18 +119,17 @@ class Verdicts(Collector):
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._findings: dict[Key, tuple[tuple[str, str, str, str], ...]] = {}
-        self._conditions: dict[Key, tuple[tuple[str, str], ...]] = {}
+        self._conditions: dict[Key, Sequence[Manifest]] = {}
         self._evidence: dict[Key, tuple[tuple[str, str, float], ...]] = {}
 
     def record(
         self, key: Key, findings: Iterable[Finding], status: Manifest, memory: Memory
     ) -> None:
-        """Replaces what is known of one policy."""
+        """Replaces what is known of one policy. `status` is kept, and must not change any more."""
         self._findings[key] = tuple(
             (f.id, f.target, f.severity.value, f.result.value) for f in findings if not f.capability
         )
-        rows = status.get("conditions") or ()
-        self._conditions[key] = tuple((row["type"], row["status"]) for row in rows)
+        self._conditions[key] = status.get("conditions") or ()
         self._evidence[key] = tuple(
             (control, target, look.at)
             for (control, target), look in memory.items()
@@ -153,7 +152,8 @@ class Verdicts(Collector):
         yield _family(
             "readiness_policy_condition", "The status of a condition of a policy: 1 for the one that stands.",
             (*place, "type", "status"),
-            ((*key, *row) for key, rows in list(self._conditions.items()) for row in rows),
+            ((*key, row["type"], row["status"])
+             for key, rows in list(self._conditions.items()) for row in rows),
         )  # fmt: skip
         ages = GaugeMetricFamily(
             "readiness_evidence_age_seconds", "Age of the evidence of a control that probes.",
