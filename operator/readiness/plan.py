@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from readiness import report, status
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 FOREVER: Final = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Situation:
     """What one pass starts from. `policy` is the object as the API server gave it; `now` is epoch seconds.
 
@@ -130,7 +131,9 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
 def _ground(rules: Rules, situation: Situation) -> Ground:
+    """What both questions of one pass stand on; remembered from the first to the second."""
     meta, snapshot = situation.policy["metadata"], situation.snapshot
     policy = situation.spec or read_policy(situation.policy.get("spec") or {})
     settings = settings_of(rules, policy, snapshot)

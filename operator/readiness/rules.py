@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from readiness.api.profile import ProfileSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rules:
     """What can be judged, and the built-in lists of it."""
 
