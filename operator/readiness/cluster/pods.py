@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -201,9 +202,19 @@ def problem_of(error: ApiError) -> Problem:
     if error.status == 403 and "exceeded quota" in words:
         return Problem("Quota", words)
     if error.status == 403 and "cannot" in words and not any(p in words for p in _POLICY):
-        return Problem("NotPermitted", words)
+        return Problem("NotPermitted", words, _grant(words))
     if error.status in (400, 403, 409, 422):
         return Problem("Denied", words)
     if error.status == 404:
         return Problem("NotFound", words)
     return Problem("Aborted", words)
+
+
+def _grant(words: str) -> str:
+    """The command that lets drills into the namespace of which the server speaks."""
+    named = re.search(r'in the namespace "([^"]+)"', words)
+    namespace = named[1] if named else "<namespace>"
+    return (
+        f"sed 's/your-namespace/{namespace}/' manifests/drills/drills.yaml | kubectl apply -f -"
+        f" (or add {namespace} to the chart's drills.namespaces)"
+    )
