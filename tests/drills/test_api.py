@@ -108,9 +108,9 @@ def test_never_preempting_needs_a_class_that_says_so(server: ApiServer):
 @pytest.fixture
 def restricted(server: ApiServer) -> Iterator[None]:
     """The namespace admits what the restricted Pod Security Standard allows only."""
-    path, patch = f"/api/v1/namespaces/{NAMESPACE}", ["kubectl"]
+    path = f"/api/v1/namespaces/{NAMESPACE}"
     server.kubectl("label", "namespace", NAMESPACE, *(f"{k}={v}" for k, v in RESTRICTED.items()))
-    assert server.request("GET", path)["metadata"]["labels"].items() >= RESTRICTED.items(), patch
+    assert server.request("GET", path)["metadata"]["labels"].items() >= RESTRICTED.items()
     yield
     server.kubectl("label", "namespace", NAMESPACE, *(f"{k}-" for k in RESTRICTED))
 

@@ -162,7 +162,9 @@ def test_nodes_are_avoided_where_possible_and_required_ones_kept():
     affinity = made["spec"]["affinity"]["nodeAffinity"]
     (rule,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
 
-    assert [f["values"] for f in rule["preference"]["matchFields"]] == [["node-1"], ["node-2"]]
+    assert rule["preference"]["matchFields"] == [
+        {"key": "metadata.name", "operator": "NotIn", "values": [name]} for name in ("node-1", "node-2")
+    ]  # fmt: skip
     assert "requiredDuringSchedulingIgnoredDuringExecution" in affinity
 
 

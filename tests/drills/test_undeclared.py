@@ -93,12 +93,14 @@ ADDRESSES = [
     ("SQL_CONNECTION_STRING", "Server=mssql.shop;Database=x;User Id=sa", "mssql.shop"),
     ("KAFKA_BOOTSTRAP_SERVERS", "k-0:9094,k-1:9094", "k-0"),
     ("ELASTICSEARCH_HOSTS", "http://es.shop", "es.shop"),
+    ("ELASTICSEARCH_HOSTS", "http://localhost:9201,http://es.shop:9201", "es.shop"),
+    ("appRedisHost", "cache", "cache"),
     ("MEMCACHED_SERVERS", "mc", "mc"),
     ("BACKEND_HOST", "redis-master.infra", "redis-master.infra"),
     ("DB_CONNECTION", "host=pg;db=x", "pg"),
 ]  # fmt: skip
 NONE = [
-    ("PORT", "6379"), ("LOG_LEVEL", "info"), ("BASE_URL", "https://shop.example.com"),
+    ("REDIS_SENTINELS", "3"), ("KAFKA_BROKER", "true"), ("REDIS_HOST", "None"), ("PORT", "6379"), ("LOG_LEVEL", "info"), ("BASE_URL", "https://shop.example.com"),
     ("REDIS_URL", ""), ("REDIS_ENABLED", "true"), ("REDIS_DB", "3"), ("REDIS_KEY_PREFIX", "shop:"),
     ("REDIS_PORT", "6379"), ("KAFKA_TOPIC", "orders"), ("MYSQL_DATABASE", "shop"), ("QUEUE_CONNECTION", "redis"),
     ("CACHE_DRIVER", "redis"), ("DB_CONNECTION", "mysql"), ("DATABASE", "postgres"),
@@ -235,6 +237,12 @@ def test_env_from(source: dict[str, Any], subject: dict[str, Any], refuses: bool
     assert isinstance(made, Problem) is refuses
 
 
+def test_a_name_that_env_explains_does_not_come_from_env_from():
+    container = {**env("REDIS_URL", "redis://cache"), "envFrom": [{"secretRef": {"name": "app"}}]}
+
+    assert words(container, stores=(CACHE,), declared=("REDIS_URL",)) == ""
+
+
 def test_an_explicit_arm_is_asked_the_same():
     arm = Arm("boot", (), (), explicit=True)
     told = {**MINE, "stores": (CACHE,)}
@@ -258,6 +266,8 @@ def test_what_the_arm_takes_away_or_replaces_does_not_refuse():
         {"args": ["--redis-host", "cache"]},
         {"command": ["server", "--store", "redis://cache"]},
         {"command": ["sh", "-c", "exec server --dsn postgres://u@pg/db"]},
+        {"args": ["--kafka-brokers=k:9094"]},
+        {"args": ["-redis-addr", "$(B)"], "env": [{"name": "B", "value": "cache"}]},
         {"args": ["-broker", "$(B)"], "env": [{"name": "B", "value": "amqp://jobs"}]},
     ],
 )

@@ -19,8 +19,7 @@ from readiness.timeline import Problem
 _NAME: Final = re.compile(
     r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?\.)*(?!0x)(?=[-0-9]*[a-z])[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 )
-_SERVICE: Final = re.compile(r"(.+?\..+?)\.svc(?:\.(.+))?")
-_DOMAIN: Final = "cluster.local"
+_SERVICE: Final = re.compile(r"(.+?\..+?)\.svc(?:\..+)?")
 _LOCAL: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
 
@@ -43,14 +42,14 @@ def spellings(host: str, namespace: str) -> tuple[str, ...]:
     that is real.
     """
     found = _SERVICE.fullmatch(host)
-    stem, domain = (found[1], found[2] or _DOMAIN) if found else (host, _DOMAIN)
+    stem = found[1] if found else host
     dots = stem.count(".")
     full = [f"{stem}.{namespace}"] if dots < 2 and not found else []
     full += [stem] if found or 0 < dots < 3 else []
     names = [host]
     for each in full:
         names += [each.removesuffix(f".{namespace}"), each]
-        names += [f"{each}.svc", f"{each}.svc.{domain}", f"{each}.svc.{_DOMAIN}"]
+        names += [f"{each}.svc", f"{each}.svc.cluster.local"]
     return tuple(dict.fromkeys(names))
 
 
