@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from readiness.engines.dialer import Caps, Dialer
-from readiness.engines.drill.arm import ArmRun, World
+from readiness.engines.drill.act import World
+from readiness.engines.drill.arm import build_act, run_arm
 from readiness.engines.drill.clone import Clone
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line
@@ -135,15 +136,15 @@ class Drill:
                 self._report(Timeline(arm.name, problem=manifest))
                 return
             world = World(self._stage, self.now, self._line, self._reports.moment)
-            running = ArmRun(world, arm, manifest, self._script.subject.container)
+            act = build_act(world, arm, manifest, self._script.subject.container)
             name = manifest["metadata"]["name"]
-            self._clones[name] = running.clone
+            self._clones[name] = act.clone
             began = self.now()
-            seen = await running.run()
+            seen = await run_arm(act, arm)
             lag = max((late for at, late in self._late if at >= began), default=0.0)
             self._report(replace(seen, lag=lag))
-            if not running.clone.gone and running.clone.pod:
-                await self._stage.end(running.clone.pod)
+            if not act.clone.gone and act.clone.pod:
+                await self._stage.end(act.clone.pod)
 
     def _report(self, timeline: Timeline) -> None:
         self._reports.timeline(replace(timeline, epoch=self._epoch))

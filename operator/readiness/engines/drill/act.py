@@ -1,0 +1,86 @@
+"""What all steps of an arm act on: its clone, what was recorded so far, what runs beside.
+
+A step is a function `(act, step) -> None` in `steps.py` or `load.py`; it records and never judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from readiness.engines.drill.clone import Clone
+from readiness.engines.drill.stage import Stage
+from readiness.engines.drill.traffic import Ask, Line
+from readiness.model import Manifest
+from readiness.timeline import NEVER, Exchange, Moment
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all arms of a drill share. `open_line(pod)` is a new connection to a clone."""
+
+    stage: Stage
+    now: Callable[[], float]
+    open_line: Callable[[Manifest], Line]
+    tell: Callable[[str, Moment], None]
+
+
+@dataclass(slots=True)
+class Act:
+    """One arm under way. `hook` are the seconds of its preStop (None: not shown), `stopped` is when
+    it was told to end, `told` is set then, `parallel` what it proved to work on at once."""
+
+    world: World
+    name: str
+    manifest: Manifest
+    clone: Clone
+    hook: float | None
+    parallel: int = 1
+    stopped: float = NEVER
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    done: list[Exchange] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the drill began."""
+        return self.world.now()
+
+    def note(self, name: str, detail: str = "") -> None:
+        """Record that something happened now."""
+        moment = Moment(self.now, name, detail)
+        self.moments.append(moment)
+        self.world.tell(self.name, moment)
+
+    def is_told(self) -> None:
+        """From now on the clone may know that it is to end."""
+        self.stopped = self.now
+        self.told.set()
+        self.note("stopped")
+
+    async def send(self, ask: Ask) -> Exchange:
+        """One request on a fresh connection."""
+        line = self.world.open_line(self.clone.pod)
+        try:
+            seen = await line.send(ask)
+        finally:
+            line.close()
+        self.done.append(seen)
+        return seen
+
+    def spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
+        """Let something run beside the steps until the arm ends."""
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def end_tasks(self) -> None:
+        """Ends what still runs; requests under way are recorded as they are."""
+        tasks = tuple(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,76 @@
+"""Steps of a clone's life: boot, pause, stop, exit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from readiness.engines.drill.act import Act
+from readiness.engines.drill.clone import Clone
+from readiness.script import Boot, Exit, Pause, Stop
+from readiness.timeline import NEVER, Problem, ProblemError
+
+PATIENT_SECONDS: Final = 15.0
+"""How long an obstacle may last that may pass by itself: no node yet, a registry's hiccup."""
+AFTERMATH: Final = 1.0
+"""How long requests may go on after the container has ended: what the kernel still delivers."""
+
+
+async def boot(act: Act, step: Boot) -> None:
+    """Create the clone; wait until it is Ready, has ended, or cannot start."""
+    made = await act.world.stage.create(act.manifest)
+    if isinstance(made, Problem):
+        raise ProblemError(made)
+    act.note("created")
+    clone, patient = act.clone, min(PATIENT_SECONDS, step.within)
+    if not await clone.until(_over, patient):
+        _raise(clone.obstacle(patient=False))
+        await clone.until(_over, step.within - patient)
+    if not clone.moment("ready"):
+        _raise(clone.obstacle(patient=False))
+    if not step.succeed:
+        return
+    if clone.ending is not None:
+        _raise(Problem("Ended", f"container {clone.container} ended with exit code {clone.ending.code} before it was Ready"))  # fmt: skip
+    if not clone.moment("ready"):
+        _raise(Problem("NotReady", f"not Ready within {step.within:g} s"))
+
+
+def _over(clone: Clone) -> bool:
+    ready = clone.moment("ready") or clone.ending is not None or clone.gone
+    return ready or clone.obstacle(patient=True) is not None
+
+
+def _raise(problem: Problem | None) -> None:
+    if problem is not None:
+        raise ProblemError(problem)
+
+
+async def pause(act: Act, step: Pause) -> None:
+    """Waits; a clone that ends meanwhile, unasked, ends the arm."""
+    clone = act.clone
+    ended = await clone.until(lambda c: c.ending is not None or c.gone, step.seconds)
+    if ended and act.stopped == NEVER:
+        code = clone.ending.code if clone.ending else None
+        _raise(Problem("Ended", f"container {clone.container} ended by itself with exit code {code}"))  # fmt: skip
+
+
+async def stop(act: Act, step: Stop) -> None:
+    """Delete the clone, or signal it."""
+    act.note("stopping")
+    stage, pod = act.world.stage, act.clone.pod
+    if step.signal:
+        _raise(await stage.signal(pod, act.clone.container, step.signal, act.is_told))
+    else:
+        _raise(await stage.end(pod))
+        act.is_told()
+
+
+async def exit_(act: Act, step: Exit) -> None:
+    """Wait for the end of the application's container."""
+    clone = act.clone
+    if not await clone.until(lambda c: c.ending is not None or c.gone, step.within):
+        _raise(Problem("Aborted", f"still running {step.within:g} s after it was told to stop"))
+    if clone.ending is None:
+        _raise(Problem("Aborted", "the pod was gone before its end was seen"))
+    await asyncio.sleep(AFTERMATH)
