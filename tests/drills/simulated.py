@@ -27,7 +27,9 @@ Work = Generator["float | Wait", None, None]
 class Server:
     """`on_term`: drain, exit, ignore. `listener`, once it drains: close, backlog (open, but nobody
     accepts), open, away (503 and close). `keepalive`: close, tell (answers with close), serve (answers
-    without), wait (the end waits for idle connections, at most `keep`). `limit` is how long it drains.
+    without), wait (the end waits for idle connections, at most `keep`). `limit` is how long it drains,
+    `timeout` when it gives up a request by itself, `export` how long a slow one takes whatever it was asked, `longest`
+    the most that it can be asked.
     """
 
     on_term: str = "drain"
@@ -45,7 +47,10 @@ class Server:
     cut_code: int = 0
     timeout: float = FOREVER
     stream: bool = False
+    export: float = 0.0
+    longest: float = FOREVER
     status: int = 200
+    slow_status: int = 0
     cuts_body: bool = False
     oom: bool = False
     always_close: bool = False
@@ -165,13 +170,14 @@ class Simulation:
     def steps(self) -> Work:
         takes: dict[type[Any], Callable[[Any], Work]] = {
             Boot: self.boot, Pause: self.pause, Send: self.send, Hold: self.hold, Stop: self.stop,
-            Exit: self.wait_exit,
+            Exit: self.wait_exit, Flow: self.flow, Knock: self.knock,
         }  # fmt: skip
         for step in self.arm.steps:
-            if isinstance(step, Flow | Knock):
-                self.advance(self.flow(step) if isinstance(step, Flow) else self.knock(step))
+            work = takes[type(step)](step)
+            if isinstance(step, Flow | Knock | Hold):
+                self.advance(work)
             else:
-                yield from takes[type(step)](step)
+                yield from work
         self.over = True
 
     def boot(self, step: Boot) -> Work:
@@ -199,7 +205,10 @@ class Simulation:
 
     def hold(self, step: Hold) -> Work:
         for nth in range(step.count):
-            yield self.call(Call(step.label, nth))
+            first = self.call(Call(step.label, nth))
+            yield first
+            if first.seen is None or not first.seen.answered:
+                continue
             closed = Wait()
             self.idle.append((nth, closed))
             if self.server.always_close:
@@ -297,9 +306,11 @@ class Simulation:
             self.running.append(call)
             if self.server.stream and call.seconds:
                 call.first = self.now + QUICK
-            took = min(call.seconds or QUICK, self.server.timeout)
-            late = call.seconds > self.server.timeout
-            self.at(took, lambda: self.answer(call, 504 if late else self.server.status))
+            asked = min(self.server.export or call.seconds, self.server.longest)
+            took = min(asked, self.server.timeout) if call.seconds else QUICK
+            usual = self.server.slow_status if call.seconds else 0
+            late = call.seconds > 0 and asked > self.server.timeout
+            self.at(took, lambda: self.answer(call, 504 if late else usual or self.server.status))
 
     def answer(self, call: Call, status: int, *, close: bool = False) -> None:
         if call in self.running:  # also when its client has given up: the server works on
@@ -388,8 +399,9 @@ class Simulation:
     def ending(self, container: str, code: int) -> Ending:
         p, told = self.pod, self.pod.told if container == "app" else 0.0
         reason = "OOMKilled" if self.server.oom and container == "app" else p.reason
+        began = math.floor(p.epoch + p.startup / 2 + p.skew)
         finished = math.floor(p.epoch + self.now + p.skew)
-        return Ending(self.now + told, container, code, 0, reason, p.epoch, float(finished))
+        return Ending(self.now + told, container, code, 0, reason, float(began), float(finished))
 
 
 def simulate(server: Server, pod: Pod, arm: Arm) -> Timeline:

@@ -42,6 +42,8 @@ LEAD: Final = 1.0
 """How long before the signal knocking begins."""
 MOST_KNOCKS: Final = 400
 EDITED_DRAIN: Final = 3
+APART: Final = 3.5
+"""How long before the signal the endless request begins: one that is capped at the drain ends too early."""
 LONGEST: Final = 300
 TURN: Final = 0.5
 """How soon after a slow request has ended the next one begins."""
@@ -167,8 +169,8 @@ def _load(subject: Subject, terms: Terms) -> tuple[Step, ...]:
     flow = Flow(SLOW, paths, size=4 if timed(subject) else 1, every=TURN)
     measure = (Send("measure", _slow_path(subject, 1), parallel=8, seconds=1.0, measure=True),)
     knock = _knock(subject, terms, terms.drain + 2)
-    quiet = _lead_in(terms) - LEAD
-    return (*(measure if timed(subject) else ()), flow, Pause(quiet), knock, Pause(LEAD))
+    last = (Pause(_lead_in(terms) - LEAD), _hold(subject, terms), knock, Pause(LEAD))
+    return (*(measure if timed(subject) else ()), flow, *last)
 
 
 def _lead_in(terms: Terms) -> float:
@@ -196,7 +198,7 @@ def _stuck(subject: Subject, terms: Terms, control: int) -> tuple[Step, ...]:
     return (
         Send(SLOW, _slow_path(subject, control), seconds=float(control)),
         Flow(STUCK, ((forever, path),), size=1, every=forever),
-        Pause(1.5),
+        Pause(APART),
     )
 
 

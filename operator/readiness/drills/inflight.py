@@ -60,7 +60,7 @@ def read_flight(seen: Seen, drain: float) -> Flight:
         return Flight(reason="NotInFlight")
     owed = tuple(x for x in working if _straddles(x, samples, seen, drain))
     lost = tuple(x for x in owed if not _whole(x, samples))
-    wanted = 2 if seen.timeline.parallel > 2 else 1
+    wanted = 2 if seen.timeline.parallel > 2 and {x.seconds for x in slow} <= samples.keys() else 1
     short = len(owed) < wanted and not lost
     return Flight(owed, lost, reason="NotStraddled" if short else "")
 

@@ -16,12 +16,12 @@ from readiness.drills.arms import FAST, HELD, KNOCK
 from readiness.model import Outcome, Result, Verdict
 from readiness.timeline import NEVER, Ending, Exchange, Timeline
 
-LAG: Final = 2.0
-"""How late the kubelet's signal may be after the preStop sleep."""
+LAG: Final = 1.0
+"""How late the kubelet's signal may be after the preStop sleep, on a clone that has settled."""
 STALL: Final = 1.0
 SKEW: Final = 1.0
-UNCLEAR: Final = LAG + 1.0
-"""A bracket wider than the kubelet's lag and its clock's resolution decides nothing."""
+UNCLEAR: Final = LAG + 1.5
+"""A bracket wider than the kubelet's lag, its clock's resolution and a slow API decides nothing."""
 MOST_LAG: Final = 0.2
 MOST_THROTTLED: Final = 0.25
 _SPOILED: Final = {
@@ -80,17 +80,18 @@ class Seen:
 
     @property
     def killed(self) -> bool:
-        """Whether the kubelet's patience ended it."""
-        waited = self.exit.hi - self.timeline.stopped
+        """Whether the kubelet's patience ended it: by our own clock, not the node's."""
+        waited = self.ending.at - self.timeline.stopped
         return self.ending.code == 137 and waited >= self.timeline.grace - 1
 
     def with_hook_of(self, other: Seen) -> Seen:
-        """The same arm, its hidden preStop hook taken to last as long as in an arm that shows it."""
-        if self.timeline.hook is not None:
+        """The same arm; a hidden preStop hook takes no longer than in an arm that shows it earlier."""
+        late = other.timeline.stopped - self.timeline.stopped
+        hi = min(other.signal.hi - late, self.exit.hi)
+        own = self.timeline.labelled(KNOCK) and hi >= self.signal.hi
+        if self.timeline.hook is not None or own:
             return self
-        late = other.signal.lo - other.timeline.stopped, other.signal.hi - other.timeline.stopped
-        hi = min(self.timeline.stopped + late[1], self.exit.hi)
-        return replace(self, signal=Span(min(self.timeline.stopped + late[0], hi), hi))
+        return replace(self, signal=Span(min(other.signal.lo - late, hi), hi))
 
 
 def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verdict:
@@ -181,10 +182,13 @@ def _exit(timeline: Timeline, ending: Ending) -> Span | None:
     None when they contradict each other by more than a clock may be off.
     """
     alive = max((_alive(x) for x in timeline.exchanges), default=NEVER)
-    told = ending.finished - timeline.epoch
     if not ending.finished:
         return Span(min(max(alive, timeline.stopped), ending.at), ending.at)
-    if told + 1 + SKEW < alive or told - SKEW > ending.at:
+    began, told = ending.started - timeline.epoch, ending.finished - timeline.epoch
+    created, ready = timeline.moment("created"), timeline.moment("ready")
+    behind = told + 1 + SKEW < alive or (ending.started and began + 1 + SKEW < created)
+    ahead = told - SKEW > ending.at or (NEVER != ready < began - SKEW)
+    if behind or ahead:
         return None
     lo = min(max(alive, told), ending.at)
     return Span(lo, max(lo, min(told + 1, ending.at)))
