@@ -47,6 +47,13 @@ class Operator:
         items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.cluster.run("kubectl", "apply", "--server-side", "-f", "-", text=json.dumps(items))
 
+    def permit_drills(self, namespace: str) -> None:
+        """The rights that drills need in a namespace, as somebody without Helm would apply them."""
+        text = (image.ROOT / "manifests" / "drills" / "drills.yaml").read_text()
+        self.cluster.run(
+            "kubectl", "apply", "-f", "-", text=text.replace("your-namespace", namespace)
+        )
+
     def get(self, kind: str, namespace: str = "") -> list[Manifest]:
         """Every object of a kind, of one namespace or of all."""
         where = ("-n", namespace) if namespace else ("-A",)

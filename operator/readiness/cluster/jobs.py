@@ -134,7 +134,11 @@ def _state(pod: Manifest) -> Manifest:
 
 def _obstacle(pod: Manifest | None, state: Manifest) -> Problem:
     if pod is None:
-        return Problem("Quota", "the drill's Job made no pod: see kubectl describe job")
+        return Problem(
+            "NoPod",
+            "the drill's Job made no pod: a quota is full, or the ServiceAccount readiness-drill is missing",
+            "kubectl describe job tells which; manifests/drills holds the ServiceAccount",
+        )
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("reason") == "Unschedulable":
             return Problem("Unschedulable", condition.get("message", ""))
