@@ -246,7 +246,8 @@ def trust(operator: Operator) -> None:
         "name": json.loads(operator.cluster.run(
             "kubectl", "-n", space, "get", "deployment", demo.RELEASE, "-o", "json"
         ))["spec"]["template"]["spec"]["containers"][0]["name"],
-        "env": [{"name": "SSL_CERT_FILE", "value": "/edge-ca/ca.crt"}, {"name": "READINESS_EGRESS_ALLOW", "value": hosts}],
+        "env": [{"name": "SSL_CERT_FILE", "value": "/edge-ca/ca.crt"}, {"name": "READINESS_EGRESS_ALLOW", "value": hosts},
+                {"name": "READINESS_DRILLS_SETTLE", "value": "5"}],
         "volumeMounts": [{"name": "edge-ca", "mountPath": "/edge-ca"}],
     }  # fmt: skip
     volume = {"name": "edge-ca", "configMap": {"name": "edge-ca"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -295,6 +296,39 @@ def test_a_namespace_refuses_what_its_label_says(word, asked, reasons):
 
     assert sorted(t.control for t in plan.requests(used, its)) == sorted(asked)
     assert {f.id: f.verdict.reason for f in plan.make(used, its, {}).findings} == reasons
+
+
+def ready(seconds_ago):
+    since = datetime.fromtimestamp(NOW - seconds_ago, UTC).isoformat()
+    conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": since}]
+    return {"metadata": {"name": f"api-{seconds_ago}"}, "status": {"conditions": conditions}}
+
+
+@pytest.mark.parametrize(
+    ("done", "ages", "starts"),
+    [
+        (True, (), 0),
+        (True, (300, 500), 0),
+        (True, (300, 119), 1),
+        (True, (10, 500), 110),
+        (False, (300, 500), None),
+    ],
+)
+def test_a_drill_waits_for_a_complete_and_settled_rollout_and_a_probe_does_not(done, ages, starts):
+    snap = snapshot(workload(done=done), pods={"api": tuple(map(ready, ages))})
+    its = situation(policy(safety={"allow": ["drill"]}), snap)
+    used = rules(profile=(PROBE.id, DRILL.id))
+
+    asked = {t.control for t in plan.requests(used, its)}
+    decided = plan.make(used, its, {})
+    reasons = {f.id: f.verdict.reason for f in decided.findings}
+
+    assert asked == ({PROBE.id, DRILL.id} if starts == 0 else {PROBE.id})
+    assert reasons[DRILL.id] == ("NotYetObserved" if starts == 0 else "RolloutInProgress")
+    if starts:
+        assert decided.next_at == pytest.approx(NOW + starts, abs=0.01)
+        later = replace(its, now=NOW + starts)
+        assert DRILL.id in {t.control for t in plan.requests(used, later)}
 
 
 def test_shutdown_is_safe_only_where_every_target_was_drilled():

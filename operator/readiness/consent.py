@@ -1,4 +1,4 @@
-"""What a policy lets controls do to the system they look at, and what its namespace refuses.
+"""What a policy lets controls do to the system they look at, what its namespace refuses, and when.
 
 Looking and harmless requests need no consent; every other class is named in `spec.safety.allow`.
 Pure; it knows no evidence.
@@ -6,12 +6,14 @@ Pure; it knows no evidence.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from readiness.control import Control, unknown
+from readiness.control import Control, Subject, unknown
 from readiness.model import Result, Safety, Verdict
 from readiness.naming import DENY
 from readiness.snapshot import Snapshot
+from readiness.workload import ready_since, rolled_out
 
 if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
@@ -31,8 +33,35 @@ def not_allowed(control: Control) -> Verdict:
     )  # fmt: skip
 
 
-def denied(control: Control, snapshot: Snapshot) -> Verdict | None:
-    """Why the namespace refuses what a control asks. A word that is not known refuses everything."""
+def withheld(control: Control, subject: Subject, now: float) -> Verdict | None:
+    """Why a control may not ask now: its namespace refuses, or a rollout has not settled."""
+    return _denied(control, subject.snapshot) or _unsettled(control, subject, now)
+
+
+def opens_at(control: Control, subject: Subject) -> float:
+    """From when on a drill may start, as epoch seconds: a rollout is to be complete, and stable for a while.
+
+    Never while it goes on; other controls need not wait.
+    """
+    if control.safety is not Safety.DRILL or subject.workload is None:
+        return 0.0
+    if not rolled_out(subject.workload):
+        return math.inf
+    return max(map(ready_since, subject.pods), default=0.0) + subject.snapshot.drill_settle
+
+
+def _unsettled(control: Control, subject: Subject, now: float) -> Verdict | None:
+    if opens_at(control, subject) <= now:
+        return None
+    return unknown(
+        "RolloutInProgress",
+        f"the rollout of {subject.where} is not complete, or not yet stable for {subject.snapshot.drill_settle:g} s",
+        fix=f"wait, or see: kubectl rollout status {subject.where.lower()}",
+    )
+
+
+def _denied(control: Control, snapshot: Snapshot) -> Verdict | None:
+    """What the namespace's label refuses. A word that is not known refuses everything."""
     what = snapshot.namespace_labels.get(DENY)
     if what is None or (what == "drills" and control.safety is not Safety.DRILL):
         return None

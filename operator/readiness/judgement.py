@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from readiness import hops
-from readiness.consent import allows, denied, not_allowed
+from readiness.consent import allows, not_allowed, withheld
 from readiness.control import Control, PolicyView, Subject, asks_nothing, unknown
 from readiness.evidence import PREVIOUS_REVISION_SECONDS, Look, Memory
 from readiness.model import Finding, Mode, Result, Safety, Severity, Verdict
@@ -233,7 +233,7 @@ def _standing(
 ) -> tuple[Verdict, tuple[str, ...]]:
     look = ground.memory.get((control.id, subject.target.name))
     if look is None or look.standing is None:
-        if (refusal := denied(control, ground.snapshot)) is not None:
+        if (refusal := withheld(control, subject, ground.now)) is not None:
             return refusal, ()
         return unknown(PENDING, "the first looks have not settled yet", fix="wait some seconds"), ()
     return _aged(look, ground.now, setting)

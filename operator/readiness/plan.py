@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness import report, status
 from readiness.api import InvalidSpecError, read_policy
-from readiness.consent import allows, denied
+from readiness.consent import allows, opens_at, withheld
 from readiness.control import Control, Subject, asks_nothing
 from readiness.evidence import (
     PREVIOUS_REVISION_SECONDS,
@@ -96,7 +96,7 @@ def requests(rules: Rules, situation: Situation) -> tuple[Trial, ...]:
     return tuple(
         Trial(control.id, subject.target.name, asked)
         for control, subject, setting in _probes(rules, ground)
-        if denied(control, ground.snapshot) is None
+        if withheld(control, subject, situation.now) is None
         and _due(situation, ground, control, subject)
         and (asked := control.ask(replace(subject, params=setting.params)))
     )
@@ -267,6 +267,8 @@ def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
         times.append(ground.now + min(passive) * (RENEW_AT - 0.1 * _jitter(ground.name)))
     times += [w.expires for w in ground.waivers if w.expires > ground.now]
     times.append(status.renewal_of(told, ground.now))
+    opening = (opens_at(control, subject) for control, subject, _ in _probes(rules, ground))
+    times += [at for at in opening if at < FOREVER]
     return min(at for at in times if at > ground.now)
 
 

@@ -185,6 +185,7 @@ def build_operator(
     frame = Frame(
         namespaces=settings.namespaces,
         egress=settings.egress_allow,
+        drill_settle=settings.drills_settle,
         operator_namespace=settings.operator_namespace,
         identity=settings.identity,
         pace=Pace(resync=settings.resync, inactivity=settings.watch_inactivity),

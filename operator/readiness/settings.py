@@ -85,6 +85,9 @@ class Settings:
     drills_parallel: int = 3
     """How many drills run at the same time, over all policies."""
 
+    drills_settle: float = 120.0
+    """How long a rollout must be complete before a drill of its workload starts."""
+
     drills_redis_image: str = ""
     """Image of the throw-away Redis of a drill; empty: what uses a Redis is not drilled."""
 

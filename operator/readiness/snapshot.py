@@ -48,6 +48,7 @@ class Snapshot:
     """One policy's world. Mappings by target name hold nothing for a target that was not found.
 
     `configs` holds the data of ConfigMaps by name, each value cut to 256 characters.
+    `drill_settle` is how many seconds a rollout must be complete before a drill starts.
     """
 
     namespace: str = "default"
@@ -71,4 +72,5 @@ class Snapshot:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     egress: tuple[str, ...] = ()
     operator_namespace: str = ""
+    drill_settle: float = 120.0
     live: bool = True

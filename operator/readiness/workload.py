@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from readiness.model import Manifest
@@ -127,6 +128,15 @@ def is_ready(pod: Manifest) -> bool:
         return False
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def ready_since(pod: Manifest) -> float:
+    """When a pod became Ready, as epoch seconds; 0 while it is not."""
+    if not is_ready(pod):
+        return 0.0
+    found = (c for c in pod["status"]["conditions"] if c.get("type") == "Ready")
+    since = next((c.get("lastTransitionTime") for c in found), None)
+    return datetime.fromisoformat(since).timestamp() if since else 0.0
 
 
 def image_digest(pods: Iterable[Manifest], container: str) -> str:

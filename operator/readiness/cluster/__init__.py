@@ -34,6 +34,7 @@ class Frame:
 
     namespaces: tuple[str, ...] = ()
     egress: tuple[str, ...] = ()
+    drill_settle: float = 120.0
     operator_namespace: str = ""
     identity: str = ""
     pace: Pace = field(default_factory=Pace)
@@ -65,7 +66,9 @@ class Cluster:
             connection, self._own, rim.redactor, EventLimits(), frame.identity, rim.leads, rim.clock
         )
         self._snapshot_frame = Snapshot(
-            egress=frame.egress, operator_namespace=frame.operator_namespace
+            egress=frame.egress,
+            operator_namespace=frame.operator_namespace,
+            drill_settle=frame.drill_settle,
         )
         self.ready = False
         """Whether every kind has been listed, so that a look would be true."""
