@@ -59,7 +59,8 @@ class Server:
 @dataclass(frozen=True, slots=True)
 class Pod:
     """`hook` is how long preStop takes, `shown` whether its manifest says so; `lag` how late the
-    kubelet's signal is, `skew` how far the node's clock is ahead."""
+    kubelet's signal is, `skew` how far the node's clock is ahead, `beside` how long it takes to
+    signal from an ephemeral container, `lingers` how long its address outlives the container."""
 
     grace: float = 30.0
     hook: float = 0.0
@@ -70,6 +71,8 @@ class Pod:
     told: float = 0.4
     startup: float = 2.0
     sidecar: float = 0.0
+    beside: float = 2.1
+    lingers: float = 0.4
     reason: str = ""
 
 
@@ -256,7 +259,7 @@ class Simulation:
         signal = step.signal
         self.note("stopping")
         if signal:  # two containers beside the application's, each a second or so
-            yield 2.1
+            yield self.pod.beside
             self.signalled(self.server.on_int or self.server.on_term)
         yield 0.6 if signal else 0.02
         self.stopped = self.now
@@ -282,7 +285,7 @@ class Simulation:
     def call(self, call: Call) -> Call:
         call.start = self.now
         self.calls.append(call)
-        if self.now >= self.ended + 0.4 and not call.held:
+        if self.now >= self.ended + self.pod.lingers and not call.held:
             self.at(3.0, lambda: self.conclude(call, Outcome.TIMEOUT))
         elif self.now >= self.ended or (
             self.draining and self.server.listener == "close" and not call.held

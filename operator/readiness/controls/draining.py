@@ -51,21 +51,22 @@ def judge_inflight(subject: Subject, answers: Answers) -> Verdict:
 
 def _judge_flight(terms: Terms, seen: Seen, *, exact: bool) -> Verdict:
     flight = read_flight(seen, terms.drain)
-    told = f"{len(flight.owed)} in flight, {len(flight.lost)} lost;"
     if flight.reason:
         message, fix = _UNPROVEN[flight.reason]
-        return unknown(flight.reason, message, observed=flight.observed, fix=fix, evidence=told)
+        return unknown(
+            flight.reason, message, observed=flight.observed, fix=fix, evidence=flight.told
+        )
     if flight.lost:
         return failed(
             "InFlightLost", "requests in flight when SIGTERM comes do not get their answer",
             expected="the whole answer, as before the signal",
             observed=_cut(flight) if exact else "no answer, or another one",
-            fix=remedies.of_loss(seen), evidence=told,
+            fix=remedies.of_loss(seen), evidence=flight.told,
         )  # fmt: skip
     return passed(
         "InFlightFinished",
         "requests in flight when SIGTERM comes get their whole answer",
-        evidence=told,
+        evidence=flight.told,
     )
 
 

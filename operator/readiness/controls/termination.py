@@ -15,7 +15,7 @@ from readiness.control import Control, Subject, failed, passed
 from readiness.drills import remedies, trial
 from readiness.drills.arms import SLOW, Terms, terms_of
 from readiness.drills.endings import late_end, unclear, when, wrong_end
-from readiness.drills.inflight import read_flight
+from readiness.drills.inflight import Flight, read_flight
 from readiness.drills.reading import Seen
 from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers
@@ -56,20 +56,19 @@ def _judge_ends(
 
 
 def _judge_end(terms: Terms, codes: Collection[int], seen: Seen) -> Verdict:
-    wrong = _not_drained(seen, terms) or wrong_end(seen, codes) or late_end(seen, terms.drain)
-    return wrong or passed("OrderlyExit", f"it ends in order {when(seen)}")
+    flight = read_flight(seen, terms.drain) if seen.timeline.labelled(SLOW) else Flight()
+    wrong = _not_drained(seen, terms, flight) or wrong_end(seen, codes) or late_end(seen, terms.drain)  # fmt: skip
+    verdict = wrong or passed("OrderlyExit", f"it ends in order {when(seen)}")
+    return replace(verdict, evidence=flight.told if seen.timeline.labelled(SLOW) else "")
 
 
-def _not_drained(seen: Seen, terms: Terms) -> Verdict | None:
+def _not_drained(seen: Seen, terms: Terms, flight: Flight) -> Verdict | None:
     """Whatever the code: an end that loses what was in flight is not clean."""
-    flight = read_flight(seen, terms.drain) if seen.timeline.labelled(SLOW) else None
-    if flight is None or not flight.lost:
-        return None
     return failed(
         "NotDrained", "it ends before requests in flight are finished",
         expected=f"requests in flight finished within {terms.drain:g} s, then the end",
         observed=f"requests lost, exit code {seen.ending.code}", fix=remedies.of_loss(seen),
-    )  # fmt: skip
+    ) if flight.lost else None  # fmt: skip
 
 
 def judge_idle(subject: Subject, answers: Answers) -> Verdict:

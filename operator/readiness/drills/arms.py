@@ -38,6 +38,7 @@ KNOCK: Final = "knock"
 STUCK: Final = "stuck"
 PLACE: Final = "{seconds}"
 SETTLE: Final = 6.0
+WARM: Final = 3.0
 LEAD: Final = 1.0
 """How long before the signal knocking begins."""
 MOST_KNOCKS: Final = 400
@@ -113,21 +114,21 @@ def arms_of(subject: Subject) -> Mapping[str, Arm]:
 
     Without a port nothing is requested; without a slow request nothing is in flight.
     """
-    terms, slow, port = terms_of(subject), timed(subject), drill_subject(subject).port
-    begin: tuple[Step, ...] = (Boot(boot_seconds(subject)), Pause(SETTLE))
-    knocks: tuple[Step, ...] = ()
-    if port:
-        begin += (Send(FAST, fast_path(subject), times=5),)
-        knocks = (_knock(subject, terms, terms.refuse_after + 10), Pause(LEAD))
+    terms, port = terms_of(subject), drill_subject(subject).port
+    boot = Boot(boot_seconds(subject))
+    fast: tuple[Step, ...] = (Send(FAST, fast_path(subject), times=5),) if port else ()
+    calm: tuple[Step, ...] = (boot, Pause(SETTLE), *fast)
+    warm: tuple[Step, ...] = (boot, Pause(WARM), *fast)  # what follows takes long enough to settle
+    knocks = (_knock(subject, terms, terms.refuse_after + 10), Pause(LEAD)) if port else ()
     load = _load(subject, terms) if port and terms.long else ()
-    end = (Stop(), Exit(terms.grace + 10))
+    end, interrupt = (Stop(), Exit(terms.grace + 10)), (Stop("INT"), Exit(terms.drain + 5))
     found = {
-        "idle": begin + end,
-        "held": (*begin, _hold(subject, terms), *knocks, *end) if port else (),
-        "waves": begin + load + end if load else (),
-        "stuck": begin + _stuck(subject, terms, terms.long) + end if load and slow else (),
-        "drain-env": begin + _stuck(subject, terms, 2) + end if load and slow else (),
-        "sigint": (*begin, *(load or knocks), Stop("INT"), Exit(terms.drain + 15)),
+        "idle": calm + end,
+        "held": (*calm, _hold(subject, terms), *knocks, *end) if port else (),
+        "waves": warm + load + end if load else (),
+        "stuck": warm + _stuck(subject, terms, terms.long) + end if load and timed(subject) else (),
+        "drain-env": warm + _stuck(subject, terms, 2) + end if load and timed(subject) else (),
+        "sigint": (warm + load if load else calm + knocks) + interrupt,
     }
     return _edited(subject, {name: Arm(name, steps) for name, steps in found.items() if steps})
 

@@ -33,6 +33,11 @@ class Flight:
     observed: str = ""
 
     @property
+    def told(self) -> str:
+        """As evidence."""
+        return f"{len(self.owed)} in flight, {len(self.lost)} lost;"
+
+    @property
     def cut(self) -> tuple[float, ...]:
         """The lengths of which some were lost."""
         return tuple(sorted({x.seconds for x in self.lost}))
