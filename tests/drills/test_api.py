@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,6 @@ from readiness.drills.stores import build_store
 from readiness.model import Manifest
 from readiness.script import Arm, Edit, Script, Store
 from readiness.timeline import Problem
-from readiness.workload import template_hash
 
 from .cloning import ARM, CACHE, NAMES, PLACE, SUBJECT, clone, deployment, template
 
@@ -138,12 +136,3 @@ def test_network_policies(server: ApiServer):
     job = tried(server, build_job(Script("ab12", SUBJECT, (ARM,)), "operator:1"))
     for policy in (build_isolation(PLACE), build_runner_access(job)):
         assert tried(server, policy)["spec"]["policyTypes"] == ["Ingress", "Egress"]
-
-
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "rollout"])
-def test_the_hash_of_a_template_is_the_same_however_often_it_is_read(server: ApiServer, name: str):
-    found = served(server, name)
-    again = json.loads(json.dumps(found, sort_keys=True))
-
-    assert template_hash(found) == template_hash(again)
-    assert clone(again, template=template_hash(found))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from readiness.model import Manifest
 from readiness.script import Arm
-from readiness.workload import matches, template_hash, template_metadata
+from readiness.workload import matches, template_metadata
 
 from .cloning import ARM, NAMES, PLACE, clone, deployment, refused, template
 
@@ -255,15 +255,6 @@ def test_what_is_unsafe_is_refused(workload: Manifest, words: str):
 @pytest.mark.parametrize("name", ["NET_BIND_SERVICE", "CHOWN", "CAP_SETUID"])
 def test_what_runtimes_grant_anyway_is_not_refused(name: str):
     assert clone(deployment({"securityContext": {"capabilities": {"add": [name]}}}))
-
-
-def test_a_template_that_changed_is_no_answer():
-    workload = deployment()
-    assert clone(workload, template=template_hash(workload))
-    problem = refused(workload, template="0123456789")
-
-    assert problem.reason == "TemplateChanged"
-    assert "0123456789" in problem.words
 
 
 def test_a_container_that_is_not_there_is_told():

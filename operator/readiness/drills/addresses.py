@@ -93,7 +93,7 @@ def _bare(value: str, *, kinds: bool) -> Iterator[str]:
     for found in _KEYED.finditer(value):
         yield found[1].lower()
     pieces = () if kinds else re.split(r"[,;\s]+", value)
-    yield from (found[1].lower() for piece in pieces if (found := _PIECE.fullmatch(piece)))
+    yield from (match[1].lower() for match in map(_PIECE.fullmatch, pieces) if match)
 
 
 def _authority(text: str, rest: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from readiness.model import Manifest
 from readiness.naming import DRILL_ARM, drill, label_value
 from readiness.script import Arm, DrillSubject
 from readiness.timeline import Problem
-from readiness.workload import app_container, matches, pod_spec, template_hash, template_metadata
+from readiness.workload import app_container, matches, pod_spec, template_metadata
 
 __all__ = ["Place", "build_clone"]
 
@@ -45,8 +45,8 @@ _EMPTY: Final = {"sizeLimit": "2Gi"}
 def build_clone(
     workload: Manifest, subject: DrillSubject, arm: Arm, place: Place
 ) -> Manifest | Problem:
-    """The pod of one arm, whole; or why there can be none."""
-    if problem := _changed(workload, subject) or refusal_of(workload):
+    """The pod of one arm, whole; or why there can be none. Whose template it is, the caller knows."""
+    if problem := refusal_of(workload):
         return problem
     application = app_container(workload, subject.container or None)
     if application is None:
@@ -66,14 +66,6 @@ def build_clone(
         "spec": _spec(spec, workload, place) | {"hostAliases": aliases},
     }
     return undeclared_store(pod, subject, place) or pod
-
-
-def _changed(workload: Manifest, subject: DrillSubject) -> Problem | None:
-    found = template_hash(workload)
-    if not subject.template or subject.template == found:
-        return None
-    words = f"the template of {subject.kind}/{subject.name} is {found}, not {subject.template}"
-    return Problem("TemplateChanged", words)
 
 
 def _metadata(workload: Manifest, arm: Arm, place: Place) -> Manifest:
