@@ -26,8 +26,12 @@ async def send(act: Act, step: Send) -> None:
             act.parallel = _parallel_of(sent, step.seconds)
 
 
-async def hold(act: Act, step: Hold) -> None:
-    """Open connections that stay idle after a first answer."""
+def hold(act: Act, step: Hold) -> None:
+    """Connections that stay idle after a first answer; a busy server does not delay what follows."""
+    act.spawn(_hold(act, step))
+
+
+async def _hold(act: Act, step: Hold) -> None:
     for nth in range(step.count):
         line = act.world.open_line(act.clone.pod)
         act.done.append(await line.send(Ask(step.label, step.path, nth=nth)))
