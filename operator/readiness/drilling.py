@@ -77,7 +77,10 @@ async def run_job(environ: Mapping[str, str]) -> int:
     try:
         pods = Pods(connection, script.subject.namespace, script.run, environ["READINESS_IMAGE"])
         dialer = Dialer(Guard(Egress(), Resolver()), build_trust(), caps=CAPS)
-        place = Place(script.run, environ["POD_NAME"], environ["POD_UID"], deadline=script.deadline)
+        place = Place(
+            script.run, environ["POD_NAME"], environ["POD_UID"],
+            deadline=script.deadline, labels=script.labels,
+        )  # fmt: skip
         reports = Reports(log.moment, log.timeline)
         drill = Drill(script, pods, dialer, build_crew(script, place), reports)
         task = asyncio.ensure_future(drill.run())
@@ -101,7 +104,7 @@ def build_crew(script: Script, place: Place) -> tuple[Build, Props]:
         seen = replace(place, index=nth, stores=props.addresses, configs=props.configs)
         if (changed := _changed(workload, script.subject)) is not None:
             return changed
-        return build_clone(workload, replace(script.subject, template=""), arm, seen)
+        return build_clone(workload, script.subject, arm, seen)
 
     return build, Props((build_isolation(place),), stores)
 
