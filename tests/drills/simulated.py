@@ -71,7 +71,7 @@ class Pod:
     told: float = 0.4
     startup: float = 2.0
     sidecar: float = 0.0
-    beside: float = 2.1
+    beside: float = 1.2
     lingers: float = 0.4
     reason: str = ""
 
@@ -258,14 +258,15 @@ class Simulation:
     def stop(self, step: Stop) -> Work:
         signal = step.signal
         self.note("stopping")
-        if signal:  # two containers beside the application's, each a second or so
-            yield self.pod.beside
-            self.signalled(self.server.on_int or self.server.on_term)
-        yield 0.6 if signal else 0.02
+        yield 1.5 if signal else 0.02
         self.stopped = self.now
         self.told.finish()
         self.note("stopped")
-        if signal:
+        if signal:  # by a container beside the application's
+            yield self.pod.beside
+            self.signalled(self.server.on_int or self.server.on_term)
+            yield 0.6
+            self.note("sent")
             return
         self.at(self.pod.hook + self.pod.lag, lambda: self.signalled(self.server.on_term))
         self.at(self.pod.grace, lambda: self.end(137))

@@ -149,8 +149,7 @@ def _summary(timeline: Timeline) -> str:
 
 def _zero(timeline: Timeline) -> float:
     """Where the axis has its 0: at the deletion, or where a signal was asked for."""
-    asked = timeline.moment("stopping") if _signalled(timeline) else timeline.stopped
-    return max(asked, 0.0)
+    return max(timeline.stopped, 0.0)
 
 
 def _signalled(timeline: Timeline) -> bool:

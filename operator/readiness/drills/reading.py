@@ -204,8 +204,11 @@ def _signal(timeline: Timeline, end: Span, *, interrupted: bool) -> Span:
     """When the signal reached the application: not before it was sent, not after it showed."""
     asked = timeline.moment("stopping")
     asked = asked if NEVER != asked <= timeline.stopped else timeline.stopped
-    if interrupted:  # the call returns when the signal has left, and that takes seconds
-        return _shown(timeline, Span(asked, min(timeline.stopped, end.hi)))
+    if interrupted:  # sending takes seconds: a container has to start for it
+        sent = timeline.moment("sent")
+        return _shown(
+            timeline, Span(timeline.stopped, min(end.hi, sent if sent != NEVER else end.hi))
+        )
     if timeline.hook is None:
         return _shown(timeline, Span(asked, end.hi))
     lo = asked + timeline.hook

@@ -64,7 +64,7 @@ def deaf(subject: Subject, answers: Answers, name: str) -> bool:
     answer = answers.get(request) if request else None
     if not isinstance(answer, Timeline) or answer.ending is not None or answer.problem is None:
         return False
-    return answer.problem.reason == "Aborted" and answer.stopped != NEVER == answer.moment("gone")
+    return answer.problem.reason == "Aborted" and answer.moment("sent") != NEVER == answer.moment("gone")  # fmt: skip
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
