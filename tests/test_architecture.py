@@ -104,6 +104,21 @@ def test_broad_excepts_are_two():
     assert sorted(found) == ["judgement.py", "scheduler.py"]
 
 
+def test_models_are_imported_where_objects_are_read():
+    """At the top of any other module they, and pydantic, cost a short command more than its work."""
+    light = {"readiness.api", "readiness.api.durations", "readiness.api.plain"}
+    found = [
+        f"{path.relative_to(SOURCE)}: {node.module}"
+        for path in MODULES
+        if path.parent.name != "api" and path.name not in ("crd.py", "drilled.py")
+        for node in tree(path).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("readiness.api")
+        if node.module not in light
+    ]
+
+    assert found == [], "import it under TYPE_CHECKING, or inside the function that needs it"
+
+
 def test_nothing_in_the_api_names_a_namespace():
     pattern = re.compile(r"^\s+(\w*namespace\w*): ", re.MULTILINE)
     found = [
