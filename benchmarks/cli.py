@@ -210,7 +210,7 @@ def measure(command: list[str]) -> tuple[float, float]:
     """Wall and CPU seconds."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    if ended.returncode > 1:
+    if ended.returncode > 1 or b"Traceback" in ended.stderr:
         raise SystemExit(f"{command[:4]}: {ended.returncode} {ended.stderr.decode()[:500]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (
