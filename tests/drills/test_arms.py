@@ -73,7 +73,7 @@ def test_requests_are_whole_seconds_up_to_eight_tenths_of_the_drain() -> None:
     flow = step(arms()["waves"], Flow)
 
     assert flow.paths == ((12.0, "/slow?seconds=12"), (4.0, "/slow?seconds=4"))
-    assert step(arms(drain="2s")["waves"], Flow).paths == ((2.0, "/slow?seconds=2"),)
+    assert [n for n, _ in step(arms(drain="3s")["waves"], Flow).paths] == [3.0, 2.0]
     assert step(arms(drain="1h")["waves"], Flow).paths[0][0] == 300.0
     export = arms(slowRequest={"path": "/export"})["waves"]
     assert step(export, Flow).paths == ((12.0, "/export"),)

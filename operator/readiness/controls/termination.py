@@ -27,10 +27,18 @@ def judge_exit(subject: Subject, answers: Answers) -> Verdict:
     verdict = _judge_ends(subject, seen, subject.target.shutdown.ok_exit_codes)
     if not verdict.result.holds:
         return verdict
-    told = "SIGTERM ends it in order, idle and with requests in flight"
-    if "waves" not in seen:
-        told = f"SIGTERM ends it in order with nothing in flight; more was not tried: add {trial.SLOW_LINE} to shutdown"
-    return replace(verdict, message=told)
+    return replace(verdict, message=_tried(subject, seen.get("waves")))
+
+
+def _tried(subject: Subject, waves: Seen | Verdict | None) -> str:
+    """What a Pass of SHD-001 is worth."""
+    if not isinstance(waves, Seen):
+        return f"SIGTERM ends it in order with nothing in flight; more was not tried: add {trial.SLOW_LINE} to shutdown"
+    if read_flight(waves, terms_of(subject).drain).reason:
+        return (
+            "SIGTERM ends it in order; that nothing in flight is lost was not proven: see SHD-004"
+        )
+    return "SIGTERM ends it in order, idle and with requests in flight"
 
 
 def judge_interrupt(subject: Subject, answers: Answers) -> Verdict:

@@ -45,7 +45,7 @@ MOST_KNOCKS: Final = 400
 EDITED_DRAIN: Final = 3
 APART: Final = 3.5
 """How long before the signal the endless request begins: one that is capped at the drain ends too early."""
-LONGEST: Final = 300
+SHORTEST, LONGEST = 3, 300
 TURN: Final = 0.5
 """How soon after a slow request has ended the next one begins."""
 
@@ -73,7 +73,7 @@ def terms_of(subject: Subject) -> Terms:
     declared, workload = subject.target.shutdown, subject.workload or {}
     drain = seconds(declared.drain)
     grace = pod_spec(workload).get("terminationGracePeriodSeconds")
-    long = min(LONGEST, max(2, int(0.8 * drain))) if declared.slow_request else 0
+    long = min(LONGEST, max(SHORTEST, int(0.8 * drain))) if declared.slow_request else 0
     return Terms(
         drain=drain,
         lame_duck=seconds(declared.lame_duck or "0s"),
