@@ -61,10 +61,10 @@ class Processes:
         return manifest
 
     async def _live(self, manifest: Manifest, process: asyncio.subprocess.Process) -> None:
-        ready = self._spawn(self._ready(manifest))
+        ready, began = self._spawn(self._ready(manifest)), _stamp()
         code = await process.wait()
         ready.cancel()
-        ended = {"exitCode": code if code >= 0 else 128 - code, "finishedAt": _stamp(), "startedAt": _stamp()}  # fmt: skip
+        ended = {"exitCode": code if code >= 0 else 128 - code, "finishedAt": _stamp(), "startedAt": began}  # fmt: skip
         self._tell(manifest, state={"terminated": ended | {"reason": "Error" if code else "Completed"}})  # fmt: skip
         self._events.put_nowait(("DELETED", self._pod(manifest, {"terminated": ended})))
 
