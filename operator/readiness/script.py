@@ -122,7 +122,31 @@ class Exit:
     step: Literal["exit"] = "exit"
 
 
-Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """Wait for the application's container to end by itself; that it does not is an answer, too."""
+
+    within: float
+    step: Literal["linger"] = "linger"
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Read the container's log until it holds everything asked for, at most `within` seconds.
+
+    `words` are expressions, each to be found in a line; `about` is a text that lines of interest
+    hold, and `fields` the keys that one of them, being JSON, must have. What else it says stays there.
+    """
+
+    label: str
+    words: tuple[str, ...] = ()
+    about: str = ""
+    fields: tuple[str, ...] = ()
+    within: float = 3.0
+    step: Literal["logs"] = "logs"
+
+
+Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit | Linger | Logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +232,14 @@ def seconds_of(arm: Arm) -> float:
 
 
 def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:
-    """How long these arms may take in all: the longest one, for each round of clones, and a minute."""
-    return max(map(seconds_of, arms), default=0.0) * -(-len(arms) // clones) + 60.0
+    """How long these arms may take in all, each beginning when a clone has ended, and a minute."""
+    each = tuple(map(seconds_of, arms))
+    return sum(each) / clones + max(each, default=0.0) + 60.0
 
 
 def _longest(step: Step) -> float:
     match step:
-        case Boot() | Exit():
+        case Boot() | Exit() | Linger() | Logs():
             return step.within
         case Pause():
             return step.seconds

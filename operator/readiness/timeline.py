@@ -48,8 +48,9 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened to the clone: created, scheduled, running, ready, stopping, stopped, ended, gone, closed (an
-    idle connection's end), pulled, restarted, flapped (its node's readiness). `detail` is the cluster's own words."""
+    """Something that happened to the clone: created, scheduled, running, ready, stopping, stopped, sent (a signal, by
+    then), ended, gone, closed (an idle connection's end), pulled, restarted, flapped (its node's readiness). `detail`
+    is the cluster's own words."""
 
     at: float
     name: str
@@ -70,6 +71,24 @@ class Ending:
     reason: str = ""
     started: float = 0.0
     finished: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the application's log held of what a step asked for: never its text.
+
+    `found` are the step's words that it held. Of the lines that were about something, `mentions`
+    counts all, `structured` those that are JSON, `complete` those with every field; `lacking` are
+    the fields that the best of them lacks. `at` is when the log was read.
+    """
+
+    label: str
+    at: float
+    found: tuple[str, ...] = ()
+    mentions: int = 0
+    structured: int = 0
+    complete: int = 0
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +135,7 @@ class Timeline:
     exchanges: tuple[Exchange, ...] = ()
     moments: tuple[Moment, ...] = ()
     endings: tuple[Ending, ...] = ()
+    said: tuple[Said, ...] = ()
     problem: Problem | None = None
 
     def labelled(self, label: str) -> tuple[Exchange, ...]:

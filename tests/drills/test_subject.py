@@ -68,6 +68,10 @@ ROWS: dict[str, tuple[Subject, DrillSubject]] = {
     "without a store by the owner's word": (
         subject(PLAIN, shutdown={"standalone": True}), replace(CLONED, standalone=True),
     ),
+    "variables that are declared": (
+        subject(PLAIN, config={"env": [{"name": "B"}, {"name": "A"}]}),
+        replace(CLONED, declared=("B", "A")),
+    ),
     "stores in the order of their use": (
         subject(PLAIN, uses=["orders", "cache", "jobs"]),
         replace(CLONED, stores=(

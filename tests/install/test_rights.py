@@ -112,6 +112,7 @@ def carried_out(pods: Pods, seen: set[Right]) -> dict[str, Callable[[], Awaitabl
         "config": lambda: pods.config("it"),
         "create": lambda: all_of(map(pods.create, MADE)),
         "end": lambda: pods.end(POD),
+        "log": lambda: pods.log(POD, "app"),
         "signal": lambda: pods.signal(POD, "app", "INT", lambda: None),
         "follow": lambda: until_watched(pods, seen),
         "clear": pods.clear,

@@ -20,6 +20,7 @@ from readiness.api.formats import (
     matching,
 )
 from readiness.api.shutdown import Short, Shutdown
+from readiness.api.startup import Errors, StartConfig
 from readiness.api.types import Count, Flag, Rule, Schema, keyed, scalar_set
 
 HeaderName = Annotated[
@@ -236,6 +237,10 @@ class Target(Schema):
     )
     health: Health | None = Field(None, description="Health endpoints (HLT family).")
     shutdown: Shutdown = Field(Shutdown(), description="How the application stops (SHD family).")
+    config: StartConfig | None = Field(
+        None, description="Environment variables and how wrong ones are refused (CFG family)."
+    )
+    errors: Errors | None = Field(None, description="How server errors are logged (ERR family).")
     http: Http | None = Field(None, description="Routes (HDR, AUT, CFG-009).")
     cors: Cors | None = Field(None, description="Cross-origin access (COR family).")
     headers: Headers | None = Field(

@@ -23,6 +23,8 @@ from readiness.timeline import Problem
 WATCH_SECONDS: Final = 300
 RETRY: Final = 0.2
 BESIDE_SECONDS: Final = 20.0
+LOG_LINES: Final = "5000"
+LOG_BYTES: Final = str(1024 * 1024)
 SIGNAL_CONTAINER: Final = "readiness-signal"
 PLURALS: Final = {
     "Pod": "pods", "NetworkPolicy": "networkpolicies", "ConfigMap": "configmaps",
@@ -116,6 +118,15 @@ class Pods:
                 )
             await asyncio.sleep(RETRY)
         return Problem("Aborted", f"the ephemeral container {made['name']} did not run in {BESIDE_SECONDS:g} s")  # fmt: skip
+
+    async def log(self, pod: Manifest, container: str) -> str | Problem:
+        """What a container has written, of a long log the end; nothing before it has started."""
+        query = {"container": container, "tailLines": LOG_LINES, "limitBytes": LOG_BYTES}
+        try:
+            async with self._connection.stream("GET", f"{self._pod(pod)}/log", query) as answer:
+                return (await answer.content.read()).decode(errors="replace")
+        except ApiError as error:
+            return "" if error.status == 400 else problem_of(error)
 
     async def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         """Every event of this drill's pods, across broken watches; what is there counts as ADDED."""

@@ -34,6 +34,7 @@ def drill_subject(subject: Subject) -> DrillSubject:
         template=template_hash(subject.workload), container=container.get("name", ""),
         port=port or 0, tls=tls, host=host_of(target, snapshot),
         standalone=target.shutdown.standalone, stores=tuple(_stores(subject)),
+        declared=tuple(each.name for each in target.config.env) if target.config else (),
     )  # fmt: skip
 
 

@@ -10,8 +10,10 @@ import asyncio
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from readiness.model import Manifest
@@ -42,6 +44,8 @@ class Processes:
         self._events: asyncio.Queue[tuple[str, Manifest]] = asyncio.Queue()
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._folder = tempfile.TemporaryDirectory()
+        self._logs = Path(self._folder.name)
         self.cleared = False
 
     async def workload(self, api_version: str, kind: str, name: str) -> Manifest | Problem:
@@ -55,7 +59,10 @@ class Processes:
         if name in self._refusals:
             return self._refusals[name]
         command = manifest["spec"]["containers"][0]["command"]
-        process = await asyncio.create_subprocess_exec(*command, str(self._port))
+        with (self._logs / name).open("wb") as written:
+            process = await asyncio.create_subprocess_exec(
+                *command, str(self._port), stdout=written, stderr=written
+            )
         self._running[name] = process
         self._spawn(self._live(manifest, process))
         return manifest
@@ -97,6 +104,9 @@ class Processes:
         self._running[pod["metadata"]["name"]].send_signal(signal.Signals[f"SIG{name}"])
         return None
 
+    async def log(self, pod: Manifest, container: str) -> str | Problem:
+        return (self._logs / pod["metadata"]["name"]).read_text(errors="replace")
+
     async def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         while True:
             yield await self._events.get()
@@ -109,6 +119,7 @@ class Processes:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._folder.cleanup()
         self.cleared = True
 
     def _tell(self, manifest: Manifest, state: Manifest, *, ready: bool = False) -> None:

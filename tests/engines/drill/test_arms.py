@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 from drill_processes import Processes, clone, free_port
-from drill_servers import ABRUPT, CRASHING, DEAF, GRACEFUL, LAME
+from drill_servers import ABRUPT, CRASHING, DEAF, FRAME, GRACEFUL, LAME
 
+from readiness.drills.codec import dump_timeline
 from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Drill, Props, Reports
 from readiness.model import Manifest, Outcome
@@ -19,6 +20,8 @@ from readiness.script import (
     Flow,
     Hold,
     Knock,
+    Linger,
+    Logs,
     Pause,
     Script,
     Send,
@@ -126,3 +129,42 @@ def test_what_the_cluster_refuses_is_told_in_its_words_and_ends_only_that_arm():
     assert first.problem == refused
     assert second.problem is None
     assert stage.cleared
+
+
+NAMED = "(?<![A-Z])DATA_DIR(?![A-Z])"
+STARTING = (Boot(5.0, succeed=False), Linger(0.3), Logs("log", (NAMED,), within=1.0))
+CANARY = "hunter2-canary"
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "found"),
+    [
+        (f"import sys; print('DATA_DIR is missing, token {CANARY}'); sys.exit(2)", 2, True),
+        (f"import sys; sys.stderr.write('no DATA_DIR\\n' + {CANARY!r}); sys.exit(2)", 2, True),
+        (f"import sys; sys.exit('wrong settings: {CANARY}')", 1, False),
+        (GRACEFUL, None, False),
+    ],
+)
+def test_a_log_is_searched_and_stays_where_it_is(code, exit_code, found):
+    (seen,), _ = drilled(code, Arm("start", STARTING))
+
+    assert seen.problem is None
+    assert (seen.ending.code if seen.ending else None) == exit_code
+    assert [said.found for said in seen.said] == [(NAMED,) if found else ()]
+    assert CANARY not in dump_timeline("run", seen)
+
+
+def test_lingering_ends_with_the_clone():
+    code = "import time, sys; time.sleep(0.5); sys.exit(4)"
+    (seen,), _ = drilled(code, Arm("start", (Boot(0.1, succeed=False), Linger(20.0))))
+
+    assert seen.ending is not None
+    assert seen.ending.code == 4
+    assert seen.ending.at < 10
+
+
+def test_a_log_that_comes_late_is_waited_for():
+    late = FRAME % "await asyncio.sleep(0.8); print('DATA_DIR', flush=True); await stopping.wait()"
+    (seen,), _ = drilled(late, Arm("start", (Boot(5.0), Logs("log", (NAMED,), within=5.0))))
+
+    assert [said.found for said in seen.said] == [(NAMED,)]

@@ -14,7 +14,7 @@ from readiness.engines.drill.clone import Clone
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Ask, Line
 from readiness.model import Manifest
-from readiness.timeline import NEVER, Exchange, Moment
+from readiness.timeline import NEVER, Exchange, Moment, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Act:
     told: asyncio.Event = field(default_factory=asyncio.Event)
     done: list[Exchange] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property

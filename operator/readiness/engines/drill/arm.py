@@ -14,7 +14,7 @@ from readiness.engines.drill import load, steps
 from readiness.engines.drill.act import Act, World
 from readiness.engines.drill.clone import Clone
 from readiness.model import Manifest
-from readiness.script import Arm, Boot, Exit, Flow, Hold, Knock, Pause, Send, Stop
+from readiness.script import Arm, Boot, Exit, Flow, Hold, Knock, Linger, Logs, Pause, Send, Stop
 from readiness.timeline import Problem, ProblemError, Timeline
 from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pre_stop_seconds
 
@@ -23,6 +23,8 @@ STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
     Pause: steps.pause,
     Stop: steps.stop,
     Exit: steps.exit_,
+    Linger: steps.linger,
+    Logs: steps.logs,
     Send: load.send,
     Hold: load.hold,
     Flow: load.flow,
@@ -59,7 +61,8 @@ def _timeline(act: Act, problem: Problem | None) -> Timeline:
     return Timeline(
         act.name, stopped=act.stopped, hook=act.hook, parallel=act.parallel,
         grace=float(DEFAULT_GRACE_SECONDS if grace is None else grace),
-        container=clone.container, node=clone.node, endings=tuple(clone.endings), problem=problem,
+        container=clone.container, node=clone.node, endings=tuple(clone.endings), said=tuple(act.said),
+        problem=problem,
         exchanges=tuple(sorted(act.done, key=lambda x: x.start)),
         moments=tuple(sorted(moments, key=lambda m: m.at)),
     )  # fmt: skip

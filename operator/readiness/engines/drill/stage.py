@@ -32,6 +32,9 @@ class Stage(Protocol):
     ) -> Problem | None:
         """Send a signal to process 1 of a container; `accepted` is called just before it can arrive."""
 
+    async def log(self, pod: Manifest, container: str) -> str | Problem:
+        """What a container has written, of a long log the end."""
+
     def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         """Every event of the drill's pods from now on: (ADDED | MODIFIED | DELETED, pod)."""
 

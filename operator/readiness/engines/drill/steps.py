@@ -1,19 +1,23 @@
-"""Steps of a clone's life: boot, pause, stop, exit."""
+"""Steps of a clone's life: boot, pause, stop, exit; and what its log says."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Final
 
+from readiness.drills.saying import said_of, settled
 from readiness.engines.drill.act import Act
 from readiness.engines.drill.clone import Clone
-from readiness.script import Boot, Exit, Pause, Stop
+from readiness.script import Boot, Exit, Linger, Logs, Pause, Stop
 from readiness.timeline import NEVER, Problem, ProblemError
 
 PATIENT_SECONDS: Final = 15.0
 """How long an obstacle may last that may pass by itself: no node yet, a registry's hiccup."""
 AFTERMATH: Final = 1.0
 """How long requests may go on after the container has ended: what the kernel still delivers."""
+
+READ_AGAIN: Final = 0.5
+"""How soon a log is read again that does not hold yet what is asked for."""
 
 
 async def boot(act: Act, step: Boot) -> None:
@@ -61,6 +65,7 @@ async def stop(act: Act, step: Stop) -> None:
     stage, pod = act.world.stage, act.clone.pod
     if step.signal:
         _raise(await stage.signal(pod, act.clone.container, step.signal, act.is_told))
+        act.note("sent")
     else:
         _raise(await stage.end(pod))
         act.is_told()
@@ -74,3 +79,22 @@ async def exit_(act: Act, step: Exit) -> None:
     if clone.ending is None:
         _raise(Problem("Aborted", "the pod was gone before its end was seen"))
     await asyncio.sleep(AFTERMATH)
+
+
+async def linger(act: Act, step: Linger) -> None:
+    """Wait for an end that may not come."""
+    await act.clone.until(lambda c: c.ending is not None or c.gone, step.within)
+
+
+async def logs(act: Act, step: Logs) -> None:
+    """Read the log, again while it lacks something; only what was asked for is kept."""
+    began = act.now
+    while True:
+        text = await act.world.stage.log(act.manifest, act.clone.container)
+        if isinstance(text, Problem):
+            raise ProblemError(text)
+        said = said_of(step, text, act.now)
+        if settled(step, said) or act.now - began >= step.within:
+            break
+        await asyncio.sleep(READ_AGAIN)
+    act.said.append(said)
