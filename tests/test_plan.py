@@ -274,7 +274,7 @@ def test_an_input_that_a_drill_needs_is_asked_for_and_does_not_count():
     finding = next(f for f in decided.findings if f.id == slow.id)
     assert (finding.result, finding.verdict.reason) == (Result.OPT_IN_REQUIRED, "NotDeclared")
     assert decided.status["undeclared"][0]["fix"] == (
-        "declare shutdown.slowRequest on spec.targets: api"
+        'declare shutdown.slowRequest: {path: "/slow?seconds={seconds}"} on spec.targets: api'
     )
 
 

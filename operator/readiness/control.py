@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from readiness.model import Finding, Manifest, Mode, Params, Result, Safety, Severity, Verdict
 from readiness.request import Answers, Hop, Request
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
     from readiness.api.target import Target
 
+_EXAMPLES: Final = {"shutdown.slowRequest": '{path: "/slow?seconds={seconds}"}'}
+"""How a capability is declared, where its name does not say it."""
 Direction = Literal["higher", "lower", "superset", "subset", "true", "false"]
 
 
@@ -155,6 +157,12 @@ class Gate(Requirement):
     """One requirement on the policy as a whole, judged after every control."""
 
     judge: Callable[[PolicyView], Verdict]
+
+
+def declaration(capability: str) -> str:
+    """What to declare: the name of a capability, with an example where that says too little."""
+    example = _EXAMPLES.get(capability, "")
+    return f"{capability}: {example}" if example else capability
 
 
 def passed(reason: str, message: str, **details: str) -> Verdict:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness import hops
 from readiness.consent import allows, not_allowed, withheld
-from readiness.control import Control, PolicyView, Subject, asks_nothing, unknown
+from readiness.control import Control, PolicyView, Subject, asks_nothing, declaration, unknown
 from readiness.evidence import PREVIOUS_REVISION_SECONDS, Look, Memory
 from readiness.model import Finding, Mode, Result, Safety, Severity, Verdict
 from readiness.request import Answers
@@ -145,7 +145,7 @@ def _closed(finding: Finding, setting: Setting, control: Control) -> Finding:
 
 
 def _undeclared(finding: Finding, setting: Setting, capability: str) -> Finding:
-    line = f"declare spec.targets[{finding.target}].{capability}"
+    line = f"declare spec.targets[{finding.target}].{declaration(capability)}"
     verdict = Verdict(
         Result.OPT_IN_REQUIRED if finding.safety.needs_opt_in else Result.UNKNOWN, "NotDeclared",
         f"{capability} is not declared on target {finding.target}", fix=line,

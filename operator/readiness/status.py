@@ -20,6 +20,7 @@ from readiness.conditions import (
     refused_conditions,
     suspended_conditions,
 )
+from readiness.control import declaration
 from readiness.evidence import RUN
 from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result, Severity
@@ -244,9 +245,8 @@ def _undeclared(findings: Sequence[Finding]) -> list[Manifest]:
 def _remedy(capability: str, rows: Sequence[Finding]) -> str:
     if rows[0].verdict.reason != "NotDeclared":
         return rows[0].verdict.fix
-    return (
-        f"declare {capability} on spec.targets: {', '.join(sorted({f.target for f in rows})[:5])}"
-    )
+    targets = ", ".join(sorted({f.target for f in rows})[:5])
+    return f"declare {declaration(capability)} on spec.targets: {targets}"
 
 
 def _run_at(standing: Standing, ground: Ground) -> str:

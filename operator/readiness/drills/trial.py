@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from readiness.control import Subject, unknown
+from readiness.control import Subject, declaration, unknown
 from readiness.drills.arms import KNOCK, requests_of
 from readiness.drills.reading import Kind, Seen, Span, kind_of, read
 from readiness.model import Result, Verdict
@@ -18,7 +18,7 @@ from readiness.request import Answers, Request
 from readiness.timeline import NEVER, Timeline
 
 WEEK: Final = 7 * 86400.0
-SLOW_LINE: Final = 'slowRequest: {path: "/slow?seconds={seconds}"}'
+SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
 _RANK: Final = (Result.FAIL, Result.BLOCKED, Result.UNKNOWN, Result.PASS)
 
 
