@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "status": "the verdict of policies in the cluster",
     "report": "every finding of one policy",
     "gate": "exit code of a policy's verdict, for pipelines",
-    "drill": "prove on throw-away clones how a workload shuts down",
+    "drill": "prove on throw-away clones how a workload stops and starts",
     "wait": "wait until a policy is ready or compliant",
     "crd": "print, write or compare the CustomResourceDefinitions",
     "run": "run the operator",

@@ -18,9 +18,9 @@ from readiness.control import Subject
 from readiness.drills.codec import dump_timeline, load_script
 from readiness.judgement import subject_of
 from readiness.model import Manifest, Outcome, Result
-from readiness.script import Arm
+from readiness.script import Arm, Logs
 from readiness.snapshot import Snapshot
-from readiness.timeline import Ending, Exchange, Moment, Problem, Timeline
+from readiness.timeline import Ending, Exchange, Moment, Problem, Said, Timeline
 
 LABELS = {"app": "api"}
 WORKLOAD: Manifest = {
@@ -35,8 +35,8 @@ SERVICES: dict[str, Manifest] = {
 }  # fmt: skip
 
 
-def options(*words: str) -> argparse.Namespace:
-    return drill.build_parser("readiness drill", "x").parse_args(["shutdown", "deploy/api", *words])
+def options(*words: str, which: str = "shutdown") -> argparse.Namespace:
+    return drill.build_parser("readiness drill", "x").parse_args([which, "deploy/api", *words])
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,9 @@ def options(*words: str) -> argparse.Namespace:
         (("--drain", "5s"), {"shutdown": {"drain": "9s", "lameDuck": "1s"}}, {"shutdown": {"drain": "5s", "lameDuck": "1s"}}),
         (("--fast", "/up"), {"health": {"path": "/old"}}, {"health": {"path": "/up"}}),
         (("--standalone",), {}, {"shutdown": {"standalone": True}}),
+        (("--required", "B"), {"config": {"env": [{"name": "A"}, {"name": "B", "invalid": ["x"]}], "startupFail": "9s"}},
+         {"config": {"env": [{"name": "A"}, {"name": "B", "invalid": ["x"], "required": True}], "startupFail": "9s"}}),
+        (("--trigger", "/boom"), {"errors": {"trigger": "/old", "logFields": ["path"]}}, {"errors": {"trigger": "/boom", "logFields": ["path"]}}),
         (("--container", "app"), {}, {"container": "app"}),
         ((), {"service": {"name": "mine", "port": 1}}, {"service": {"name": "mine", "port": 1}}),
     ],
@@ -63,7 +66,7 @@ def test_options_win_over_what_is_declared_and_the_rest_is_found(words, declared
     [
         (["drill", "shutdown", "api"], "expected KIND/NAME"),
         (["drill", "shutdown", "cronjob/api"], "expected KIND/NAME"),
-        (["drill", "startup", "deploy/api"], "invalid choice"),
+        (["drill", "backup", "deploy/api"], "invalid choice"),
         (["drill", "shutdown"], "required"),
     ],
 )
@@ -130,8 +133,8 @@ def ended(arm: Arm, after: float) -> Timeline:
     return Timeline(arm.name, 1000.0, 10.0, 30.0, 0.0, 1, container="app", node="n", exchanges=fast, moments=moments, endings=(end,))  # fmt: skip
 
 
-def subject() -> Subject:
-    target = drilled.declare(options(), {}, WORKLOAD, SERVICES)
+def subject(args: argparse.Namespace | None = None) -> Subject:
+    target = drilled.declare(args or options(), {}, WORKLOAD, SERVICES)
     target["workloadRef"] = {"kind": "Deployment", "name": "api"}
     policy = drilled.read_spec({"targets": [target], "safety": {"allow": ["drill"]}})
     snapshot = Snapshot("shop", workloads={"target": WORKLOAD}, services=SERVICES)
@@ -158,3 +161,23 @@ def test_what_did_not_pass_is_repeated_on_clean_clones(seconds, words, result, l
 
     assert seen.looks["SHD-006"].standing.result is result
     assert len(board.looks) == len(board.deleted) == looks
+
+
+def test_each_drill_has_its_own_controls():
+    def started(look: int, arm: Arm) -> Timeline:
+        ready = (Moment(1.0, "ready"),) if arm.name == "complete" else ()
+        over = () if ready else (Ending(2.0, "app", 2, 0, "Error", 1.0, 2.0),)
+        words = tuple(w for s in arm.steps if isinstance(s, Logs) for w in s.words)
+        return Timeline(arm.name, container="app", moments=ready, endings=over, said=(Said("log", 3.0, words),))  # fmt: skip
+
+    board = Board(started)
+    args = options("--required", "TOKEN", which="startup")
+    console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
+
+    seen = asyncio.run(drilled.drill_all(board, subject(args), "image", args, console))
+
+    assert board.looks == [["complete", "env-TOKEN-unset"]]
+    assert {i: look.standing.result for i, look in seen.looks.items()} == {
+        "CFG-001": Result.PASS, "CFG-002": Result.OPT_IN_REQUIRED,
+        "CFG-006": Result.OPT_IN_REQUIRED, "CFG-007": Result.OPT_IN_REQUIRED,
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`readiness drill shutdown REF`: one drill now, watched as it goes, explained, drawn.
+"""`readiness drill shutdown|startup|errors REF`: one drill now, watched as it goes, explained, drawn.
 
 Uses the arms, the Job and the judge of the operator. What a policy declares about the workload is
 used where there is one; options win over it.
@@ -28,12 +28,14 @@ EPILOG: Final = (
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     """The workload, what it declares, and what to write."""
     found = kube.build_parser(prog, text, EPILOG)
-    found.add_argument("drill", choices=("shutdown",), help="which drill")
+    found.add_argument("drill", choices=("shutdown", "startup", "errors"), help="how it stops (SHD), refuses a wrong environment (CFG), logs server errors (ERR)")  # fmt: skip
     found.add_argument("ref", metavar="KIND/NAME", help="for example deployment/api")
     declared = found.add_argument_group("what the workload declares (a policy's declaration is the default)")  # fmt: skip
     declared.add_argument("--slow", metavar="PATH", default="", help="a request that takes as long as {seconds} in its path says")  # fmt: skip
     declared.add_argument("--fast", metavar="PATH", default="", help="a request that answers at once; default: health.path, else /")  # fmt: skip
     declared.add_argument("--drain", metavar="TIME", default="", help="how long it may finish work after SIGTERM; default 15s")  # fmt: skip
+    declared.add_argument("--required", metavar="NAME", action="append", default=[], help="a variable that it must not start without; may be repeated")  # fmt: skip
+    declared.add_argument("--trigger", metavar="PATH", default="", help="a request that provokes a server error")  # fmt: skip
     declared.add_argument("--container", default="", help="default: the first one with ports")
     declared.add_argument("--service", metavar="NAME[:PORT]", default="", help="the Service that clients use")  # fmt: skip
     declared.add_argument("--standalone", action="store_true", help="your word that it needs no store: undeclared addresses do not refuse the drill")  # fmt: skip
@@ -57,9 +59,9 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Runs the drill and prints its findings."""
     kind, name = workload_of(args.ref)
-    from readiness.cli.drilled import drill_shutdown
+    from readiness.cli.drilled import drill_workload
 
-    return drill_shutdown(args, kind, name, console)
+    return drill_workload(args, kind, name, console)
 
 
 def workload_of(text: str) -> tuple[str, str]:

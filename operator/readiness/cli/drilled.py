@@ -38,7 +38,8 @@ from readiness.script import Script, deadline_of
 from readiness.snapshot import Snapshot
 from readiness.timeline import Moment
 
-FAMILY: Final = "SHD"
+FAMILIES: Final = {"shutdown": "SHD", "startup": "CFG", "errors": "ERR"}
+"""Which controls each drill is."""
 LOOKS: Final = 3
 NAME: Final = "target"
 
@@ -51,8 +52,8 @@ class Drilled:
     timelines: dict[str, Timeline]
 
 
-def drill_shutdown(args: argparse.Namespace, kind: str, name: str, console: Console) -> int:
-    """Runs the shutdown drill of one workload; the exit code of its findings."""
+def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Console) -> int:
+    """Runs one drill of one workload; the exit code of its findings."""
 
     async def work(connection: Connection, namespace: str) -> tuple[Subject, Drilled]:
         subject = await _subject(connection, namespace, args, (kind, name), console)
@@ -63,7 +64,7 @@ def drill_shutdown(args: argparse.Namespace, kind: str, name: str, console: Cons
         return subject, await drill_all(Jobs(connection, namespace), subject, image, args, console)
 
     subject, drilled = kube.read(args, work)
-    controls = _controls(args.control)
+    controls = _controls(args.drill, args.control)
     rows = tuple(
         _row(control, subject, look.standing)
         for id_, look in drilled.looks.items()
@@ -80,7 +81,7 @@ async def drill_all(
     jobs: Orders, subject: Subject, image: str, args: argparse.Namespace, console: Console
 ) -> Drilled:
     """Every chosen control, as often as doubt asks for it."""
-    controls = _controls(args.control)
+    controls = _controls(args.drill, args.control)
     drilled = Drilled({id_: Look("cli") for id_ in controls}, {})
     for nth in range(1 if args.once else LOOKS):
         due = {id_: c for id_, c in controls.items() if nth == 0 or drilled.looks[id_].streak}
@@ -205,6 +206,9 @@ def declare(
     shutdown |= {"slowRequest": {"path": args.slow}} if args.slow else {}
     shutdown |= {"drain": args.drain} if args.drain else {}
     target |= {"shutdown": shutdown}
+    if args.required:
+        target["config"] = _requiring(declared.get("config") or {}, args.required)
+    target |= {"errors": {**(declared.get("errors") or {}), "trigger": args.trigger}} if args.trigger else {}  # fmt: skip
     target |= {"container": args.container} if args.container else {}
     target |= {"health": {"path": args.fast}} if args.fast else {}
     service, _, port = args.service.partition(":")
@@ -214,6 +218,13 @@ def declare(
         chosen = port or str(ports[0].get("name") or ports[0].get("port") or "")
         target["service"] = {"name": service, "port": int(chosen) if chosen.isdigit() else chosen}
     return target
+
+
+def _requiring(config: Manifest, names: Sequence[str]) -> Manifest:
+    """The declared variables, of which these are required."""
+    known = {each["name"]: each for each in config.get("env") or ()}
+    named = {name: {**known.get(name, {}), "name": name, "required": True} for name in names}
+    return {**config, "env": [*(known | named).values()]}
 
 
 def _selecting(workload: Manifest, services: Mapping[str, Manifest]) -> str:
@@ -231,12 +242,14 @@ async def _image(connection: Connection) -> str:
     raise UnprovenError("no operator is installed: name its image with --image")
 
 
-def _controls(wanted: Sequence[str]) -> dict[str, Control]:
+def _controls(drill: str, wanted: Sequence[str]) -> dict[str, Control]:
     known = rules.load().controls
-    found = {i: c for i, c in known.items() if c.safety is Safety.DRILL and c.family == FAMILY}
+    found = {
+        i: c for i, c in known.items() if c.safety is Safety.DRILL and c.family == FAMILIES[drill]
+    }
     if unknown := set(wanted) - found.keys():
         raise UsageError(
-            f"no shutdown drill {', '.join(sorted(unknown))}: expected some of {', '.join(found)}"
+            f"no {drill} drill {', '.join(sorted(unknown))}: expected some of {', '.join(found)}"
         )
     return {id_: control for id_, control in found.items() if id_ in wanted or not wanted}
 
