@@ -50,6 +50,15 @@ class Metrics:
         self._looks = Counter(
             "readiness_looks_total", "Looks at targets, by control.", ["control"], registry=own
         )
+        self._drills = Counter(
+            "readiness_drill_total", "Drills that ended; what kept one from an answer.", ["result"],
+            registry=own,
+        )  # fmt: skip
+        self._left = Gauge(
+            "readiness_drill_leftover",
+            "Pods of drills that outlived them by a minute.",
+            registry=own,
+        )
         self._calls = Counter(
             "readiness_api_requests_total", "Requests to the API server; code 0: no answer.",
             ["method", "code"], registry=own,
@@ -73,6 +82,14 @@ class Metrics:
         """These controls were looked at, each on some target."""
         for control, _ in looks:
             self._looks.labels(control).inc()
+
+    def drilled(self, result: str) -> None:
+        """A drill ended: Complete, or the reason of its first problem."""
+        self._drills.labels(result).inc()
+
+    def left_over(self, pods: int) -> None:
+        """So many pods of ended drills are still there."""
+        self._left.set(pods)
 
     def called(self, method: str, status: int) -> None:
         """One request to the API server was answered; 0 when it was not."""

@@ -193,14 +193,16 @@ def build_operator(
     cluster = Cluster(connection, frame, Rim(time.time, elector.leads, redactor, queue.add_after))
     denied = Denied(cluster, settings.denied_addresses)
     guard = Guard(Egress(settings.egress_allow), Resolver(), lambda: denied)
-    drills = Drills(build_office(settings, connection), queue.add, settings.drills_parallel)
+    drills = Drills(
+        build_office(settings, connection, metrics), queue.add, settings.drills_parallel
+    )
     engines = Engines(Dialer(guard, build_trust()), queue.add, drills=drills)
     reconciler = Reconciler(rules.load(), cluster, engines, time.time)
     operator = Operator(settings, connection, cluster, queue, engines, reconciler, elector, metrics)
     return operator
 
 
-def build_office(settings: Settings, connection: Connection) -> Office:
+def build_office(settings: Settings, connection: Connection, metrics: Metrics) -> Office:
     """How this operator orders drills: as Jobs of its own image, owned by the policy."""
     images = {
         "redis": settings.drills_redis_image,
@@ -215,7 +217,7 @@ def build_office(settings: Settings, connection: Connection) -> Office:
         whole = replace(script, labels=tuple(own.items()), images=tuple(images.items()))
         return build_job(whole, settings.image, owner_of(owner.key[1], owner.uid))
 
-    return Office(lambda namespace: Jobs(connection, namespace), job)
+    return Office(lambda namespace: Jobs(connection, namespace), job, metrics)
 
 
 class Denied:

@@ -95,8 +95,11 @@ class Jobs:
         return len(jobs)
 
     async def left(self, run: str) -> list[str]:
-        """Names of the drill's pods that are still there."""
-        return [each["metadata"]["name"] for each in await self._list("Pod", DRILL, run)]
+        """Names of the drill's pods that are still there; empty where that cannot be seen."""
+        try:
+            return [each["metadata"]["name"] for each in await self._list("Pod", DRILL, run)]
+        except ApiError:
+            return []
 
     async def _running(self, run: str) -> Manifest:
         began = asyncio.get_running_loop().time()

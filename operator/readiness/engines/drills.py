@@ -9,9 +9,9 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from readiness.engines.drill.order import Jobs, carry_out
 from readiness.model import Manifest
@@ -22,6 +22,7 @@ from readiness.timeline import Moment, Problem, ProblemError, Timeline
 Key = tuple[str, str]
 Answered = Mapping[tuple[str, str], TrialAnswers]
 AT_ONCE: Final = 3
+LEFT_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -33,12 +34,23 @@ class Owner:
     uid: str
 
 
+class Observer(Protocol):
+    """Told how drills end; `metrics.Metrics` is one."""
+
+    def drilled(self, result: str) -> None:
+        """A drill ended: Complete, or the reason of its first problem."""
+
+    def left_over(self, pods: int) -> None:
+        """So many pods of ended drills are still there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Office:
     """How drills are ordered: the Jobs of a namespace, and the manifest of one for a script."""
 
     jobs: Callable[[str], Jobs]
     job: Callable[[Script, Owner], Manifest]
+    observer: Observer
 
 
 @dataclass(slots=True)
@@ -56,6 +68,8 @@ class Drills:
         self._turn = asyncio.Semaphore(at_once)
         self._running: dict[tuple[Key, str], _Running] = {}
         self._seen: dict[Key, dict[DrillRequest, Timeline]] = {}
+        self._after: set[asyncio.Task[None]] = set()
+        self._left: dict[str, int] = {}
 
     def run(self, owner: Owner, trials: Sequence[Trial]) -> Answered:
         """What has finished of these trials; the rest is started. Never waits.
@@ -84,7 +98,7 @@ class Drills:
 
     async def close(self) -> None:
         """Stop everything; each Job is deleted before this returns."""
-        tasks = [running.task for running in self._running.values()]
+        tasks = [*(running.task for running in self._running.values()), *self._after]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -101,7 +115,24 @@ class Drills:
         async with self._turn:
             log.info("drill %s of %s/%s begins: %d arms", script.run, owner.key[0], script.subject.name, len(script.arms))  # fmt: skip
             jobs, job = self._office.jobs(owner.key[0]), self._office.job(script, owner)
-            return await carry_out(jobs, job, script, _debug)
+            try:
+                return await carry_out(jobs, job, script, _debug)
+            finally:
+                self._spawn(self._look_after(jobs, script))
+
+    async def _look_after(self, jobs: Jobs, script: Script) -> None:
+        """Counts what a drill left behind; garbage collection gets a minute."""
+        await asyncio.sleep(LEFT_SECONDS)
+        left = await jobs.left(script.run)
+        self._left = {**self._left, script.run: len(left)} if left else self._left
+        self._office.observer.left_over(sum(self._left.values()))
+        if left:
+            log.error("drill %s left pods behind: %s", script.run, ", ".join(left))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._after.add(task)
+        task.add_done_callback(self._after.discard)
 
     def _ended(self, key: Key, target: str, task: asyncio.Task[tuple[Timeline, ...]]) -> None:
         running = self._running.get((key, target))
@@ -114,6 +145,8 @@ class Drills:
             timelines = tuple(Timeline(each.arm.name, problem=problem) for each in ordered)
         else:
             timelines = task.result()
+        problems = (t.problem.reason for t in timelines if t.problem is not None)
+        self._office.observer.drilled(next(problems, "Complete"))
         self._seen.setdefault(key, {}).update(zip(ordered, timelines, strict=True))
         self._wake(key)
 

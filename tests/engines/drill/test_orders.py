@@ -34,6 +34,7 @@ class Board:
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     started: list[Script] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
     waiting: int = 0
     most: int = 0
 
@@ -58,6 +59,9 @@ class Board:
 
     async def delete(self, run: str) -> None:
         self.deleted.append(run)
+
+    async def left(self, run: str) -> list[str]:
+        return self.stuck
 
     def _lines(self, run: str) -> list[str]:
         script = next(s for s in self.started if s.run == run)
@@ -102,8 +106,24 @@ def test_what_is_not_whole_is_not_believed_and_everything_is_deleted(board, reas
     assert board.deleted == ["r1"]
 
 
-def drills(board: Board, woken: list[tuple[str, str]]) -> Drills:
-    office = Office(lambda namespace: board, lambda script, owner: {"script": script})
+@dataclass
+class Seen:
+    """What the observer was told."""
+
+    results: list[str] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+
+    def drilled(self, result: str) -> None:
+        self.results.append(result)
+
+    def left_over(self, pods: int) -> None:
+        self.left.append(pods)
+
+
+def drills(board: Board, woken: list[tuple[str, str]], seen: Seen | None = None) -> Drills:
+    office = Office(
+        lambda namespace: board, lambda script, owner: {"script": script}, seen or Seen()
+    )
     return Drills(office, woken.append)
 
 
@@ -206,3 +226,26 @@ async def test_no_more_than_three_drills_at_a_time():
 
     assert len(board.started) == 6
     await under_test.close()
+
+
+@pytest.mark.parametrize(
+    ("board", "results", "left"),
+    [
+        (Board(), ["Complete"], [0]),
+        (Board(refusal=Problem("Quota", "exceeded")), ["Quota"], [0]),
+        (Board(stuck=["drill-1-a", "drill-1-b"]), ["Complete"], [2]),
+    ],
+    ids=["complete", "refused", "leftover"],
+)
+async def test_ends_and_leftovers_are_told(board, results, left, monkeypatch):
+    monkeypatch.setattr("readiness.engines.drills.LEFT_SECONDS", 0.01)
+    seen, board.hold = Seen(), asyncio.Event()
+    board.hold.set()
+    under_test = drills(board, [], seen)
+
+    under_test.run(OWNER, [trial("SHD-004", A)])
+    await settled(board)
+    await asyncio.sleep(0.05)
+    await under_test.close()
+
+    assert (seen.results, seen.left) == (results, left)

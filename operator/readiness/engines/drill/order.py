@@ -34,6 +34,9 @@ class Jobs(Protocol):
     async def delete(self, run: str) -> None:
         """Delete it, and with it everything of the drill."""
 
+    async def left(self, run: str) -> list[str]:
+        """Names of the drill's pods that are still there; empty where that cannot be seen."""
+
 
 async def carry_out(jobs: Jobs, job: Manifest, script: Script, tell: Tell) -> tuple[Timeline, ...]:
     """One timeline per arm of the script, in its order; a Problem where there is none."""
