@@ -38,7 +38,8 @@ from readiness.judgement import (
 from readiness.model import Finding, Manifest, Mode
 from readiness.naming import run_at
 from readiness.recall import recalled_key
-from readiness.request import Trial, TrialAnswers
+from readiness.request import Stream, Trial, TrialAnswers
+from readiness.rollouts import streams_of
 from readiness.rules import Rules
 from readiness.snapshot import Snapshot
 from readiness.status import Note, Standing
@@ -78,6 +79,7 @@ class Plan:
     stale: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     looks: tuple[tuple[str, str], ...] = ()
+    streams: tuple[Stream, ...] = ()
 
 
 Answered = Mapping[tuple[str, str], TrialAnswers]
@@ -128,6 +130,7 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
             (f.id, f.target) for f in findings
             if not f.capability and ((f.id, f.target) not in memory or (f.id, f.target) in answers)
         ),
+        streams=streams_of(rules, ground, situation.policy),
     )  # fmt: skip
 
 

@@ -16,13 +16,14 @@ SPREAD_SECONDS = 60.0
 
 
 def needs_recall(policy: Manifest) -> bool:
-    """Whether the policy was judged before by looks that a restart forgot."""
-    status = policy.get("status") or {}
+    """Whether the policy was judged before by looks, or real ends of pods, that a restart forgot."""
+    spec, status = policy.get("spec") or {}, policy.get("status") or {}
     conditions: list[Manifest] = status.get("conditions") or []
     probed = [
         c for c in conditions if c["type"] == "ProbesPassing" and c["reason"] != "NothingDeclared"
     ]
-    return bool(status.get("targets")) and bool(probed)
+    more = spec.get("controls") or set(spec.get("profiles") or ()) - {"baseline"}
+    return bool(status.get("targets")) and bool(probed or more)
 
 
 def recalled(reports: Iterable[Manifest], rules: Rules, now: float) -> Memory:

@@ -34,16 +34,19 @@ class Reconciler:
         if policy is None or policy["metadata"].get("deletionTimestamp"):
             self.forget(key)
             return None
-        snapshot = self.cluster.snapshot(policy)
         memory = self.memories.get(key)
         if memory is None:
             reports = await self.cluster.recall(policy) if needs_recall(policy) else []
             memory = recalled(reports, self.rules, self.clock())
+        for target, seen in self.engines.passages(key):
+            self.cluster.note(policy, target, seen)
+        snapshot = self.cluster.snapshot(policy)
         situation = plan.Situation(policy, snapshot, memory, self.clock())
         uid = policy["metadata"]["uid"]
         answers = await self.engines.run(key, plan.requests(self.rules, situation), uid)
         decided = plan.make(self.rules, situation, answers)
         self.memories[key] = decided.memory
+        self.engines.follow(key, decided.streams)
         await self.cluster.execute(policy, decided)
         return decided
 

@@ -132,7 +132,7 @@ Answers = Mapping[Request, Answer]
 
 __all__ = [
     "Answer", "Answers", "DrillRequest", "Hop", "HopKind", "HttpAnswer", "HttpRequest", "NetworkAnswer", "NetworkRequest",
-    "Outcome", "Request", "Timeline", "Trial", "TrialAnswers", "WireAnswer", "WireRequest",
+    "Outcome", "Request", "Stream", "Timeline", "Trial", "TrialAnswers", "WireAnswer", "WireRequest",
 ]  # fmt: skip
 
 
@@ -152,3 +152,20 @@ class TrialAnswers:
     trial: Trial
     answers: Answers = field(default_factory=dict)
     at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A slow flow of requests through a target's Service while a rollout replaces its pods.
+
+    `begins`: the rollout to `template` has just been seen; `over`: it has ended. `hop` is None
+    while there is no way. `lenient`: the path tells health, and may say that a pod is not ready.
+    """
+
+    target: str
+    template: str
+    path: str
+    hop: Hop | None = None
+    lenient: bool = False
+    begins: bool = False
+    over: bool = False

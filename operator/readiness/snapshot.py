@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from readiness.model import Manifest
+from readiness.passages import Passage
+from readiness.terminations import Termination
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -65,6 +67,8 @@ class Snapshot:
     leaks: tuple[Leak, ...] = ()
     grants: tuple[Grant, ...] = ()
     nodes: Mapping[str, Manifest] = field(default_factory=dict)
+    terminations: Mapping[str, tuple[Termination, ...]] = field(default_factory=dict)
+    passages: Mapping[str, tuple[Passage, ...]] = field(default_factory=dict)
     inventory: tuple[str, ...] = ()
     covered: frozenset[str] = frozenset()
     waivers: tuple[Manifest, ...] = ()

@@ -8,7 +8,7 @@ given:                        # the situation all rows start from; absent parts 
   pods: [...]                 # also kept as snapshot.pods of the target
   hops: [{kind: pod, name: a, host: a, port: 80}]
   hop_problems: {edge: {reason: EgressRefused, message: …}}
-  snapshot: {...}             # fields of Snapshot; leaks and grants as mappings
+  snapshot: {...}             # fields of Snapshot; leaks and grants as mappings, terminations and passages as their texts
   params: {...}               # on top of the control's defaults
   now: "2026-01-01T00:00:00Z"
   answers:                    # first matching entry answers a request; none: it has no answer
@@ -39,6 +39,7 @@ from readiness.api.policy import PolicySpec
 from readiness.api.target import Target
 from readiness.control import Control, Requirement, Subject
 from readiness.model import Result, Verdict
+from readiness.passages import parse_passages
 from readiness.registry import discover
 from readiness.request import (
     Answer,
@@ -51,6 +52,7 @@ from readiness.request import (
     WireAnswer,
 )
 from readiness.snapshot import Grant, Leak, Snapshot
+from readiness.terminations import parse_terminations
 
 TABLES = sorted(Path(__file__).parent.glob("*-*.yaml"))
 TARGET = {"name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}}
@@ -86,6 +88,12 @@ def snapshot_of(given: Mapping[str, Any], target: Target) -> Snapshot:
         Grant(**{k: tuple(v) if isinstance(v, list) else v for k, v in grant.items()})
         for grant in fields.get("grants", ())
     )
+    if lines := fields.pop("terminations", None):
+        fields["terminations"] = {target.name: tuple(parse_terminations("; ".join(lines)))}
+    if lines := fields.pop("passages", None):
+        fields["passages"] = {target.name: tuple(parse_passages("; ".join(lines)))}
+    if service := fields.pop("service", None):
+        fields["services"] = {target.name: service}
     if given.get("workload"):
         fields["workloads"] = {target.name: given["workload"]}
     fields["pods"] = {target.name: tuple(given.get("pods") or ())}

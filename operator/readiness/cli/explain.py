@@ -37,11 +37,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def find(known: rules.Rules, id_: str) -> Any:
     """The control with this id, in any case. Raises UsageError with the nearest ids."""
-    rule = known.find(id_.upper())
+    ids = [*known.controls, *known.gates]
+    rule = known.find(next((one for one in ids if one.upper() == id_.upper()), ""))
     if rule is None:
         from difflib import get_close_matches
 
-        ids = [*known.controls, *known.gates]
         near = get_close_matches(id_.upper(), ids, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "`readiness controls` lists them"
         raise UsageError(f"no control {id_!r}: {hint}")

@@ -19,10 +19,12 @@ from readiness.cluster.interest import Interest
 from readiness.cluster.look import look
 from readiness.cluster.own import POLICY, REPORTS, WAIVER, Key, Own, key_of, path_of
 from readiness.cluster.project import WORKLOADS, Kind
-from readiness.cluster.store import Store
+from readiness.cluster.record import Record
+from readiness.cluster.store import Change, Store
 from readiness.cluster.watch import Pace
 from readiness.events import EventLimits
 from readiness.model import Manifest
+from readiness.passages import Passage
 from readiness.plan import Plan
 from readiness.redact import Redactor
 from readiness.snapshot import Snapshot
@@ -57,6 +59,7 @@ class Cluster:
         self._connection, self._frame = connection, frame
         self._store, self._unreadable = Store(), Unreadable()
         self._interest = Interest(rim.wake)
+        self._record = Record(self._interest.named)
         self._own = Own(self._store, self._interest.changed)
         self._follower = Follower(
             connection, self._own, self._unreadable, frame.namespaces, frame.pace
@@ -110,9 +113,15 @@ class Cluster:
         frame = replace(
             self._snapshot_frame,
             covered=self._interest.covered(policy["metadata"]["namespace"]),
+            terminations=self._record.terminations(policy),
+            passages=self._record.passages(policy),
             unreadable=self._unreadable.view(),
         )
         return look(self._store, policy, frame)
+
+    def note(self, policy: Manifest, target: str, seen: Passage) -> None:
+        """Keeps what was seen of a rollout of a target."""
+        self._record.note(policy, target, seen)
 
     async def recall(self, policy: Manifest) -> list[Manifest]:
         """The reports the policy's status names, as far as they are truly its own."""
@@ -127,6 +136,7 @@ class Cluster:
                 continue
             if report and owned_by(report["metadata"], policy):
                 found.append(report)
+                self._record.recall(report)
         return found
 
     async def execute(self, policy: Manifest, decided: Plan) -> None:
@@ -166,8 +176,13 @@ class Cluster:
         return self._informers.waiting_for()
 
     def _sink(self, kind: Kind, namespace: str) -> KindSink:
-        changed, refusal = self._interest.changed, self._interest.wake_all
-        return KindSink(kind, namespace, self._store, self._unreadable, changed, refusal)
+        refusal = self._interest.wake_all
+        return KindSink(kind, namespace, self._store, self._unreadable, self._changed, refusal)
+
+    def _changed(self, changes: list[Change]) -> None:
+        """What a pod's end shows is kept before anybody is woken to read it."""
+        self._record.saw(changes)
+        self._interest.changed(changes)
 
 
 __all__ = [

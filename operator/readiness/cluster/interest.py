@@ -42,6 +42,10 @@ class Interest:
         """`Kind/name` of every workload that some policy of the namespace targets or exempts."""
         return frozenset(self._covered.get(namespace, ()))
 
+    def named(self, ref: Ref) -> bool:
+        """Whether some policy names this workload or Service."""
+        return ref in self._by_ref
+
     def wake(self, key: Key) -> None:
         """Looks at one policy now."""
         self._wake(key, 0.0)

@@ -65,7 +65,8 @@ _STATE: Final = [
     }
 ]
 _POD: Final = {
-    "metadata": _META | {"deletionTimestamp": KEEP, "ownerReferences": _OWNER},
+    "metadata": _META
+    | {"deletionTimestamp": KEEP, "deletionGracePeriodSeconds": KEEP, "ownerReferences": _OWNER},
     "spec": {
         "nodeName": KEEP,
         "hostNetwork": KEEP,

@@ -18,7 +18,9 @@ from readiness.engines.drills import Drills, Office, Owner, is_drill
 from readiness.engines.guard import Egress, Guard, addresses_of
 from readiness.engines.pace import LIMITS, Limits, Pace
 from readiness.engines.resolve import Resolver
-from readiness.request import Trial, TrialAnswers
+from readiness.engines.stream import Streams
+from readiness.passages import Passage
+from readiness.request import Stream, Trial, TrialAnswers
 
 __all__ = [
     "Caps",
@@ -59,6 +61,7 @@ class Engines:
     ) -> None:
         self._pace = Pace(limits, dialer.clock)
         self._prober = build_prober(dialer, self._pace)
+        self._streams = Streams(dialer, self._pace, wake, run_id)
         self._wake = wake
         self._run_id = run_id
         self._drills = drills
@@ -94,6 +97,14 @@ class Engines:
             self._start(key, rest)
         return answered
 
+    def follow(self, key: Key, streams: Sequence[Stream]) -> None:
+        """Watches the rollouts that begin, and no longer those that are over or not asked for."""
+        self._streams.follow(key, streams)
+
+    def passages(self, key: Key) -> list[tuple[str, Passage]]:
+        """What the streams of `key` have seen of rollouts that are over, once."""
+        return self._streams.passages(key)
+
     async def finish(self, key: Key) -> Answered:
         """Wait for the batch of `key` and return everything it has brought."""
         if (batch := self._batches.get(key)) is not None:
@@ -104,6 +115,7 @@ class Engines:
         """Stop what runs for `key` and drop what it brought: the policy is gone."""
         if self._drills is not None:
             self._drills.forget(key)
+        self._streams.forget(key)
         self._drop(key)
 
     def _drop(self, key: Key) -> None:
@@ -117,6 +129,7 @@ class Engines:
         batches = tuple(self._batches.values())
         for key in tuple(self._batches):
             self.forget(key)
+        await self._streams.close()
         self._pace.close()
         if self._drills is not None:
             await self._drills.close()

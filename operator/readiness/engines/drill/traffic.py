@@ -70,6 +70,12 @@ class Line:
         """Seconds since the drill began."""
         return self._dialer.clock.steady() - self._zero
 
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may go over it: connected, answered, and nobody closed it."""
+        done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        return done and self._line is not None and not self._line.ended
+
     async def closed(self) -> None:
         """Returns when the other side closes an idle connection, or says something unasked on it."""
         if self._line is not None:
