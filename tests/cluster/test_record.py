@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster.test_store import policy
+from cluster.test_store import policy, thing
 
+from readiness import plan, rules
 from readiness.cluster.project import KINDS
 from readiness.cluster.record import KEPT, TIDY, Record
 from readiness.cluster.store import Store
+from readiness.recall import needs_recall
+from readiness.snapshot import Snapshot
 from readiness.terminations import Termination
 
 EVENTS = yaml.safe_load((Path(__file__).parents[1] / "terminations.yaml").read_text())
@@ -99,3 +102,22 @@ def test_a_restart_takes_it_back_from_the_report_and_counts_nothing_twice():
     ends = after.terminations(policy("p"))["t"]
     assert sorted(e.pod for e in ends) == ["a", "b"]
     assert all(e.killed for e in ends)
+
+
+def test_the_evidence_of_a_report_holds_all_that_is_kept():
+    ends = [Termination(f"x{n:04}", "9d857c7451", n, 30 + n, 30, 137, "app") for n in range(KEPT)]
+    before, after = Record(lambda _: True), Record(lambda _: True)
+    before._add(("shop", "Deployment", "api"), ends)
+    target = {"name": "t", "workloadRef": {"kind": "Deployment", "name": "api"}}
+    policy_ = policy("p")
+    policy_["spec"] = {"targets": [target], "profiles": [], "controls": [{"id": "SHD-001p"}]}
+    container = {"name": "app", "image": "a"}
+    workload = thing("Deployment", "api", spec={"template": {"spec": {"containers": [container]}}})
+    seen = Snapshot(namespace="shop", workloads={"t": workload}, terminations=before.terminations(policy_))  # fmt: skip
+    (report,) = plan.make(rules.load(), plan.Situation(policy_, seen, {}, 100.0), {}).reports
+    after.recall(report)
+
+    assert needs_recall(policy_ | {"status": {"targets": [{"name": "t"}]}})
+    known = {str(e) for e in before.terminations(policy_)["t"]}
+    assert {str(e) for e in after.terminations(policy_)["t"]} == known
+    assert len(known) == KEPT
