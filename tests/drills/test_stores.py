@@ -82,7 +82,7 @@ case "$*" in *hello*) exec grep -q ^mongod "$HOME/calls" ;; esac
 echo mongosh "$*" >> "$HOME/calls"
 echo "$STORE_USERNAME:$STORE_PASSWORD" >> "$HOME/users"
 """
-MONGOD = TELL + 'case "$*" in *127.0.0.1*) exec sleep 30 ;; esac\n'
+MONGOD = TELL + 'case "$*" in *127.0.0.2*) exec sleep 30 ;; esac\n'
 RABBIT = TELL + 'env | grep ^RABBITMQ >> "$HOME/env"; cat "$RABBITMQ_CONFIG_FILE" > "$HOME/conf"\n'
 
 
@@ -122,6 +122,25 @@ def test_redis_lets_everybody_in_under_any_name(tmp_path: Path, name: str):
         conf
     )
     assert conf[-2:] == ["user default on nopass ~* &* +@all", 'user "app user" on nopass ~* &* +@all']  # fmt: skip
+
+
+BOUND = "127.0.0.1"
+
+
+def test_a_server_behind_a_gate_listens_on_loopback_only(tmp_path: Path):
+    for each in ("redis", "rabbit", "mongo"):
+        (tmp_path / each).mkdir()
+    redis = Image(tmp_path / "redis", redis_server=TELL)
+    rabbit = Image(tmp_path / "rabbit", rabbitmq_server=RABBIT)
+    mongo = Image(tmp_path / "mongo", mongod=MONGOD, mongosh=MONGOSH)
+    redis.start(CACHE, STORE_BIND=BOUND)
+    rabbit.start(QUEUE, STORE_BIND=BOUND)
+    mongo.start(DB, STORE_BIND=BOUND, STORE_USERNAME="app", STORE_PASSWORD="x")
+
+    assert "bind 127.0.0.1" in redis.read("store.conf").splitlines()
+    assert "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1\n" in rabbit.read("env")
+    assert mongo.read("calls").splitlines()[-1].endswith("--bind_ip 127.0.0.1")
+    assert "bind_ip_all" not in mongo.read("calls")
 
 
 HASHED = "user default on #f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7 ~* &* +@all"  # fmt: skip
@@ -172,7 +191,7 @@ def test_mongodb_has_its_user_before_anybody_can_reach_it(tmp_path: Path):
 
     assert ended.returncode == 0, ended.stderr
     assert [c.split()[0] for c in calls] == ["mongod", "mongosh", "mongod"]
-    assert calls[0].endswith("--port 27018 --bind_ip 127.0.0.1")
+    assert calls[0].endswith("--port 27018 --bind_ip 127.0.0.2")
     assert calls[-1].endswith("--port 27018 --bind_ip_all")
     assert image.read("users") == "app:hunter2\n"
     assert "hunter2" not in image.read("calls")

@@ -32,7 +32,7 @@ server=$(command -v redis-server || command -v valkey-server) || { echo 'no redi
 password=nopass  # AUTH with a password alone is an error where the default user has none
 case "$STORE_USERNAME" in ''|default) [ -z "$STORE_PASSWORD" ] || password="#$(printf %s "$STORE_PASSWORD" | sha256sum | cut -c 1-64)" ;; esac
 {
-  printf 'bind * -::*\\nprotected-mode no\\nport %s\\ndir %s\\nsave ""\\nappendonly no\\n' "$STORE_PORT" "$HOME"
+  printf 'bind %s\\nprotected-mode no\\nport %s\\ndir %s\\nsave ""\\nappendonly no\\n' "${STORE_BIND:-* -::*}" "$STORE_PORT" "$HOME"
   echo "user default on $password ~* &* +@all"
   case "$STORE_USERNAME" in ''|default) ;; *) printf 'user "%s" on nopass ~* &* +@all\\n' "$STORE_USERNAME" ;; esac
 } > "$HOME/store.conf"
@@ -44,6 +44,7 @@ server=$(command -v rabbitmq-server) || { echo 'no rabbitmq-server in this image
 echo 'loopback_users = none' > "$HOME/rabbitmq.conf"
 [ -z "$STORE_USERNAME" ] || export RABBITMQ_DEFAULT_USER="$STORE_USERNAME" RABBITMQ_DEFAULT_PASS="$STORE_PASSWORD"
 [ -z "$STORE_VHOST" ] || export RABBITMQ_DEFAULT_VHOST="$STORE_VHOST"
+[ -z "$STORE_BIND" ] || export RABBITMQ_NODE_IP_ADDRESS="$STORE_BIND"
 export RABBITMQ_NODE_PORT="$STORE_PORT" RABBITMQ_NODENAME=rabbit@localhost RABBITMQ_CONFIG_FILE="$HOME/rabbitmq.conf"
 export RABBITMQ_MNESIA_BASE="$HOME/mnesia" RABBITMQ_LOG_BASE="$HOME/log" RABBITMQ_LOGS=- RABBITMQ_PID_FILE="$HOME/pid"
 export RABBITMQ_ENABLED_PLUGINS_FILE="$HOME/plugins" RABBITMQ_GENERATED_CONFIG_DIR="$HOME/config"
@@ -58,14 +59,15 @@ for (const name of new Set(["admin", process.env.STORE_DATABASE || "admin"])) db
 mkdir -p "$HOME/db"
 if [ -n "$STORE_USERNAME" ]; then  # not reachable from outside, so not Ready, until its user is there
   command -v mongosh > /dev/null || { echo 'no mongosh in this image: it creates the user' >&2; exit 127; }
-  mongod "$@" --bind_ip 127.0.0.1 & server=$!
-  until mongosh --quiet --norc --port "$STORE_PORT" --eval 'db.hello().ok' > /dev/null 2>&1; do
+  mongod "$@" --bind_ip 127.0.0.2 & server=$!  # where not even a gate in this pod looks
+  until mongosh --quiet --norc --host 127.0.0.2 --port "$STORE_PORT" --eval 'db.hello().ok' > /dev/null 2>&1; do
     kill -0 "$server" || exit 1
     sleep 0.5
   done
-  mongosh --quiet --norc --port "$STORE_PORT" --eval "$create" || exit 1
+  mongosh --quiet --norc --host 127.0.0.2 --port "$STORE_PORT" --eval "$create" || exit 1
   kill "$server" && wait "$server"
 fi
+[ -z "$STORE_BIND" ] || exec mongod "$@" --bind_ip "$STORE_BIND"
 exec mongod "$@" --bind_ip_all
 """
 _SCRIPTS: Final = {"redis": _REDIS, "rabbitmq": _RABBITMQ, "mongodb": _MONGODB}
