@@ -32,12 +32,13 @@ COMMANDS: Final = {
 INTERNAL: Final = {
     "drill-job": "the process of a drill's Job",
     "drill-signal": "signal the process beside it",
+    "drill-sink": "the upstreams and store gates of a drill",
 }
 """Commands of containers that we start; not for people."""
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-LASTING: Final = ("run", "wait", "drill", "drill-job")
+LASTING: Final = ("run", "wait", "drill", "drill-job", "drill-sink")
 HELP_WORDS: Final = ("-h", "--help", "help")
 
 

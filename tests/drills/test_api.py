@@ -11,6 +11,7 @@ from apiserver import ApiServer
 
 from readiness.drills.isolation import build_isolation, build_runner_access
 from readiness.drills.job import build_job
+from readiness.drills.sink import build_sink, with_gate
 from readiness.drills.stores import build_store
 from readiness.model import Manifest
 from readiness.script import Arm, Edit, Script, Store
@@ -122,6 +123,11 @@ def test_a_store_is_a_restricted_pod(server: ApiServer, restricted: None, store:
     made = build_store(store, "store:1", replace(PLACE, priority_class="drill-test"))
     assert not isinstance(made, Problem)
     tried(server, made)
+    tried(server, with_gate(made, "operator:1"))
+
+
+def test_the_sink_is_a_restricted_pod(server: ApiServer, restricted: None):
+    tried(server, build_sink(replace(PLACE, priority_class="drill-test"), "operator:1", 16))
 
 
 def test_the_job_and_its_restricted_pod(server: ApiServer, restricted: None):

@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from readiness.drills.sink import Records
 from readiness.script import Script
 from readiness.timeline import Timeline
 
 _SCRIPT: Final = TypeAdapter(Script)
 _TIMELINE: Final = TypeAdapter(Timeline)
+_RECORDS: Final = TypeAdapter(Records)
 START: Final = '{"run":'
 
 
@@ -43,6 +45,11 @@ def load_timelines(run: str, lines: Iterable[str]) -> Iterator[Timeline]:
             found = json.loads(line)
             if found.get("run") == run and "timeline" in found:
                 yield _TIMELINE.validate_python(found["timeline"])
+
+
+def load_records(told: bytes) -> Records:
+    """What a fault sink has seen. Raises ValueError for anything else."""
+    return _RECORDS.validate_json(told)
 
 
 def _rounded(value: Any) -> Any:
