@@ -25,6 +25,7 @@ class Service:
 
     def __init__(self) -> None:
         self.requests: list[int] = []
+        self.takes = 0.0
         self.broken: range = range(0)
 
     async def handler(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,6 +35,7 @@ class Service:
             self.requests.append(mine)
             if len(self.requests) in self.broken:
                 return
+            await asyncio.sleep(self.takes)
             writer.write(OK)
             await writer.drain()
 
@@ -101,6 +103,18 @@ async def test_a_stream_that_is_not_asked_for_any_more_ends_and_tells_nothing(
 
     assert len(service.requests) == count
     assert (engines.passages(KEY), engines.woken) == ([], [])
+
+
+async def test_a_stream_ends_in_the_middle_of_a_request_too(engines: Any, serve: Any) -> None:
+    service = Service()
+    service.takes = 0.05
+    server = await serve(service.handler)
+    engines.follow(KEY, [asked(server, begins=True)])
+    await until(lambda: service.requests)
+    engines.follow(KEY, [])
+    await asyncio.sleep(0.3)
+
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize(
