@@ -40,4 +40,16 @@ GRACEFUL = FRAME % (
 ABRUPT = FRAME % "await stopping.wait(); os._exit(0)"
 DEAF = FRAME % "await asyncio.sleep(600)"
 LAME = FRAME % "await stopping.wait(); await asyncio.sleep(1.0); os._exit(0)"
+PATIENT = """
+import signal, socket, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+served = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    one, _ = served.accept()
+    if one.recv(65536):
+        one.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+        while one.recv(65536): pass
+    one.close()
+"""
+"""One worker, which waits for its client to close after an answer that announced the end."""
 CRASHING = "import sys; sys.exit(3)"

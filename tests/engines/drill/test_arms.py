@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from drill_processes import Processes, clone, free_port
-from drill_servers import ABRUPT, CRASHING, DEAF, FRAME, GRACEFUL, LAME
+from drill_servers import ABRUPT, CRASHING, DEAF, FRAME, GRACEFUL, LAME, PATIENT
 
 from readiness.drills.codec import dump_timeline
 from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
@@ -108,6 +108,15 @@ def test_held_connections_are_used_again_after_the_signal():
     (seen,), _ = drilled(LAME, WAVES)
 
     assert [(x.held, x.answered) for x in seen.labelled("idle")] == [(False, True)] * 2 + [(True, True)] * 2  # fmt: skip
+
+
+def test_a_connection_that_is_to_be_closed_is_closed_and_holds_no_worker():
+    arm = Arm("held", (Boot(5.0), Hold("idle", "/"), Pause(0.3), FAST, Stop(), Exit(5.0)))
+    (seen,), _ = drilled(PATIENT, arm)
+
+    assert [x.answered for x in (*seen.labelled("idle"), *seen.labelled("fast"))] == [True] * 4
+    assert [m.detail for m in seen.moments if m.name == "closed"] == ["idle 0", "idle 1"]
+    assert seen.moment("closed") < seen.stopped
 
 
 def test_a_clone_that_ends_by_itself_is_an_answer_or_a_problem_as_the_arm_says():

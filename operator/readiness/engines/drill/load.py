@@ -34,8 +34,15 @@ def hold(act: Act, step: Hold) -> None:
 async def _hold(act: Act, step: Hold) -> None:
     for nth in range(step.count):
         line = act.world.open_line(act.clone.pod)
-        act.done.append(await line.send(Ask(step.label, step.path, nth=nth)))
-        act.spawn(_held(act, line, step, nth))
+        first = await line.send(Ask(step.label, step.path, nth=nth))
+        act.done.append(first)
+        if (
+            first.close or not first.whole
+        ):  # some servers wait for their client to close, and hold a worker
+            line.close()
+            act.note("closed", f"{step.label} {nth}")
+        else:
+            act.spawn(_held(act, line, step, nth))
 
 
 async def _held(act: Act, line: Line, step: Hold, nth: int) -> None:
