@@ -36,9 +36,7 @@ async def _hold(act: Act, step: Hold) -> None:
         line = act.world.open_line(act.clone.pod)
         first = await line.send(Ask(step.label, step.path, nth=nth))
         act.done.append(first)
-        if (
-            first.close or not first.whole
-        ):  # some servers wait for their client to close, and hold a worker
+        if first.close or not first.whole:  # left open, it may hold a worker
             line.close()
             act.note("closed", f"{step.label} {nth}")
         else:
