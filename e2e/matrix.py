@@ -14,14 +14,44 @@ HERE: Final = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "apps")] if str(HERE / "apps") not in sys.path else []
 
 from specimen.defects import DEFECTS, Defect  # noqa: E402 (the path must be set first)
+from specimen.defects.starting import DEFECTS as START_DEFECTS  # noqa: E402
+from specimen.defects.starting import StartDefect  # noqa: E402
 
 Manifest = dict[str, Any]
-__all__ = ["DEFECTS", "HTTP_CONTROLS", "Defect", "Manifest", "expected", "merged", "slug", "target"]
+__all__ = [
+    "DEFECTS", "DRILL_CONTROLS", "HTTP_CONTROLS", "START_DEFECTS", "Defect", "Manifest", "StartDefect", "drill_target",
+    "expected", "expected_of_drills", "merged", "slug", "target",
+]  # fmt: skip
 
 HTTP_CONTROLS: Final = (
     "HLT-001", "HLT-002", "HLT-003", "HDR-001", "HDR-002", "HDR-003", "HDR-004", "HDR-005", "COR-001", "COR-003",
     "AUT-001", "CFG-009", "OBS-001", "OBS-012",
 )  # fmt: skip
+DRILL_CONTROLS: Final = ("CFG-001", "CFG-002", "CFG-006", "CFG-007", "ERR-002")
+DRILL_ENVIRONMENT: Final = {"ENVIRONMENT": "production", "API_TOKEN": "matrix", "DATA_DIR": "/tmp"}
+DRILL_DECLARED: Final[Manifest] = {
+    "shutdown": {"standalone": True},
+    "config": {
+        "env": [
+            {"name": "API_TOKEN", "required": True},
+            {"name": "DRAIN", "invalid": ["soon", "-1", "99999"]},
+        ],
+        "variants": [
+            {"name": "no-path", "unset": ["DATA_DIR"], "expect": "warn", "says": "in memory"},
+            {
+                "name": "other-store",
+                "set": [{"name": "STORE", "value": "s3"}],
+                "expect": "refuse",
+                "says": "pip install",
+            },
+        ],
+        "startupFail": "30s",
+    },
+    "errors": {
+        "trigger": "/fail",
+        "logFields": ["path", "method", "status", "time", "message"],
+    },
+}
 DECLARED: Final[Manifest] = {
     "health": {
         "path": "/health",
@@ -69,6 +99,17 @@ def target(name: str, url: str, declares: Mapping[str, Any]) -> Manifest:
         "externalURL": url,
         **merged(DECLARED, declares),
     }
+
+
+def drill_target(name: str) -> Manifest:
+    """The target of one specimen that is drilled."""
+    ref = {"kind": "Deployment", "name": name}
+    return {"name": name, "workloadRef": ref, **copy.deepcopy(DRILL_DECLARED)}
+
+
+def expected_of_drills(defect: StartDefect | None) -> dict[str, str]:
+    """Result and reason by control that does not pass."""
+    return dict(defect.fails) if defect else {}
 
 
 def expected(defect: Defect | None) -> dict[str, str]:

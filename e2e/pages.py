@@ -36,6 +36,13 @@ of the edge and of caches only, because every request takes its turn. `readiness
 
 {http_table}
 
+## How applications start and what they log: {starts} defects
+
+Seen on clones only: a process that runs has started. `make test-slow` drills them
+([e2e/test_drill_matrix.py](../e2e/test_drill_matrix.py)).
+
+{start_table}
+
 ## What manifests say: {manifests} defects
 
 The sample [shop.yaml](../manifests/samples/shop.yaml) with one thing changed
@@ -83,6 +90,8 @@ def matrix_page() -> str:
     unseen = {row.id: () if row.pods else manifest_defects.POD_CONTROLS for row in manifests}
     return MADE + MATRIX.format(
         fails=FAILS, open=OPEN, other=OTHER, http=len(matrix.DEFECTS), manifests=len(manifests),
+        starts=len(matrix.START_DEFECTS),
+        start_table=grid(matrix.START_DEFECTS.values(), matrix.DRILL_CONTROLS, {}),
         http_table=grid(matrix.DEFECTS.values(), matrix.HTTP_CONTROLS, {}),
         manifest_table=grid(manifests, columns, unseen),
     )  # fmt: skip

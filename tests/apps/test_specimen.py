@@ -27,6 +27,8 @@ GET = b"GET %s HTTP/1.1\r\nHost: shop\r\n\r\n"
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ({"CORS_ORIGINS": "shop.example.com"}, "CORS_ORIGINS"),
         ({"TLS_PORT": "8443"}, "TLS_CERT"),
+        ({"ENVIRONMENT": "production"}, "API_TOKEN"),
+        ({"STORE": "s3"}, "pip install shop-store-s3"),
         ({"DEFECTS": "HDR-002/no-such"}, "HDR-002/no-such"),
     ],
 )

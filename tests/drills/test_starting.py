@@ -41,7 +41,7 @@ def outcome(arm: Arm, row: Mapping[str, Any]) -> Timeline:
         endings = (Ending(3.0 + after, "app", told["exit"], 0, reason, 1e9, 1e9 + after),)
     words = () if told.get("silent") else tuple(w for s in arm.steps if isinstance(s, Logs) for w in s.words)  # fmt: skip
     at = 3.0 + told.get("hang", 1)
-    return Timeline(arm.name, container="app", moments=tuple(moments), endings=endings,
+    return Timeline(arm.name, container="app", moments=tuple(moments), endings=endings, lag=told.get("lag", 0.0),
                     said=(Said("log", at, words),))  # fmt: skip
 
 

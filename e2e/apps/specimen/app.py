@@ -12,6 +12,7 @@ from typing import Any
 
 from specimen.config import Config
 from specimen.http import Request, Response
+from specimen.log import Log, log
 from specimen.metrics import CONTENT_TYPE, Metrics
 
 PAGE = """<!doctype html>
@@ -28,8 +29,9 @@ NO_STORE = ("Cache-Control", "no-store")
 class Shop:
     """The application: `await shop(request)` answers. `exposed` is false for what only the cluster may read."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, tell: Log = log) -> None:
         self._config = config
+        self._tell = tell
         self._started = time.monotonic()
         self._metrics = Metrics()
         self._routes: dict[str, Callable[[Request], Response]] = {
@@ -37,6 +39,7 @@ class Shop:
             "/page": lambda r: page("A page"),
             "/login": lambda r: page("Log in", NO_STORE),
             "/slow": slow,
+            "/fail": fail,
             "/api/catalog": lambda r: as_json({"items": ["apples", "pears"]}),
             "/api/orders": self._orders,
             "/api/session": self._session,
@@ -45,9 +48,17 @@ class Shop:
     async def __call__(self, request: Request) -> Response:
         """The answer, complete."""
         began = time.monotonic()
-        response = self._hardened(request, await self._answer(request))
+        response = self._hardened(request, await self._caught(request))
         self._metrics.observe(request.method, response.status, time.monotonic() - began)
         return response
+
+    async def _caught(self, request: Request) -> Response:
+        """The one place where an error of any route becomes an answer and a line of the log."""
+        try:
+            return await self._answer(request)
+        except Exception as error:
+            self._tell("error", repr(error), path=request.path, method=request.method, status=500)
+            return problem(request, 500, "Internal server error")
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS" and request.path.startswith("/api/"):
@@ -175,6 +186,11 @@ def slow(request: Request) -> Response:
         yield b"done\n"
 
     return Response(200, (("Content-Type", "text/plain; charset=utf-8"), NO_STORE), stream=parts)
+
+
+def fail(request: Request) -> Response:
+    """An error that no route catches, to see what becomes of one."""
+    raise RuntimeError("this route always fails")
 
 
 async def reachable(dependency: str) -> bool:

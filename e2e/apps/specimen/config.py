@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEVELS = ("debug", "info", "warning", "error")
+STORES = ("files",)
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|\*")
 
 
@@ -23,7 +24,10 @@ class Config:
     tls_key: str = ""
     drain: float = 15.0
     log_level: str = "info"
+    production: bool = False
     api_token: str = ""
+    store: str = "files"
+    data_dir: str = ""
     origins: tuple[str, ...] = ("https://shop.example.com",)
     dependencies: tuple[str, ...] = ("orders", "cache")
     defects: tuple[str, ...] = ()
@@ -47,6 +51,12 @@ class Config:
         wrong += [
             f"CORS_ORIGINS: {text!r} is no origin" for text in origins if not ORIGIN.fullmatch(text)
         ]
+        production = environ.get("ENVIRONMENT", "") == "production"
+        if production and not environ.get("API_TOKEN"):
+            wrong.append("API_TOKEN: must be set in production")
+        store = environ.get("STORE", cls.store)
+        if store not in STORES:
+            wrong.append(f"STORE: {store!r} is not installed: pip install shop-store-{store}")
         found = cls(
             port=int(number("PORT", cls.port, 65535)),
             tls_port=int(number("TLS_PORT", 0, 65535)),
@@ -54,7 +64,10 @@ class Config:
             tls_key=environ.get("TLS_KEY", ""),
             drain=number("DRAIN", cls.drain, 3600),
             log_level=level,
+            production=production,
             api_token=environ.get("API_TOKEN", ""),
+            store=store,
+            data_dir=environ.get("DATA_DIR", ""),
             origins=origins,
             dependencies=words(environ.get("DEPENDENCIES", "orders,cache")),
             defects=words(environ.get("DEFECTS", "")),

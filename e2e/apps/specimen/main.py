@@ -1,27 +1,22 @@
 """Starts the server and ends it in order: SIGTERM drains, then the process exits with 0. Logs are JSON lines."""
 
 import asyncio
-import json
+import os
 import signal
 import ssl
 import sys
-import time
 
 from specimen.app import Shop
-from specimen.config import Config, ConfigError
+from specimen.config import Config, ConfigError, words
 from specimen.defects import planted
+from specimen.defects.starting import Parts, prepared
 from specimen.http import Server
+from specimen.log import Log, log
 
 
-def log(level: str, message: str, **fields: object) -> None:
-    """One JSON line on standard output. Nothing secret is ever passed to it."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    print(json.dumps({"time": stamp, "level": level, "message": message, **fields}), flush=True)
-
-
-async def serve(config: Config) -> None:
+async def serve(config: Config, tell: Log) -> None:
     """Listen until SIGTERM or SIGINT, then drain."""
-    application = planted(Shop(config), config.defects)
+    application = planted(Shop(config, tell), config.defects)
     server, stopping = Server(application), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -31,19 +26,29 @@ async def serve(config: Config) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(config.tls_cert, config.tls_key)
         await server.listen("", config.tls_port, context)
-    log("info", "listening", port=port, tlsPort=config.tls_port, defects=config.defects)
+    tell("info", "listening", port=port, tlsPort=config.tls_port, defects=config.defects)
     await stopping.wait()
-    log("info", "draining", seconds=config.drain)
+    tell("info", "draining", seconds=config.drain)
     clean = await server.drain(config.drain)
-    log("info" if clean else "warning", "stopped" if clean else "stopped with requests under way")
+    tell("info" if clean else "warning", "stopped" if clean else "stopped with requests under way")
+
+
+def refuse(error: ConfigError) -> None:
+    """Say every mistake, and end with an error."""
+    log("error", f"cannot start: {error}")
+    sys.exit(2)
 
 
 def main() -> None:
     """Run until told to stop; exit code 2 for settings that cannot be used."""
+    defects = words(os.environ.get("DEFECTS", ""))
+    parts = prepared(Parts(Config.read, refuse, log), defects)
     try:
-        config = Config.read()
+        config = parts.read(os.environ)
         planted(Shop(config), config.defects)
     except ConfigError as error:
-        log("error", f"cannot start: {error}")
-        sys.exit(2)
-    asyncio.run(serve(config))
+        parts.refuse(error)
+        return
+    if config.production and not config.data_dir:
+        parts.log("warning", "DATA_DIR is not set: orders are kept in memory and lost at the end")
+    asyncio.run(serve(config, parts.log))

@@ -204,8 +204,23 @@ def _read(seen: Timeline | None, word: str, limit: float) -> Start | Verdict:
         return _ended(seen, seen.ending, word, limit)
     if seen.moment("ready") != NEVER:
         return Start(True, None, False, _said(seen, word))
-    ran = max((said.at for said in seen.said), default=NEVER) - seen.moment("running")
-    if seen.moment("running") != NEVER and ran >= limit:
+    return _disturbed(seen) or _hung(seen, word, limit)
+
+
+def _disturbed(seen: Timeline) -> Verdict | None:
+    """A machine on which the prober itself comes late by more than the clock tells says nothing about lateness."""
+    if seen.lag <= RESOLUTION:
+        return None
+    return unknown(
+        "DrillDisturbed", "the look was spoiled: the prober itself was held up meanwhile",
+        fix="it is repeated by itself; if that does not help, give the node or the clone more CPU",
+    )  # fmt: skip
+
+
+def _hung(seen: Timeline, word: str, limit: float) -> Start | Verdict:
+    running = seen.moment("running")
+    ran = max((said.at for said in seen.said), default=NEVER) - running
+    if running != NEVER and ran >= limit:
         return Start(False, None, True, _said(seen, word))
     return unknown(
         "NotStarted", "the clone's container did not run long enough to tell",
@@ -220,7 +235,8 @@ def _ended(seen: Timeline, ending: Ending, word: str, limit: float) -> Start | V
     took = ending.at - max(seen.moment("created"), seen.moment("running"))
     if ending.started:
         took = ending.finished - ending.started
-    return Start(False, ending, took > limit + RESOLUTION, _said(seen, word))
+    late = took > limit + RESOLUTION
+    return (_disturbed(seen) if late else None) or Start(False, ending, late, _said(seen, word))
 
 
 def _said(seen: Timeline, word: str) -> bool:

@@ -7,6 +7,7 @@ be tested for what it stamps, what it does when things go wrong, and what it lea
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -58,11 +59,13 @@ class Processes:
         name = manifest["metadata"]["name"]
         if name in self._refusals:
             return self._refusals[name]
-        command = manifest["spec"]["containers"][0]["command"]
+        container = manifest["spec"]["containers"][0]
+        command = container["command"]
         with (self._logs / name).open("wb") as written:
             process = await asyncio.create_subprocess_exec(
-                *command, str(self._port), stdout=written, stderr=written
-            )
+                *command, str(self._port), stdout=written, stderr=written,
+                env=os.environ | {each["name"]: each["value"] for each in container.get("env", ())},
+            )  # fmt: skip
         self._running[name] = process
         self._spawn(self._live(manifest, process))
         return manifest
@@ -76,9 +79,11 @@ class Processes:
         self._events.put_nowait(("DELETED", self._pod(manifest, {"terminated": ended})))
 
     async def _ready(self, manifest: Manifest) -> None:
+        env = {e["name"]: e["value"] for e in manifest["spec"]["containers"][0].get("env", ())}
+        port = int(env.get("PORT", self._port))
         while True:
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
                 break
             except OSError:

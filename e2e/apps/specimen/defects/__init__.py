@@ -5,7 +5,7 @@ controls that must fail, with the reason; `unproven` those that can then prove n
 """
 
 from specimen.config import ConfigError
-from specimen.defects import access, cors, headers, health, metrics
+from specimen.defects import access, cors, headers, health, metrics, starting
 from specimen.defects.plants import Defect
 from specimen.http import Application, Request, Response
 
@@ -20,15 +20,16 @@ DEFECTS: dict[str, Defect] = {
 
 def planted(application: Application, ids: tuple[str, ...]) -> Application:
     """The application with these defects. Raises ConfigError for one that does not exist."""
-    unknown = [text for text in ids if text not in DEFECTS]
+    unknown = [text for text in ids if text not in DEFECTS and text not in starting.DEFECTS]
     if unknown:
         raise ConfigError(f"DEFECTS: no such defect: {', '.join(unknown)}")
     memory: dict[str, str] = {}
+    here = [text for text in ids if text in DEFECTS]
 
     async def answer(request: Request) -> Response:
         response = await application(request)
-        for text in ids:
+        for text in here:
             response = DEFECTS[text].plant(request, response, memory)
         return response
 
-    return answer if ids else application
+    return answer if here else application
