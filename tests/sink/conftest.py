@@ -104,7 +104,8 @@ async def rig() -> AsyncIterator[Rig]:
     behind = store.sockets[0].getsockname()
     sink = Sink((0, 0), 0, {0: behind}, "127.0.0.1")
     await sink.start()
-    yield Rig(sink, store)
+    found = Rig(sink, store)
+    yield found
     sink.close()
-    store.close()
+    found.store.close()
     await asyncio.sleep(0.05)

@@ -59,6 +59,28 @@ async def test_a_blackhole_freezes_old_and_new_connections_and_lets_them_go_on(r
         client.writer.close()
 
 
+async def test_the_store_sees_nobody_who_comes_while_it_is_frozen(rig: Rig):
+    greeted = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.append(writer)
+        await echo(reader, writer)
+
+    await rig.order(mode="blackhole", port=rig.gate)
+    behind = rig.store.sockets[0].getsockname()
+    rig.store.close()
+    rig.store = await asyncio.start_server(greet, *behind)
+    client = await line(rig.gate)
+    await until(lambda: rig.sink.gates[0].port._guests)
+    await asyncio.sleep(0.1)
+    assert not greeted
+    await rig.order(mode="open", port=rig.gate)
+
+    assert await client.asks(b"one") == b"one"
+    assert len(greeted) == 1
+    client.writer.close()
+
+
 async def test_refuse_resets_who_is_there_and_takes_nobody_until_it_opens(rig: Rig):
     client = await line(rig.gate)
     await client.asks(b"one")

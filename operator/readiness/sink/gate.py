@@ -38,10 +38,8 @@ class Gate:
 
     async def _serve(self, guest: Guest) -> None:
         self.passed.connections += 1
-        await self._passage(guest)
+        await self._passage(guest)  # a store may give up on who connects and says nothing
         reader, writer = await asyncio.open_connection(*self._behind, limit=READ)
-        for each in (guest.writer, writer):
-            each.transport.set_write_buffer_limits(high=0)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._send(guest, writer))

@@ -98,7 +98,7 @@ class Control:
 
 
 async def _exchange(line: Connection, request: h11.Request, body: bytes) -> tuple[int, bytes]:
-    http, status, told = h11.Connection(h11.CLIENT), 0, b""
+    http, status, told = h11.Connection(h11.CLIENT), 0, bytearray()
     parts = (http.send(request), http.send(h11.Data(data=body)), http.send(h11.EndOfMessage()))
     line.write(b"".join(part or b"" for part in parts))
     while not isinstance(event := http.next_event(), h11.EndOfMessage):
@@ -107,10 +107,10 @@ async def _exchange(line: Connection, request: h11.Request, body: bytes) -> tupl
         elif isinstance(event, h11.Response):
             status = event.status_code
         elif isinstance(event, h11.Data) and len(told) < LONGEST_ANSWER:
-            told += bytes(event.data)
+            told += event.data
         else:
             raise h11.RemoteProtocolError("more than a sink says")
-    return status, told
+    return status, bytes(told)
 
 
 def _words(told: bytes) -> str:
