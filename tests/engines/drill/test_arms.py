@@ -131,11 +131,11 @@ def test_a_clone_that_ends_by_itself_is_an_answer_or_a_problem_as_the_arm_says()
 
 
 def test_what_the_cluster_refuses_is_told_in_its_words_and_ends_only_that_arm():
-    refused = Problem("Quota", "exceeded quota: compute")
+    refused = Problem("Quota", 'pods "waves" is forbidden: exceeded quota: compute')
 
     (first, second), stage = drilled(GRACEFUL, WAVES, BOOT, refusal=refused)
 
-    assert first.problem == refused
+    assert first.problem == Problem("Quota", 'pods "clone" is forbidden: exceeded quota: compute')
     assert second.problem is None
     assert stage.cleared
 

@@ -142,7 +142,7 @@ class Drill:
             began = self.now()
             seen = await run_arm(act, arm)
             lag = max((late for at, late in self._late if at >= began), default=0.0)
-            self._report(replace(seen, lag=lag))
+            self._report(replace(seen, lag=lag, problem=_nameless(seen.problem, name)))
             if not act.clone.gone and act.clone.pod:
                 await self._stage.end(act.clone.pod)
 
@@ -171,3 +171,8 @@ class Drill:
             await asyncio.sleep(BEAT)
             if (late := self.now() - before - BEAT) > BEAT:
                 self._late.append((before, late))
+
+
+def _nameless(problem: Problem | None, name: str) -> Problem | None:
+    """The problem without the clone's own name, which is another one at every look."""
+    return problem and replace(problem, words=problem.words.replace(name, "clone"))
