@@ -4,12 +4,13 @@ A recipe names packages of Debian, PyPI, npm and Go by files that pin them, and 
 of its own, cached by content. It knows no cluster and no application.
 """
 
+import argparse
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 import image
 from image import Image
 from localcluster import archive, build, images
-from localcluster.progress import ClusterError
+from localcluster.progress import ClusterError, say
 
 USER: Final = "10001:10001"
 
@@ -27,7 +28,7 @@ class Recipe:
     """One image. Files and directories are given relative to the checkout; everything lands below /usr.
 
     `debian` None: nothing of Debian at all. `python` is a file of requirements with hashes, `node` a directory with a
-    package-lock.json, `go` a Go module and the packages of it that become /usr/bin programs, `files` what is copied to
+    package-lock.json, `go` are Go modules whose tools, or else whose own program, are built into /usr/bin, `files` is copied to
     /usr/share/NAME, where the image starts; without it that is /tmp.
     """
 
@@ -47,7 +48,7 @@ class Recipe:
     @property
     def image(self) -> str:
         """The image's name, which changes with what it is made of."""
-        sources = [each for each in (self.python, self.node, *self.go[:1], self.files) if each]
+        sources = [each for each in (self.python, self.node, *self.go, self.files) if each]
         content = repr(self) + image.hash_of(*sources) + image.SUITE
         return f"readiness-{self.name}:1.0.0-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
@@ -70,8 +71,7 @@ def layers(recipe: Recipe) -> list[archive.Layer]:
         made.append(python_layer(recipe.python))
     if recipe.node:
         made.append(node_layer(recipe.node))
-    if recipe.go:
-        made.append(go_layer(*recipe.go))
+    made += [go_layer(module) for module in recipe.go]
     if recipe.files:
         made.append(files_layer(recipe.files, recipe.home))
     return made
@@ -113,16 +113,18 @@ def node_layer(lock: str) -> archive.Layer:
     return cached(lock, "node", fill)
 
 
-def go_layer(module: str, *packages: str) -> archive.Layer:
+def go_layer(module: str) -> archive.Layer:
     """Programs of a Go module in /usr/bin, each named after its package."""
+    at = image.ROOT / module
+    what = "tool" if "\ntool " in (at / "go.mod").read_text() else "."
 
     def fill(to: Path) -> None:
-        (to / "usr/bin").mkdir(parents=True)
-        go = [str(build.find_go()), "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]  # fmt: skip
-        for package in packages or (".",):
-            call(*go, "-o", f"{to / 'usr/bin'}/", package, at=image.ROOT / module)
+        out = to / "usr/bin"
+        out.mkdir(parents=True)
+        flags = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w")
+        call(str(build.find_go()), "build", *flags, "-o", f"{out}/", what, at=at)
 
-    return cached(module, " ".join(("go", *packages)), fill)
+    return cached(module, "go", fill)
 
 
 def files_layer(source: str, home: str) -> archive.Layer:
@@ -145,3 +147,28 @@ def call(*command: str, at: Path) -> None:
     )  # fmt: skip
     if done.returncode:
         raise ClusterError(f"{json.dumps(command)} failed:\n{done.stderr[-4000:]}")
+
+
+def command_line(
+    known: Collection[str], build_all: Callable[..., list[Image]], bundle: Callable[..., str]
+) -> int:
+    """`images [NAME…]` builds and prints names and archives, `manifests NAMESPACE [NAME…]` prints JSON for kubectl."""
+    parser = argparse.ArgumentParser(description=command_line.__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("images")
+    verbs.add_parser("manifests").add_argument("namespace")
+    for verb in verbs.choices.values():
+        verb.add_argument("names", nargs="*", metavar="NAME", help="of the table; none: all")
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(known):
+        parser.error(f"not in the table: {', '.join(sorted(unknown))}")
+    try:
+        if given.verb == "manifests":
+            print(bundle(given.namespace, given.names))
+            return 0
+        for each in build_all(only=given.names):
+            print(each.name, each.archive)
+    except ClusterError as error:
+        say(f"{given.verb}: {error}")
+        return error.code
+    return 0
