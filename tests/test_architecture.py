@@ -15,7 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "operator" / "readiness"
 MODULES = sorted(SOURCE.rglob("*.py"))
-COMPOSITION_ROOTS = {"__main__.py", "run.py", "plan.py", "judgement.py", "drilling.py", "drilled.py"}
+COMPOSITION_ROOTS = {
+    "__main__.py",
+    "run.py",
+    "plan.py",
+    "judgement.py",
+    "drilling.py",
+    "drilled.py",
+}
 
 
 def tree(path: Path) -> ast.Module:
