@@ -34,7 +34,9 @@ FULL: dict[str, Any] = {
 PROBES = [
     c
     for c in discover(readiness.controls, (Control, Gate)).values()
-    if isinstance(c, Control) and c.family in ("HLT", "HDR", "COR", "AUT", "CFG", "OBS")
+    if isinstance(c, Control)
+    and c.family in ("HLT", "HDR", "COR", "AUT", "CFG", "OBS")
+    and c.safety is not Safety.DRILL
 ]
 
 
