@@ -71,6 +71,7 @@ class Processes:
         return manifest
 
     async def _live(self, manifest: Manifest, process: asyncio.subprocess.Process) -> None:
+        self._tell(manifest, state={"running": {"startedAt": _stamp()}})
         ready, began = self._spawn(self._ready(manifest)), _stamp()
         code = await process.wait()
         ready.cancel()
