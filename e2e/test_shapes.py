@@ -30,6 +30,7 @@ QUICK = (
     "jvm-hook",
     "go-shutdown",
 )
+SPOILED_AT_MOST = 3
 REPEAT = int(os.environ.get("READINESS_REPEAT", "10"))
 Findings = Mapping[str, Mapping[str, Manifest]]
 
@@ -102,12 +103,22 @@ def drill(operator: Operator, names: Sequence[str]) -> Drilled:
     watching = threading.Thread(target=witness.watch)
     watching.start()
     try:
-        operator.apply(*(judged_by_drills(name, shapes.TABLE[name]) for name in names))
-        found = operator.verdicts(set(names), DEADLINE)
+        found: dict[str, Mapping[str, Manifest]] = {}
+        for _ in range(SPOILED_AT_MOST):
+            open_ = [name for name in names if spoiled(found.get(name))]
+            for name in open_:  # what a busy machine spoiled is no answer; it is drilled anew
+                operator.cluster.attempt("kubectl", "-n", SPACE, "delete", "rdy", name)
+            operator.apply(*(judged_by_drills(name, shapes.TABLE[name]) for name in open_))
+            found |= operator.verdicts(set(open_), DEADLINE) if open_ else {}
     finally:
         witness.over.set()
         watching.join()
     return Drilled(found, witness, before, living(operator))
+
+
+def spoiled(rows: Mapping[str, Manifest] | None) -> bool:
+    """Whether a shape has no answer yet, or one that says that the look itself was disturbed."""
+    return rows is None or any(row["reason"] == "DrillDisturbed" for row in rows.values())
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +157,7 @@ def wrong_in(found: Findings, name: str, control: str) -> str:
 @pytest.mark.parametrize(
     ("name", "control"),
     [(name, control) for name in QUICK for control in shapes.CONTROLS],
-    ids="/".join,
+    ids=[f"{name}/{control}" for name in QUICK for control in shapes.CONTROLS],
 )
 def test_the_verdict_follows_from_what_the_server_does(drilled: Drilled, name: str, control: str) -> None:  # fmt: skip
     assert wrong_in(drilled.found, name, control) == ""

@@ -12,6 +12,7 @@ LOOKS = {
     "A": Verdict(Result.FAIL, "NotDrained", "lost", evidence="a"),
     "B": Verdict(Result.FAIL, "KilledAtGrace", "killed", evidence="b"),
     "U": Verdict(Result.UNKNOWN, "Disturbed", "late", evidence="u"),
+    "X": Verdict(Result.UNKNOWN, "DrillDisturbed", "spoiled", evidence="x"),
     "F": Verdict(Result.UNKNOWN, "Flaky", "disagree"),
 }
 NOW = 1000.0
@@ -45,6 +46,9 @@ def settled(series: Series, looks: str, standing: str = "", *, revised: bool = F
         (DRILLS, "P", "ABB", "KilledAtGrace", "2/3"),
         (DRILLS, "", "UAA", "NotDrained", "2/3"),
         (DRILLS, "", "UU", "Disturbed", "2/2"),
+        (DRILLS, "", "XXXP", "Drained", ""),
+        (DRILLS, "", "AXA", "NotDrained", "2/2"),
+        (DRILLS, "", "XAXPXA", "NotDrained", "2/3"),
         (DRILLS, "", "APP", "Flaky", "2/3"),
         (DRILLS, "", "ABP", "Flaky", "1/3"),
         (DRILLS, "", "UAP", "Flaky", "1/3"),
@@ -94,3 +98,14 @@ def test_when_it_is_looked_at_again(series: Series, looks: str, least: float, mo
     look = settled(series, looks)
 
     assert least <= look.due - (NOW + len(looks) - 1) <= most
+
+
+def test_a_spoiled_look_is_taken_again_a_few_times_and_then_it_is_the_answer() -> None:
+    look, waits = Look("k"), []
+    while look.standing is None:
+        look = DRILLS.settle(look, LOOKS["X"], now=NOW, max_age=7 * DAY, jitter=0.0)
+        waits.append(look.due - NOW)
+
+    assert waits[: len(DRILLS.discards)] == list(DRILLS.discards)
+    assert (look.standing.result, look.standing.reason) == (Result.UNKNOWN, "DrillDisturbed")
+    assert len(waits) <= len(DRILLS.discards) + DRILLS.looks

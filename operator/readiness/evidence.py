@@ -13,6 +13,7 @@ from typing import Final
 from readiness.model import Result, Safety, Verdict
 
 RENEW_AT: Final = 0.8
+SPOILED: Final = "DrillDisturbed"
 RUN: Final = ("", "run-at")
 PREVIOUS_REVISION_SECONDS: Final = 1800.0
 FLAKY: Final = "Flaky"
@@ -43,7 +44,8 @@ Memory = Mapping[tuple[str, str], Look]
 class Series:
     """How looks become a verdict: `gaps` are the seconds between looks in doubt, `agreeing` how many
     must see the same deviation. What does not hold is looked at again soon, so that a repair shows;
-    `strict`: a Pass after a Fail of the same revision needs every look.
+    `strict`: a Pass after a Fail of the same revision needs every look. A look that was spoiled is
+    not counted but taken again after each of `discards` seconds; then it is the answer.
     """
 
     gaps: tuple[float, ...]
@@ -51,6 +53,7 @@ class Series:
     failed_after: float
     unproven_after: float
     strict: bool = False
+    discards: tuple[float, ...] = ()
 
     @property
     def looks(self) -> int:
@@ -66,7 +69,13 @@ class Series:
         does what already stands. `jitter` in 0…1 spreads the next look over a tenth of the interval.
         """
         streak = (*look.streak, seen)
-        if self._unopposed(look, seen) or (len(streak) == 1 and _alike(seen, look.standing)):
+        spoiled = sum(v.reason == SPOILED for v in streak)
+        if seen.reason == SPOILED and spoiled <= len(self.discards):
+            return replace(look, streak=streak, due=now + self.discards[spoiled - 1])
+        streak = tuple(v for v in streak if v.reason != SPOILED)
+        if not streak or seen.reason == SPOILED:
+            verdict = seen
+        elif self._unopposed(look, seen) or (len(streak) == 1 and _alike(seen, look.standing)):
             verdict = seen if seen.result.holds else replace(seen, confidence=_confidence(look))
         elif (agreed := self._agreed(streak)) is not None:
             verdict = agreed
@@ -94,7 +103,10 @@ class Series:
 
 
 PROBES: Final = Series(gaps=(1.0, 5.0), agreeing=3, failed_after=300.0, unproven_after=60.0)
-DRILLS: Final = Series((1.0, 1.0), agreeing=2, failed_after=86400.0, unproven_after=700.0, strict=True)  # fmt: skip
+DRILLS: Final = Series(
+    (1.0, 1.0), agreeing=2, failed_after=86400.0, unproven_after=700.0, strict=True,
+    discards=(30.0, 120.0, 300.0),
+)  # fmt: skip
 """A clone of a deterministic failure need not start every five minutes, and after an open question
 none starts within ten, jitter included."""
 

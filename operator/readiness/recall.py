@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from readiness.api.durations import seconds
 from readiness.control import asks_nothing
-from readiness.evidence import Look, Memory
+from readiness.evidence import DRILLS, RENEW_AT, Look, Memory
 from readiness.model import Manifest, Result, Verdict
 from readiness.rules import Rules
+from readiness.waivers import epoch
 
 SPREAD_SECONDS = 60.0
 
@@ -38,8 +40,20 @@ def recalled(reports: Iterable[Manifest], rules: Rules, now: float) -> Memory:
             verdict = _verdict(row)
             if verdict is not None:
                 place = (row["id"], row.get("target", ""))
-                memory[place] = Look(revision, verdict, at=now, due=now + _spread(place))
+                memory[place] = _look(revision, verdict, row, (now, now + _spread(place)))
     return memory
+
+
+def _look(revision: str, verdict: Verdict, row: Manifest, times: tuple[float, float]) -> Look:
+    """As it was: a cheap look is repeated soon, a drill when it would have been."""
+    now, soon = times
+    if not row.get("drilledAt"):
+        return Look(revision, verdict, at=now, due=soon)
+    at, wait = epoch(row["drilledAt"]), RENEW_AT * seconds(row.get("maxAge") or "1h")
+    if not verdict.result.holds:
+        failed = verdict.result is Result.FAIL
+        wait = min(wait, DRILLS.failed_after if failed else DRILLS.unproven_after)
+    return Look(revision, verdict, at=at, due=max(at + wait, soon))
 
 
 def recalled_key(digest: str, template: str) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 from readiness import __version__, naming
 from readiness.conditions import compliance_of
 from readiness.judgement import Ground
-from readiness.model import Finding, Manifest, Result
+from readiness.model import Finding, Manifest, Result, Safety
 from readiness.redact import clean
 from readiness.status import Standing, rank, timestamp
 
@@ -109,10 +109,19 @@ def _finding_row(standing: Standing, ground: Ground, finding: Finding) -> Manife
         "confidence": seen.confidence,
         "marks": list(finding.marks),
         "since": _since(standing, finding),
+        "drilledAt": _drilled_at(ground, finding),
         "maxAge": f"{setting.max_age:g}s",
         "evidence": clean(seen.evidence, 512),
     }
     return {k: clean(str(v), _CAPS[k]) if k in _CAPS else v for k, v in row.items() if v}
+
+
+def _drilled_at(ground: Ground, finding: Finding) -> str:
+    """Drills are rare enough to be written down, so that a restart repeats none that is fresh."""
+    look = ground.memory.get((finding.id, finding.target))
+    if finding.safety is not Safety.DRILL or look is None or look.standing is None:
+        return ""
+    return timestamp(look.at)
 
 
 def _since(standing: Standing, finding: Finding) -> str:

@@ -21,7 +21,8 @@ class Exchange:
     `start` is when connecting began, `connected` when it succeeded, `first` the first byte of the
     answer, `end` the last; NEVER for what did not happen. `seconds` is how long the application
     was asked to take. `size` and `digest` are the body's; `whole` says that it came complete. `close`: the answer announced the end of
-    its connection. `held`: the connection had served a request before.
+    its connection. `held`: the connection had served a request before. `unframed`: neither a
+    length nor chunks tell where the body ends, so a cut one looks whole.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Exchange:
     close: bool = False
     held: bool = False
     seconds: float = 0.0
+    unframed: bool = False
 
     @property
     def answered(self) -> bool:

@@ -212,7 +212,12 @@ def slow(start: float, end: float, what: str = "served", **more: Any) -> Exchang
         ([slow(9, 13, "cut"), slow(9, 13)], 8, (2, 1, "")),
         ([slow(9, 13, "500"), slow(9, 13)], 8, (2, 1, "")),
         ([slow(9, 13, status=206), slow(9, 13)], 8, (2, 1, "")),
-        ([slow(9, 13, digest="other"), slow(9, 13)], 8, (2, 1, "")),
+        ([slow(9, 13, digest="other"), slow(9, 13)], 8, (2, 0, "")),  # it tells the time
+        ([slow(9, 13, size=10), slow(9, 13, size=8)], 8, (2, 0, "")),
+        ([slow(9, 13, size=7), slow(9, 13)], 8, (2, 1, "")),  # ended early, in good order
+        ([slow(9, 13, unframed=True), slow(9, 13)], 8, (2, 0, "")),
+        ([slow(9, 13, unframed=True, size=8), slow(9, 13)], 8, (2, 1, "")),
+        ([slow(8.5, 11.5, unframed=True, seconds=3.0), slow(9, 13)], 2, (1, 0, "")),  # no sample
         ([slow(9, 13), slow(9, 13)], 1, (0, 0, "NotInFlight")),
         ([slow(9, 13, first=9.1), slow(9, 13, first=9.1)], 1, (2, 0, "")),
         ([slow(9, 13, first=10.2), slow(9, 13, first=10.2)], 1, (0, 0, "NotInFlight")),

@@ -144,6 +144,9 @@ class ReportRow(Schema):
         (), max_length=8, description="PreviousRevision and the like."
     )
     since: Timestamp = Field(description="When this result first stood.")
+    drilled_at: Timestamp | None = Field(
+        None, description="When a drill last looked; it is not repeated before its maxAge."
+    )
     max_age: Word = Field("", description="How old its evidence may grow.")
     evidence: Glimpse = Field("", description="Redacted excerpt of what was seen.")
 

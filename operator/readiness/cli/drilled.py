@@ -83,7 +83,7 @@ async def drill_all(
     """Every chosen control, as often as doubt asks for it."""
     controls = _controls(args.drill, args.control)
     drilled = Drilled({id_: Look("cli") for id_ in controls}, {})
-    for nth in range(1 if args.once else LOOKS):
+    for nth in range(1 if args.once else LOOKS + len(DRILLS.discards)):
         due = {id_: c for id_, c in controls.items() if nth == 0 or drilled.looks[id_].streak}
         asked = {id_: c.ask(_with_params(c, subject)) for id_, c in due.items()}
         requests = dict.fromkeys(
@@ -103,6 +103,9 @@ async def drill_all(
             }
             seen = judge_safely(control, _with_params(control, subject), own)
             drilled.looks[id_] = _settled(drilled.looks[id_], seen, only=args.once or not own)
+    for id_, look in drilled.looks.items():
+        if look.standing is None:  # spoiled too often: the last look is what there is to tell
+            drilled.looks[id_] = replace(look, standing=look.streak[-1])
     return drilled
 
 

@@ -18,7 +18,7 @@ from readiness.drills.inflight import read_flight
 from readiness.drills.reading import UNCLEAR, Kind, Seen, kind_of
 from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers
-from readiness.timeline import Exchange
+from readiness.timeline import NEVER, Exchange
 
 LAST: Final = 10
 ENOUGH_SECONDS: Final = 1.0
@@ -141,11 +141,16 @@ def judge_lead(subject: Subject, answers: Answers) -> Verdict:
 
 
 def _judge_lead(terms: Terms, seen: Seen, *, flips: bool) -> Verdict:
-    begins = seen.timeline.stopped
-    knocks = [
-        x for x in seen.timeline.labelled(KNOCK) if 0 <= x.start - begins <= terms.propagation
-    ]
+    asked = seen.timeline.moment("stopping")
+    begins = asked if asked != NEVER else seen.timeline.stopped
+    all_ = seen.timeline.labelled(KNOCK)
+    knocks = [x for x in all_ if 0 <= x.start - begins <= terms.propagation]
     usual = {x.status for x in seen.timeline.labelled(FAST)}
+    if any(not _served(x, usual, flips=flips) for x in all_ if x.start < begins):
+        return unknown(
+            "ControlArmFailed", "new requests at this pace are not served before the deletion either",
+            observed="some refused or turned away", fix="name a path without a rate limit in health or http.public",
+        )  # fmt: skip
     served = sum(_served(x, usual, flips=flips) for x in knocks)
     told = f"{served} of {len(knocks)} served in the window;"
     if len(knocks) < FEWEST:

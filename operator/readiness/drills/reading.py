@@ -101,7 +101,8 @@ def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verd
     if interrupted:
         timeline = replace(timeline, hook=0.0)
     ending, via = timeline.ending, f"drill/{timeline.arm}"
-    wrong = _spoiled(timeline) or _uncontrolled(timeline) or problem_verdict(timeline)
+    wrong = _cause(timeline) or _spoiled(timeline) or _uncontrolled(timeline)
+    wrong = wrong or problem_verdict(timeline)
     if wrong is not None:
         return replace(wrong, via=via)
     if ending is None or timeline.stopped == NEVER:
@@ -142,10 +143,17 @@ def problem_verdict(timeline: Timeline) -> Verdict | None:
     )  # fmt: skip
 
 
+def _cause(timeline: Timeline) -> Verdict | None:
+    """What kept the clone from being Ready; a busy prober did not."""
+    return problem_verdict(timeline) if timeline.moment("ready") == NEVER else None
+
+
 def _spoiled(timeline: Timeline) -> Verdict | None:
     """What disturbed the look itself, so that it says nothing about the application."""
     if timeline.lag > MOST_LAG:
-        return _disturbed("the prober itself was held up")
+        return replace(
+            _disturbed("the prober itself was held up"), evidence=f"{timeline.lag:.2f} s late"
+        )
     if timeline.throttled > MOST_THROTTLED:
         return _disturbed("the clone's CPU was throttled")
     ready = timeline.moment("ready")

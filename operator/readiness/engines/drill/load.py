@@ -118,7 +118,7 @@ def _delay(step: Hold, nth: int) -> float:
 
 def _parallel_of(sent: list[Exchange], seconds: float) -> int:
     """How many of these ran at the same time: all, when they took hardly longer than one."""
-    whole = [x for x in sent if x.answered]
+    whole = [x for x in sent if x.answered and x.status < 400]
     if not whole or seconds <= 0:
         return 1
     wall = max(x.end for x in whole) - min(x.start for x in whole)

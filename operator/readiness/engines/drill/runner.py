@@ -7,6 +7,7 @@ built is given to it, and so is everything that touches the cluster.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -26,6 +27,7 @@ from readiness.workload import config_maps
 CAPS: Final = Caps(connect=3.0)
 BEAT: Final = 0.05
 STORE_SECONDS: Final = 60.0
+_PORT: Final = re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+(?=->)")
 
 Build = Callable[[Manifest, Arm, int, "Props"], Manifest | Problem]
 """The clone of a workload for an arm, the how-manieth it is; or why there can be none."""
@@ -139,9 +141,8 @@ class Drill:
             act = build_act(world, arm, manifest, self._script.subject.container)
             name = manifest["metadata"]["name"]
             self._clones[name] = act.clone
-            began = self.now()
             seen = await run_arm(act, arm)
-            lag = max((late for at, late in self._late if at >= began), default=0.0)
+            lag = max((late for at, late in self._late if at >= seen.moment("ready")), default=0.0)
             self._report(replace(seen, lag=lag, problem=_nameless(seen.problem, name)))
             if not act.clone.gone and act.clone.pod:
                 await self._stage.end(act.clone.pod)
@@ -174,5 +175,7 @@ class Drill:
 
 
 def _nameless(problem: Problem | None, name: str) -> Problem | None:
-    """The problem without the clone's own name, which is another one at every look."""
-    return problem and replace(problem, words=problem.words.replace(name, "clone"))
+    """The problem without what is another at every look: the clone's name, ports of connections."""
+    if problem is None:
+        return None
+    return replace(problem, words=_PORT.sub(r"\1", problem.words.replace(name, "clone")))

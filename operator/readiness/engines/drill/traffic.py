@@ -52,6 +52,7 @@ class _Draft:
     size: int = 0
     close: bool = False
     whole: bool = False
+    unframed: bool = False
 
 
 class Line:
@@ -105,7 +106,7 @@ class Line:
         return Exchange(
             ask.label, ask.nth, ask.wave, draft.start, draft.connected, draft.first, self.now(),
             outcome, draft.status, draft.size, digest.hexdigest()[:12] if draft.size else "",
-            draft.whole, draft.close, held, ask.seconds,
+            draft.whole, draft.close, held, ask.seconds, draft.unframed,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -133,6 +134,7 @@ class Line:
             elif isinstance(event, h11.Response):
                 draft.status = event.status_code
                 draft.close = _closing(event)
+                draft.unframed = _unframed(event)
             elif isinstance(event, h11.Data):
                 draft.size += len(event.data)
                 digest.update(event.data)
@@ -167,3 +169,10 @@ def _closing(head: h11.Response) -> bool:
     """Whether the answer announces the end of its connection."""
     words = [value.lower() for name, value in head.headers if name == b"connection"]
     return any(b"close" in value for value in words) or head.http_version == b"1.0"
+
+
+def _unframed(head: h11.Response) -> bool:
+    """Whether only the end of the connection tells where the body ends."""
+    names = {name for name, _ in head.headers}
+    bodiless = head.status_code in (204, 304)
+    return not (bodiless or names & {b"content-length", b"transfer-encoding"})
