@@ -7,13 +7,16 @@ import asyncio
 import hashlib
 import io
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from readiness.cli import drill, drilled
-from readiness.cli.console import Console, UsageError
+from readiness import rules
+from readiness.cli import drill, drill_target, drilled
+from readiness.cli.console import Console, UnprovenError, UsageError
 from readiness.control import Subject
 from readiness.drills.codec import dump_timeline, load_script
 from readiness.judgement import subject_of
@@ -56,7 +59,7 @@ def options(*words: str, which: str = "shutdown") -> argparse.Namespace:
     ],
 )  # fmt: skip
 def test_options_win_over_what_is_declared_and_the_rest_is_found(words, declared, expected):
-    target = drilled.declare(options(*words), declared, WORKLOAD, SERVICES)
+    target = drill_target.declare(options(*words), declared, WORKLOAD, SERVICES)
 
     assert {key: target[key] for key in expected} == expected
 
@@ -83,8 +86,8 @@ def test_kinds_are_named_as_kubectl_names_them(ref):
 
 def test_wrong_options_are_named_with_their_field():
     with pytest.raises(UsageError, match="drain"):
-        drilled.read_spec(
-            {"targets": [drilled.declare(options("--drain", "soon"), {}, WORKLOAD, {}) | {"workloadRef": {"kind": "Deployment", "name": "api"}}]}
+        drill_target.read_spec(
+            {"targets": [drill_target.declare(options("--drain", "soon"), {}, WORKLOAD, {}) | {"workloadRef": {"kind": "Deployment", "name": "api"}}]}
         )  # fmt: skip
 
 
@@ -134,9 +137,9 @@ def ended(arm: Arm, after: float) -> Timeline:
 
 
 def subject(args: argparse.Namespace | None = None) -> Subject:
-    target = drilled.declare(args or options(), {}, WORKLOAD, SERVICES)
+    target = drill_target.declare(args or options(), {}, WORKLOAD, SERVICES)
     target["workloadRef"] = {"kind": "Deployment", "name": "api"}
-    policy = drilled.read_spec({"targets": [target], "safety": {"allow": ["drill"]}})
+    policy = drill_target.read_spec({"targets": [target], "safety": {"allow": ["drill"]}})
     snapshot = Snapshot("shop", workloads={"target": WORKLOAD}, services=SERVICES)
     return subject_of(policy, policy.targets[0], snapshot, 0.0)
 
@@ -181,3 +184,51 @@ def test_each_drill_has_its_own_controls():
         "CFG-001": Result.PASS, "CFG-002": Result.OPT_IN_REQUIRED,
         "CFG-006": Result.OPT_IN_REQUIRED, "CFG-007": Result.OPT_IN_REQUIRED,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("labels", "generation", "said"),
+    [
+        ({}, 1, ""),
+        ({"readiness.dev/deny": "drills"}, 1, "carries the label"),
+        ({"readiness.dev/deny": "probes"}, 1, "carries the label"),
+        ({}, 2, "not complete"),
+    ],
+)
+def test_what_the_operator_would_not_do_the_command_does_not_either(labels, generation, said):
+    rolling = WORKLOAD | {"metadata": {"name": "api", "generation": generation},
+                          "spec": WORKLOAD["spec"] | {"replicas": 1},
+                          "status": {"observedGeneration": 1, "updatedReplicas": 1, "replicas": 1}}  # fmt: skip
+    before = subject()
+    snapshot = replace(before.snapshot, namespace_labels=labels, drill_settle=0.0, workloads={"target": rolling})  # fmt: skip
+    seen = replace(before, snapshot=snapshot, workload=rolling)
+    control = rules.load().controls["SHD-006"]
+
+    if not said:
+        drilled.refuse_where_withheld(seen, [control])
+        return
+    with pytest.raises(UnprovenError, match=said) as refused:
+        drilled.refuse_where_withheld(seen, [control])
+    assert refused.value.code == 3
+
+
+def test_a_cancelled_pipeline_clears_away_and_ends_as_interrupted(monkeypatch):
+    deleted: list[str] = []
+
+    async def hang(self, run):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(30)
+        yield ""
+
+    monkeypatch.setattr(Board, "log", hang)
+    board = Board(lambda look, arm: ended(arm, 0.5), deleted=deleted)
+
+    async def drill_here() -> None:
+        drilled.stop_cleanly()
+        console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
+        await drilled.drill_all(board, subject(), "image", options(), console)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(drill_here())
+
+    assert len(deleted) == 1

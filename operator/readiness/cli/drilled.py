@@ -7,6 +7,8 @@ is made of options and, where there is one, the cluster's.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import signal
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,34 +16,30 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness import __version__, rules
-from readiness.api.policy import PolicySpec
 from readiness.cli import kube
 from readiness.cli.console import Console, UnprovenError, UsageError
+from readiness.cli.drill_target import read_subject
 from readiness.cli.judged import rules_of
-from readiness.cluster.connection import ApiError, Connection
+from readiness.cluster.connection import Connection
 from readiness.cluster.jobs import Jobs
-from readiness.cluster.pods import path_of
-from readiness.cluster.project import projected
-from readiness.cluster.reading import read_policies
+from readiness.consent import withheld
 from readiness.control import Control, Subject
 from readiness.drills.job import build_job
 from readiness.engines.drill.order import Jobs as Orders
 from readiness.engines.drill.order import carry_out
 from readiness.evidence import DRILLS, Look
-from readiness.judgement import judge_safely, subject_of
-from readiness.model import Manifest, Safety, Severity, Verdict
+from readiness.judgement import judge_safely
+from readiness.model import Safety, Severity, Verdict
 from readiness.naming import COMPONENT
 from readiness.output import render
 from readiness.output.sheet import Row, Sheet
 from readiness.request import Answer, DrillRequest, Request, Timeline
 from readiness.script import Script, deadline_of
-from readiness.snapshot import Snapshot
 from readiness.timeline import Moment
 
 FAMILIES: Final = {"shutdown": "SHD", "startup": "CFG", "errors": "ERR"}
 """Which controls each drill is."""
 LOOKS: Final = 3
-NAME: Final = "target"
 
 
 @dataclass(slots=True)
@@ -55,16 +53,22 @@ class Drilled:
 def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Console) -> int:
     """Runs one drill of one workload; the exit code of its findings."""
 
+    controls = _controls(args.drill, args.control)
+
     async def work(connection: Connection, namespace: str) -> tuple[Subject, Drilled]:
-        subject = await _subject(connection, namespace, args, (kind, name), console)
+        stop_cleanly()
+        subject = await read_subject(connection, namespace, args, (kind, name), console)
+        refuse_where_withheld(subject, controls.values())
         image = args.image or await _image(connection)
         console.say(
             f"drilling {kind}/{name} in namespace {namespace}; Ctrl-C clears everything away"
         )
         return subject, await drill_all(Jobs(connection, namespace), subject, image, args, console)
 
-    subject, drilled = kube.read(args, work)
-    controls = _controls(args.drill, args.control)
+    try:
+        subject, drilled = kube.read(args, work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None  # SIGTERM or SIGHUP: everything has been cleared away
     rows = tuple(
         _row(control, subject, look.standing)
         for id_, look in drilled.looks.items()
@@ -75,6 +79,20 @@ def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Cons
     if args.svg or args.html:
         _draw(args, drilled, rows, console)
     return int(sheet.outcome)
+
+
+def stop_cleanly() -> None:
+    """A cancelled pipeline or a closed terminal clears away like Ctrl-C does."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel if task else loop.stop)
+
+
+def refuse_where_withheld(subject: Subject, controls: Iterable[Control]) -> None:
+    """The operator's own rule: not where the namespace denies drills, not during a rollout."""
+    for control in controls:
+        if (verdict := withheld(control, subject, time.time())) is not None:
+            raise UnprovenError(verdict.message, verdict.fix)
 
 
 async def drill_all(
@@ -129,111 +147,6 @@ async def _once(
     job = build_job(script, image)
     seen = await carry_out(jobs, job, script, tell)
     return dict(zip(requests, seen, strict=True))
-
-
-async def _subject(
-    connection: Connection,
-    namespace: str,
-    args: argparse.Namespace,
-    ref: tuple[str, str],
-    console: Console,
-) -> Subject:
-    """The workload as the operator would see it, with a target made of options and a policy."""
-    kind, name = ref
-    version = "argoproj.io/v1alpha1" if kind == "Rollout" else "apps/v1"
-    try:
-        workload = await connection.request("GET", path_of(version, kind, namespace, name))
-        services = await connection.request("GET", path_of("v1", "Service", namespace))
-    except ApiError as error:
-        if error.status == 404:
-            raise UsageError(
-                f"no {kind} {name!r} in namespace {namespace}: {error.message}"
-            ) from None
-        raise
-    policies = await _policies(connection, namespace)
-    policy, declared = _declared_for(policies, kind, name)
-    if policy:
-        console.say(f"using what ReadinessPolicy {policy} declares about it; options win")
-    found = {s["metadata"]["name"]: s for s in services.get("items") or ()}
-    target = declare(args, declared, workload, found)
-    target["workloadRef"] = {"apiVersion": version, "kind": kind, "name": name}
-    stores = next(
-        (p["spec"].get("dataServices") for p in policies if p["metadata"]["name"] == policy), None
-    )
-    spec = {"targets": [target], "safety": {"allow": ["drill"]}, "dataServices": stores or []}
-    parsed = read_spec(spec)
-    snapshot = Snapshot(
-        namespace=namespace, workloads={target["name"]: projected(workload)}, services=found
-    )
-    return subject_of(parsed, parsed.targets[0], snapshot, time.time())
-
-
-async def _policies(connection: Connection, namespace: str) -> list[Manifest]:
-    """The policies of the namespace; a drill also serves those who have none, or may not read them."""
-    try:
-        return await read_policies(connection, namespace)
-    except ApiError as error:
-        if error.status in (403, 404):
-            return []
-        raise
-
-
-def read_spec(spec: Manifest) -> PolicySpec:
-    """The spec made of options. Raises UsageError naming what is wrong with them."""
-    try:
-        return PolicySpec.model_validate(spec)
-    except ValueError as error:
-        raise UsageError(f"the options do not make a target: {error}") from None
-
-
-def _declared_for(policies: Iterable[Manifest], kind: str, name: str) -> tuple[str, Manifest]:
-    """(policy, target) of the first policy that judges this workload; nothing when none does."""
-    for policy in policies:
-        for target in (policy.get("spec") or {}).get("targets") or ():
-            ref = target.get("workloadRef") or {}
-            if (ref.get("kind"), ref.get("name")) == (kind, name):
-                return policy["metadata"]["name"], target
-    return "", {}
-
-
-def declare(
-    args: argparse.Namespace,
-    declared: Manifest,
-    workload: Manifest,
-    services: Mapping[str, Manifest],
-) -> Manifest:
-    """The target: what is declared, then options, then the Service that selects its pods."""
-    target: Manifest = {"name": NAME, **declared}
-    shutdown: Manifest = {**(declared.get("shutdown") or {})}
-    shutdown |= {"standalone": True} if args.standalone else {}
-    shutdown |= {"slowRequest": {"path": args.slow}} if args.slow else {}
-    shutdown |= {"drain": args.drain} if args.drain else {}
-    target |= {"shutdown": shutdown}
-    if args.required:
-        target["config"] = _requiring(declared.get("config") or {}, args.required)
-    target |= {"errors": {**(declared.get("errors") or {}), "trigger": args.trigger}} if args.trigger else {}  # fmt: skip
-    target |= {"container": args.container} if args.container else {}
-    target |= {"health": {"path": args.fast}} if args.fast else {}
-    service, _, port = args.service.partition(":")
-    service = service or ("" if "service" in target else _selecting(workload, services))
-    if service:
-        ports = (services.get(service) or {}).get("spec", {}).get("ports") or [{}]
-        chosen = port or str(ports[0].get("name") or ports[0].get("port") or "")
-        target["service"] = {"name": service, "port": int(chosen) if chosen.isdigit() else chosen}
-    return target
-
-
-def _requiring(config: Manifest, names: Sequence[str]) -> Manifest:
-    """The declared variables, of which these are required."""
-    known = {each["name"]: each for each in config.get("env") or ()}
-    named = {name: {**known.get(name, {}), "name": name, "required": True} for name in names}
-    return {**config, "env": [*(known | named).values()]}
-
-
-def _selecting(workload: Manifest, services: Mapping[str, Manifest]) -> str:
-    labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-    selectors = ((name, s.get("spec", {}).get("selector") or {}) for name, s in services.items())
-    return next((n for n, s in selectors if s and s.items() <= labels.items()), "")
 
 
 async def _image(connection: Connection) -> str:
