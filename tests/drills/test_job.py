@@ -26,7 +26,7 @@ def test_it_is_bounded_and_tried_once():
     assert spec["activeDeadlineSeconds"] == 91 + 60
     assert APP["resources"] == {
         "requests": {"cpu": "50m", "memory": "96Mi"},
-        "limits": {"memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "256Mi"},
     }
 
 

@@ -247,3 +247,8 @@ def test_bodies_that_always_differ_are_compared_by_nothing_but_completeness() ->
     found = read_flight(facts(*own, REFUSED, *after, parallel=8), 15.0)
 
     assert (len(found.owed), found.lost) == (2, ())
+
+
+def test_an_early_death_that_a_lingering_sidecar_hides_is_no_kill_at_grace() -> None:
+    ending = Ending(40.0, "app", 137, finished=ZERO + 12, started=ZERO)
+    assert facts(endings=(ending,)).killed is False

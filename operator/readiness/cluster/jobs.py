@@ -140,7 +140,7 @@ def _obstacle(pod: Manifest | None, state: Manifest) -> Problem:
         return Problem(
             "NoPod",
             "the drill's Job made no pod: a quota is full, or the ServiceAccount readiness-drill is missing",
-            "kubectl describe job tells which; manifests/drills holds the ServiceAccount",
+            "compare kubectl describe quota with its 1 CPU and 256Mi; manifests/drills holds the ServiceAccount",
         )
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("reason") == "Unschedulable":

@@ -72,7 +72,7 @@ def _pod(script: Script, image: str, service_account: str) -> Manifest:
                 "env": _environment(script, image),
                 "resources": {
                     "requests": {"cpu": "50m", "memory": "96Mi"},
-                    "limits": {"memory": "256Mi"},
+                    "limits": {"cpu": "1", "memory": "256Mi"},
                 },
                 "securityContext": CONTAINER_SECURITY,
                 "terminationMessagePolicy": "File",

@@ -80,8 +80,13 @@ class Seen:
 
     @property
     def killed(self) -> bool:
-        """Whether the kubelet's patience ended it: by our own clock, not the node's."""
-        waited = self.ending.at - self.timeline.stopped
+        """Whether the kubelet's patience ended it. What it tells late (a sidecar outlives it) ended before."""
+        told = (
+            self.ending.finished - self.timeline.epoch + 1
+            if self.ending.finished
+            else self.ending.at
+        )
+        waited = min(self.ending.at, told) - self.timeline.stopped
         return self.ending.code == 137 and waited >= self.timeline.grace - 1
 
     def with_hook_of(self, other: Seen) -> Seen:

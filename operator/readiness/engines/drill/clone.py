@@ -95,6 +95,17 @@ class Clone:
         """How the application's container ended; None while it runs."""
         return next((e for e in self.endings if e.container == self.container), None)
 
+    @property
+    def waits_for(self) -> str:
+        """The init container that has not ended, in words."""
+        states = (self.pod.get("status") or {}).get("initContainerStatuses") or ()
+        names = [
+            s["name"]
+            for s in states
+            if not (s.get("state") or {}).get("terminated") and not s.get("started")
+        ]
+        return f": init container {names[0]} has not ended" if names else ""
+
     async def until(self, holds: Callable[[Clone], bool], within: float) -> bool:
         """Wait until something holds; whether it did within these seconds."""
         try:

@@ -37,7 +37,7 @@ async def boot(act: Act, step: Boot) -> None:
     if clone.ending is not None:
         _raise(Problem("Ended", f"container {clone.container} ended with exit code {clone.ending.code} before it was Ready"))  # fmt: skip
     if not clone.moment("ready"):
-        _raise(Problem("NotReady", f"not Ready within {step.within:g} s"))
+        _raise(Problem("NotReady", f"not Ready within {step.within:g} s{clone.waits_for}"))
 
 
 def _over(clone: Clone) -> bool:
