@@ -298,6 +298,24 @@ def test_a_namespace_refuses_what_its_label_says(word, asked, reasons):
     assert {f.id: f.verdict.reason for f in plan.make(used, its, {}).findings} == reasons
 
 
+def test_evidence_of_a_drill_belongs_to_the_stores_it_used():
+    target = {
+        "name": "api",
+        "workloadRef": {"kind": "Deployment", "name": "api"},
+        "uses": ["cache"],
+    }
+    used = rules(profile=(DRILL.id,))
+
+    def key(*hosts):
+        services = [{"name": "cache", "external": {"redis": {"hosts": [h]}}} for h in hosts[:1]]
+        services += [{"name": "other", "external": {"redis": {"hosts": [h]}}} for h in hosts[1:]]
+        its = policy(targets=[target], dataServices=services, safety={"allow": ["drill"]})
+        return plan.make(used, situation(its), {}).memory[(DRILL.id, "api")].key
+
+    assert key("redis-a") != key("redis-b")
+    assert key("redis-a") == key("redis-a", "redis-b")
+
+
 def ready(seconds_ago):
     since = datetime.fromtimestamp(NOW - seconds_ago, UTC).isoformat()
     conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": since}]

@@ -205,7 +205,8 @@ def _key(ground: Ground, control: Control, subject: Subject) -> str:
     digest, template = ground.revisions[subject.target.name]
     declared = subject.target.model_dump_json(by_alias=True, exclude_defaults=True)
     params = sorted(ground.settings[control.id].params.items())
-    text = f"{control.id}\0{declared}\0{params}\0{digest}\0{template}"
+    used = [s for s in ground.policy.data_services if s.name in subject.target.uses]
+    text = f"{control.id}\0{declared}\0{used}\0{params}\0{digest}\0{template}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
