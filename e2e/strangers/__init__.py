@@ -5,11 +5,12 @@ denies all traffic that is not allowed, and has a quota.
 """
 
 import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -22,6 +23,15 @@ from recipes import Recipe, build_image  # noqa: E402
 Manifest = dict[str, Any]
 TRAFFIC: Final = "strangers-traffic"
 GRACE: Final = 30
+DRAIN, IDLE = 15, 3  # what is promised where nothing is declared
+RIGHT: Final = {
+    "yes": ("Pass", "Unknown"),
+    "no": ("Fail", "Unknown"),
+    "unknown": ("Pass", "Fail", "Unknown"),
+}
+COLUMNS: Final = (
+    "application", "slow", "fast", "codes", "exit_busy", "exit_idle", "first_5s", "from_2s", "kept",
+)  # fmt: skip
 OURS: Final = "e2e/strangers"
 FILES: Final = f"{OURS}/files"
 MODULES: Final = tuple(f"{OURS}/go/{name}" for name in ("caddy", "httpbin", "nsqd", "versitygw"))
@@ -137,3 +147,41 @@ def bundle(namespace: str, only: Sequence[str] = ()) -> str:
     """The manifests as kubectl takes them."""
     items = manifests(namespace, only)
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
+class Truth(NamedTuple):
+    """Whether the requirement holds (yes, no, unknown), and what was seen."""
+
+    holds: str
+    seen: str
+
+
+def truth() -> dict[tuple[str, str], Truth]:
+    """What follows from truth.tsv, by application and control."""
+    rows = [line.split("\t") for line in (HERE / "truth.tsv").read_text().splitlines()]
+    seen = [dict(zip(COLUMNS, row, strict=True)) for row in rows if row[0] in APPS]
+    return {(row["application"], control): each for row in seen for control, each in _holds(row)}
+
+
+def _holds(seen: Mapping[str, str]) -> Iterator[tuple[str, Truth]]:
+    def told(*, holds: bool, by: str, known: bool = True) -> Truth:
+        return Truth(("yes" if holds else "no") if known else "unknown", by)
+
+    slow, codes, first, idle = seen["slow"], seen["codes"], seen["first_5s"], int(seen["exit_idle"])
+    asked = bool(APPS[seen["application"]].slow)
+    drained = not asked or counts(slow).keys() == {"200"}
+    orderly = set(codes.split(", ")) <= {"0", "143"} and int(seen["exit_busy"]) <= DRAIN + 2
+    racy = len(set(codes.split(", "))) > 1 and drained
+    served = max(counts(seen[each]).get("200", 0) for each in ("from_2s", "kept"))
+    share = counts(first).get("200", 0) / max(1, sum(counts(first).values()))
+    yield "SHD-001", told(holds=orderly and drained, by=f"codes {codes}; slow: {slow}", known=not racy)  # fmt: skip
+    yield "SHD-003", told(holds=served < 2, by=f"{seen['from_2s']}; kept: {seen['kept']}")
+    if asked:
+        yield "SHD-004", told(holds=drained, by=slow)
+    yield "SHD-006", told(holds=idle <= IDLE, by=f"{idle} s", known=idle not in (IDLE, IDLE + 1))
+    yield "SHD-010", told(holds=share >= 0.99, by=first)
+
+
+def counts(cell: str) -> dict[str, int]:
+    """`9 refused, 1 200` as a mapping."""
+    return {word: int(count) for count, word in re.findall(r"(\d+) ([^,]+)", cell)}

@@ -26,12 +26,12 @@ SPACE, TRAFFIC = "strangers", strangers.TRAFFIC
 AT_ONCE = 3
 SETTLE = 8
 AHEAD = 11  # traffic before the rollout begins: every slow request has had its turn
-COLUMNS = ("application", "slow", "fast", "code", "exit_busy", "exit_idle", "first_5s", "from_2s")
 EXPLAINED = """\
 # What a rollout does to applications that others wrote; taken by e2e/strangers/take_truth.py. slow: requests of 4 s and 10 s
-# through the Service, open when the old pod was deleted. fast: requests through the Service in the 5 s from then on.
-# exit_*: seconds from the deletion to the container's end, under traffic and without. first_5s and from_2s: fresh
-# connections to the old pod itself, in the 5 s from the deletion and from 2 s after it to the end."""
+# through the Service, open when the old pod was deleted. fast: requests through the Service in the 5 s from then on. codes,
+# exit_*: exit codes, and seconds from the deletion to the container's end, with traffic and without. first_5s, from_2s: fresh
+# connections to the old pod itself, in the 5 s from the deletion and from 2 s after it to the end. kept: requests from 2 s
+# after it to the end on a connection to the old pod that is used every half second; it is opened anew when it ends."""
 Row = dict[str, object]
 
 
@@ -108,6 +108,7 @@ def rollout(name: str, *, busy: bool) -> Seen:
     with traffic(name, pod, requests):
         time.sleep(AHEAD)
         ending = restart(name, pod)
+        time.sleep(max(0.0, ending.deleted + 6 - time.time()))
     return Seen(ending, requests)
 
 
@@ -134,8 +135,9 @@ def row(name: str) -> list[str]:
     at, end = busy.ending.deleted, busy.ending.finished + 1
     return [
         name, counted(busy.open_at(at)), counted(busy.outcomes("fast", at, at + 5)),
-        str(busy.ending.code), str(busy.ending.seconds), str(idle.ending.seconds),
+        f"{busy.ending.code}, {idle.ending.code}", str(busy.ending.seconds), str(idle.ending.seconds),
         counted(busy.outcomes("knock", at, at + 5)), counted(busy.outcomes("knock", at + 2, end)),
+        counted(busy.outcomes("kept", at + 2, end)),
     ]  # fmt: skip
 
 
@@ -158,7 +160,7 @@ def clients() -> None:
 def main() -> None:
     """Roll every application out, some at a time, and print the table."""
     clients()
-    print(EXPLAINED, "# " + "\t".join(COLUMNS), sep="\n", flush=True)
+    print(EXPLAINED, "# " + "\t".join(strangers.COLUMNS), sep="\n", flush=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for cells in pool.map(row, sys.argv[1:] or strangers.APPS):
             print(*cells, sep="\t", flush=True)

@@ -30,6 +30,22 @@ def ask(kind, address, path, limit):
     lines.append({"kind": kind, "start": start, "end": time.time(), "outcome": outcome})
 
 
+def keep(address, path):
+    """One connection after the other, each used until it ends."""
+    link = http.client.HTTPConnection(*address, timeout=2)
+    while not stopped.wait(0.5):
+        start = time.time()
+        try:
+            link.request("GET", path)
+            answer = link.getresponse()
+            answer.read()
+            outcome = f"{answer.status}{'+close' if answer.will_close else ''}"
+        except (OSError, http.client.HTTPException):
+            outcome = "ended"
+            link.close()
+        lines.append({"kind": "kept", "start": start, "end": time.time(), "outcome": outcome})
+
+
 def repeat(every, *requests):
     turn = 0
     while not stopped.wait(every):
@@ -45,6 +61,7 @@ if given["slow"]:
     paths = [given["slow"].replace("{seconds}", str(seconds)) for seconds in DURATIONS]
     streams.append((SLOW_EVERY, *(("slow", given["service"], path, 45) for path in paths)))
 threads = [threading.Thread(target=repeat, args=stream) for stream in streams]
+threads.append(threading.Thread(target=keep, args=(given["pod"], given["fast"])))
 for thread in threads:
     thread.start()
 sys.stdin.read()
