@@ -15,7 +15,7 @@ from readiness.control import Control, Requirement, Subject
 from readiness.drills.reading import MOST_LAG
 from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Drill, Props, Reports
-from readiness.model import Manifest
+from readiness.model import Manifest, Result
 from readiness.registry import discover
 from readiness.request import Answers, DrillRequest, Timeline
 from readiness.script import Arm, DrillSubject, Script
@@ -91,12 +91,22 @@ def seen() -> dict[str, Answers]:
     return dict(found)
 
 
+def judged(id_: str, name: str, seen: Answers) -> str:
+    """What stands after at most three looks: a busy machine may leave one open, never wrong."""
+    control, requests = asked(id_)
+    verdict = control.judge(subject(), seen)
+    for _ in range(2):
+        if verdict.result is not Result.UNKNOWN or EXPECTED[name][id_].startswith("Unknown"):
+            break
+        again = {r: asyncio.run(drilled(SERVERS[name], r.arm)) for r in requests}
+        verdict = control.judge(subject(), again)
+    return f"{verdict.result} {verdict.reason}"
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_the_verdict_follows_from_what_the_process_does(
     name: str, seen: dict[str, Answers]
 ) -> None:
-    for id_, expected in EXPECTED[name].items():
-        control, _ = asked(id_)
-        verdict = control.judge(subject(), seen[name])
+    found = {id_: judged(id_, name, seen[name]) for id_ in EXPECTED[name]}
 
-        assert f"{verdict.result} {verdict.reason}" == expected, verdict
+    assert found == EXPECTED[name]
