@@ -48,7 +48,7 @@ def start(cluster: Cluster, coredns: Path) -> None:
                 manifest,
                 content="application/apply-patch+yaml",
             )
-        wait_until("cluster DNS", lambda: _dns_is_ready(client), seconds=120)
+        wait_until("cluster DNS", lambda: _dns_is_ready(client), seconds=300)
         for name in LOOPS:
             if recorded_pid(cluster.records / name) is None:
                 raise ClusterError(f"{name} ended; its log is {cluster.logs / name}.log")

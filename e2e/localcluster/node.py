@@ -70,7 +70,7 @@ def is_ready(cluster: Cluster, node: Node) -> bool:
 def await_ready(cluster: Cluster, node: Node) -> None:
     """Wait until the node is Ready."""
     what = f"{node.name} to be Ready (logs in {cluster.logs})"
-    wait_until(what, lambda: is_ready(cluster, node), seconds=120)
+    wait_until(what, lambda: is_ready(cluster, node), seconds=300)
 
 
 def cut(_: Cluster, node: Node) -> None:
