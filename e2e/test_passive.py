@@ -14,7 +14,7 @@ import pytest
 import demo
 from operator_fixture import RUN_AT, Manifest, Operator, policy, server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SPACE: Final = "passive"
 NAMES: Final = ("good", "bad")
 SECONDS: Final = 300

@@ -1,7 +1,7 @@
 """Servers of every shape that stops differently: a policy that allows drills gets the verdict that follows from what each does.
 
-What is expected stands in shapes/shapes.yaml and was derived with other tools. `make test` takes one server of each behaviour,
-`make test-slow` all of them, READINESS_REPEAT times (10). Meanwhile somebody watches that no drill ever
+What is expected stands in shapes/shapes.yaml and was derived with other tools. Slow: one server of each behaviour, then
+all of them, READINESS_REPEAT times (10). Meanwhile somebody watches that no drill ever
 touches what is alive: no Service gains a clone, no pod of an application is replaced, nothing is left behind.
 """
 
@@ -17,7 +17,7 @@ import pytest
 import shapes
 from operator_fixture import Manifest, Operator, policy
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SPACE = "shapes"
 DRILL = "readiness.dev/drill"
 LEFT_SECONDS = 60
@@ -163,7 +163,6 @@ def test_the_verdict_follows_from_what_the_server_does(drilled: Drilled, name: s
     assert wrong_in(drilled.found, name, control) == ""
 
 
-@pytest.mark.slow
 def test_every_shape_gets_the_same_verdict_every_time(stage: Operator) -> None:
     start(stage, tuple(shapes.TABLE))
     wrong = []

@@ -1,9 +1,8 @@
 """Runs the named suites one after the other, prints their times, and closes with what was skipped.
 
-`unit` and `api` run while `e2e` mostly waits for pods. A suite that fails does not hide the others.
-Suites against a real cluster may try what failed once more, because machines are shared; the
-closing lines name every test that needed it. Unit tests get no second try. Exit code 0 when all
-pass, 1 otherwise.
+A suite that fails does not hide the others. Suites against a real cluster may try what failed once
+more, because machines are shared; the closing lines name every test that needed it. Unit tests get
+no second try. Exit code 0 when all pass, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +32,6 @@ SUITES: dict[str, list[list[str]]] = {
     "slow": [[*PYTEST, "tests", "e2e", "-m", "slow"]],
 }
 BUDGET_MINUTES = {"lint": 2, "unit": 3, "api": 12, "e2e": 25, "slow": 120}
-BESIDE = frozenset({"e2e"})
 SECOND_TRY = frozenset({"api", "e2e"})
 AT_MOST = 12  # one fixture that fails takes its tests along; more than that is no accident
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
@@ -59,15 +56,16 @@ class Tally:
         return 1 if self.counts["failed"] else 0
 
 
-def run(command: list[str], env: dict[str, str], mark: str) -> tuple[int, list[str]]:
-    """Runs one command, passing its output through behind a mark and keeping it."""
+def run(command: list[str], env: dict[str, str]) -> tuple[int, list[str]]:
+    """Runs one command, passing its output through and keeping it."""
     lines: list[str] = []
     with subprocess.Popen(
         command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            print(f"{mark}{line}", end="", flush=True)
+            sys.stdout.write(line)
+            sys.stdout.flush()
             lines.append(line.rstrip())
     return child.returncode, lines
 
@@ -83,11 +81,8 @@ def counts_in(lines: list[str]) -> Counter[str]:
 
 def attempt(name: str, command: list[str], env: dict[str, str], tally: Tally) -> bool:
     """One command of a suite, with its second try where it may have one; whether it passed."""
-    mark = f"{name} | " if name in BESIDE else ""
-    if "pytest" in command:  # what failed last is remembered suite by suite
-        command = [*command, "-o", f"cache_dir=.pytest_cache/{name}"]
     print(f"\n--- {name}: {' '.join([Path(command[0]).name, *command[1:]])}", flush=True)
-    code, lines = run(command, env, mark)
+    code, lines = run(command, env)
     if "pytest" not in command:
         tally.counts["failed" if code else "passed"] += 1
         return code == 0
@@ -96,8 +91,7 @@ def attempt(name: str, command: list[str], env: dict[str, str], tally: Tally) ->
     failing = [x for x in lines if x.startswith(("FAILED", "ERROR "))]
     if name in SECOND_TRY and 0 < counts["failed"] <= AT_MOST and failing:
         print(f"\n--- {name}: what failed once more", flush=True)
-        again_too = [*command, "--last-failed", "--last-failed-no-failures", "none"]
-        code, lines = run(again_too, env, mark)
+        code, lines = run([*command, "--last-failed", "--last-failed-no-failures", "none"], env)
         again = counts_in(lines)
         tally.repeated += failing
         counts["passed"] += counts["failed"] - again["failed"]
@@ -108,28 +102,16 @@ def attempt(name: str, command: list[str], env: dict[str, str], tally: Tally) ->
     return code == 0
 
 
-def lane(names: list[str], env: dict[str, str], tally: Tally) -> None:
-    """Suites one after the other."""
+def main(names: list[str]) -> int:
+    """Runs the suites and prints the closing lines."""
+    env = {**os.environ, "PYTHONPATH": "operator", "PYTHONUNBUFFERED": "1"}
+    tally = Tally(Counter(passed=0, failed=0, skipped=0))
     for name in names:
         started = time.monotonic()
         results = [attempt(name, command, env, tally) for command in SUITES[name]]
         minutes = (time.monotonic() - started) / 60
         word = "ok" if all(results) else "FAILED"
         tally.rows.append(f"{name:6} {word:7} {minutes:5.1f} min (budget {BUDGET_MINUTES[name]})")
-
-
-def main(names: list[str]) -> int:
-    """Runs the suites and prints the closing lines."""
-    env = {**os.environ, "PYTHONPATH": "operator", "PYTHONUNBUFFERED": "1"}
-    tally, started = Tally(Counter(passed=0, failed=0, skipped=0)), time.monotonic()
-    beside = [name for name in names if name in BESIDE] if len(names) > 1 else []
-    with ThreadPoolExecutor(2) as lanes:
-        ahead = [name for name in names if name not in beside]
-        if "lint" in ahead:  # nothing is worth starting where this fails to read the code
-            lane([ahead.pop(ahead.index("lint"))], env, tally)
-        for done in [lanes.submit(lane, names, env, tally) for names in (ahead, beside)]:
-            done.result()
-    tally.rows.append(f"all            {(time.monotonic() - started) / 60:5.1f} min")
     return tally.close()
 
 
