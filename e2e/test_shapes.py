@@ -105,11 +105,12 @@ def drill(operator: Operator, names: Sequence[str]) -> Drilled:
     try:
         found: dict[str, Mapping[str, Manifest]] = {}
         for _ in range(SPOILED_AT_MOST):
-            open_ = [name for name in names if spoiled(found.get(name))]
+            if not (open_ := [name for name in names if spoiled(found.get(name))]):
+                break
             for name in open_:  # what a busy machine spoiled is no answer; it is drilled anew
                 operator.cluster.attempt("kubectl", "-n", SPACE, "delete", "rdy", name)
             operator.apply(*(judged_by_drills(name, shapes.TABLE[name]) for name in open_))
-            found |= operator.verdicts(set(open_), DEADLINE) if open_ else {}
+            found |= operator.verdicts(set(open_), DEADLINE)
     finally:
         witness.over.set()
         watching.join()
