@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 GROUP: Final = "readiness.dev"
 VERSION: Final = "v1alpha1"
@@ -82,6 +82,14 @@ def report(policy: str, target: str) -> str:
 def run_at(annotations: Mapping[str, str] | None) -> str:
     """The run that the annotation asks for, bounded as the status that answers it is."""
     return str((annotations or {}).get(RUN_AT, ""))[:64]
+
+
+def owner(name: str, uid: str) -> dict[str, Any]:
+    """The ownerReference of what belongs to a policy. It blocks no deletion: a dead operator must not."""
+    return {
+        "apiVersion": API_VERSION, "kind": "ReadinessPolicy", "name": name, "uid": uid,
+        "controller": True, "blockOwnerDeletion": False,
+    }  # fmt: skip
 
 
 def label_value(text: str) -> str:

@@ -35,7 +35,7 @@ from readiness.judgement import (
     severity_of,
     subject_of,
 )
-from readiness.model import Finding, Manifest, Mode
+from readiness.model import Finding, Manifest, Mode, Safety
 from readiness.naming import run_at
 from readiness.recall import recalled_key
 from readiness.request import Stream, Trial, TrialAnswers
@@ -271,8 +271,9 @@ def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
         times.append(ground.now + min(passive) * (RENEW_AT - 0.1 * _jitter(ground.name)))
     times += [w.expires for w in ground.waivers if w.expires > ground.now]
     times.append(status.renewal_of(told, ground.now))
-    opening = (opens_at(control, subject) for control, subject, _ in _probes(rules, ground))
-    times += [at for at in opening if at < FOREVER]
+    if allows(ground.policy, Safety.DRILL):
+        opening = (opens_at(control, subject) for control, subject, _ in _probes(rules, ground))
+        times += [at for at in opening if at < FOREVER]
     return min(at for at in times if at > ground.now)
 
 

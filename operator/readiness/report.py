@@ -158,16 +158,7 @@ def _report(standing: Standing, ground: Ground, name: str, body: Manifest) -> Ma
             "name": naming.report(ground.name, name),
             "namespace": meta.get("namespace", ""),
             "labels": naming.labels(ground.name, name),
-            "ownerReferences": [
-                {
-                    "apiVersion": naming.API_VERSION,
-                    "kind": "ReadinessPolicy",
-                    "name": meta["name"],
-                    "uid": meta.get("uid", ""),
-                    "controller": True,
-                    "blockOwnerDeletion": False,
-                }
-            ],
+            "ownerReferences": [naming.owner(meta["name"], meta.get("uid", ""))],
         },
         "report": body,
     }

@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from readiness import __version__, api, logs, rules
+from readiness import __version__, api, logs, naming, rules
 from readiness.cluster import (
     ApiError,
     Cluster,
@@ -31,7 +31,6 @@ from readiness.cluster import (
     connect,
 )
 from readiness.cluster.jobs import Jobs
-from readiness.cluster.own import owner_of
 from readiness.drills.job import build_job
 from readiness.engines import (
     Dialer,
@@ -49,7 +48,6 @@ from readiness.handlers import Scope, watch_own
 from readiness.lease import Api, Elector, Terms
 from readiness.metrics import Metrics
 from readiness.model import Manifest
-from readiness.naming import labels
 from readiness.observe import measure_lag, pages_of
 from readiness.reconcile import Key, Reconciler
 from readiness.redact import Redactor
@@ -213,9 +211,9 @@ def build_office(settings: Settings, connection: Connection, metrics: Metrics) -
     def job(script: Script, owner: Owner) -> Manifest:
         if not settings.image:
             raise ProblemError(Problem("Refused", "the operator was not told its own image", "set READINESS_IMAGE, as the chart does"))  # fmt: skip
-        own = labels(owner.key[1], script.subject.target)
+        own = naming.labels(owner.key[1], script.subject.target)
         whole = replace(script, labels=tuple(own.items()), images=tuple(images.items()))
-        return build_job(whole, settings.image, owner_of(owner.key[1], owner.uid))
+        return build_job(whole, settings.image, naming.owner(owner.key[1], owner.uid))
 
     return Office(lambda namespace: Jobs(connection, namespace), job, metrics)
 

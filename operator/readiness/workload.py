@@ -19,6 +19,11 @@ KINDS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 DEFAULT_GRACE_SECONDS: Final = 30
 SHELLS: Final = ("sh", "ash", "dash", "ksh", "busybox")
 FULL_SHELLS: Final = ("bash", "zsh")
+STUCK: Final = frozenset({
+    "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+    "CreateContainerConfigError", "CreateContainerError",
+})  # fmt: skip
+"""Why the kubelet lets a container wait that does not start by itself."""
 _SLEEP: Final = re.compile(r"\s*(?:exec\s+)?(?:/\S{1,60}/)?sleep\s+(\d{1,5})s?\s*;?\s*")
 _ROLLED: Final = ("NewReplicaSetAvailable", "ProgressDeadlineExceeded")
 """Reasons of Progressing once a rollout is over: it succeeded, or it is stuck."""
@@ -135,8 +140,12 @@ def ready_since(pod: Manifest) -> float:
     if not is_ready(pod):
         return 0.0
     found = (c for c in pod["status"]["conditions"] if c.get("type") == "Ready")
-    since = next((c.get("lastTransitionTime") for c in found), None)
-    return datetime.fromisoformat(since).timestamp() if since else 0.0
+    return stamp_of(next((c.get("lastTransitionTime") for c in found), None))
+
+
+def stamp_of(text: str | None) -> float:
+    """A time as Kubernetes writes it, as epoch seconds; 0 for none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def image_digest(pods: Iterable[Manifest], container: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from readiness.cluster import connect
 from readiness.cluster.jobs import Jobs
 from readiness.cluster.pods import Pods
 from readiness.cluster.project import WORKLOADS
+from readiness.engines.drill.order import carry_out
 from readiness.naming import DRILL
+from readiness.script import Arm, DrillSubject, Script
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE, RUN = "shop", "r1"
@@ -47,6 +50,29 @@ def right_of(request: web.Request) -> Right:
     return group, "/".join((resource, *named[1:])), VERBS.get(request.method, read)
 
 
+@asynccontextmanager
+async def serving(
+    answer: Callable[[web.Request], Awaitable[web.Response]], place: Path
+) -> AsyncIterator[str]:
+    """A kubeconfig of a server that answers everything so."""
+    server = web.Application()
+    server.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    kubeconfig = place / "config"
+    kubeconfig.write_text(yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }))  # fmt: skip
+    yield str(kubeconfig)
+    await runner.cleanup()
+
+
 @pytest.fixture
 async def used(tmp_path: Path) -> AsyncIterator[tuple[set[Right], str]]:
     """What has been asked for, and a kubeconfig of the server that is asked."""
@@ -62,22 +88,8 @@ async def used(tmp_path: Path) -> AsyncIterator[tuple[set[Right], str]]:
         listed["items"] = [found]
         return web.json_response(listed if right[2] == "list" else found)
 
-    server = web.Application()
-    server.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(server)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    kubeconfig = tmp_path / "config"
-    kubeconfig.write_text(yaml.safe_dump({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }))  # fmt: skip
-    yield seen, str(kubeconfig)
-    await runner.cleanup()
+    async with serving(answer, tmp_path) as kubeconfig:
+        yield seen, kubeconfig
 
 
 async def until_watched(pods: Pods, seen: set[Right]) -> None:
@@ -156,3 +168,23 @@ async def test_a_drill_is_carried_out_with_what_it_is_granted(used: tuple[set[Ri
 
     assert calls.keys() == public(Pods)
     assert seen == granted("drills/drills.yaml", "Role", "readiness-drill")
+
+
+async def test_without_any_right_a_drill_says_which_one_is_missing(tmp_path: Path):
+    async def refuse(request: web.Request) -> web.Response:
+        group, resource, verb = right_of(request)
+        words = f'{resource}.{group} is forbidden: User "u" cannot {verb} resource "{resource}"'
+        return web.json_response({"kind": "Status", "message": words}, status=403)
+
+    async with serving(refuse, tmp_path) as kubeconfig:
+        connection = await connect(kubeconfig, lambda _method, _status: None)
+        subject = DrillSubject(NAMESPACE, "api", "apps/v1", "Deployment", "api")
+        script = Script(RUN, subject, (Arm("idle", ()),))
+        (timeline,) = await carry_out(
+            Jobs(connection, NAMESPACE), JOB, script, lambda _arm, _moment: None
+        )
+        await connection.close()
+
+    assert timeline.problem is not None
+    assert timeline.problem.reason == "NotPermitted"
+    assert 'cannot create resource "jobs"' in timeline.problem.words

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from readiness import __version__, rules
@@ -52,7 +53,6 @@ class Drilled:
 
 def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Console) -> int:
     """Runs one drill of one workload; the exit code of its findings."""
-
     controls = _controls(args.drill, args.control)
 
     async def work(connection: Connection, namespace: str) -> tuple[Subject, Drilled]:
@@ -74,7 +74,7 @@ def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Cons
         for id_, look in drilled.looks.items()
         if (control := controls[id_]) and look.standing is not None
     )
-    sheet = Sheet(rows, Severity.P3, rules_of(rules.load(), {r.id for r in rows}), version=__version__)  # fmt: skip
+    sheet = Sheet(rows, Severity.P3, rules_of(_known(), {r.id for r in rows}), version=__version__)  # fmt: skip
     console.write(render(args.output, sheet, console.style(verbose=args.verbose)))
     if args.svg or args.html:
         _draw(args, drilled, rows, console)
@@ -158,8 +158,13 @@ async def _image(connection: Connection) -> str:
     raise UnprovenError("no operator is installed: name its image with --image")
 
 
+@cache
+def _known() -> rules.Rules:
+    return rules.load()
+
+
 def _controls(drill: str, wanted: Sequence[str]) -> dict[str, Control]:
-    known = rules.load().controls
+    known = _known().controls
     found = {
         i: c for i, c in known.items() if c.safety is Safety.DRILL and c.family == FAMILIES[drill]
     }

@@ -16,7 +16,7 @@ from typing import Final
 
 from readiness import naming
 from readiness.cluster.connection import APPLY, ApiError, Connection
-from readiness.cluster.own import PLURALS, POLICY, REPORTS, Own, key_of, owner_of, path_of
+from readiness.cluster.own import PLURALS, POLICY, REPORTS, Own, key_of, path_of
 from readiness.events import EventLimits, Posting
 from readiness.model import Manifest
 from readiness.plan import Plan
@@ -68,7 +68,9 @@ class Writer:
         namespace, name = policy["metadata"]["namespace"], report["metadata"]["name"]
         meta = report["metadata"] | {
             "namespace": namespace,
-            "ownerReferences": [owner_of(policy["metadata"]["name"], policy["metadata"]["uid"])],
+            "ownerReferences": [
+                naming.owner(policy["metadata"]["name"], policy["metadata"]["uid"])
+            ],
         }
         body = self.redactor.tree(report) | {"metadata": meta}
         await self._apply(path_of(REPORTS, namespace, name), body, naming.MANAGER)

@@ -7,7 +7,7 @@ the words of the scheduler, the kubelet or the API server. It knows no timeline.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 import aiohttp
@@ -18,12 +18,12 @@ from readiness.drills.isolation import build_runner_access
 from readiness.model import Manifest
 from readiness.naming import DRILL, DRILL_RUNNER, POLICY_LABEL
 from readiness.timeline import Problem, ProblemError
+from readiness.workload import STUCK
 
 LOOK_SECONDS: Final = 0.5
 START_SECONDS: Final = 60.0
 LONGEST_LOG: Final = 512 * 1024
 BATCH: Final = "batch/v1"
-_STUCK: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError"}  # fmt: skip
 
 
 class Jobs:
@@ -67,16 +67,14 @@ class Jobs:
         return ""
 
     async def delete(self, run: str) -> None:
-        """Delete it and, by garbage collection, everything of its drill."""
+        """Delete it and, by garbage collection, everything of its drill.
+
+        Nothing where it may not look: why it may not was told when the Job was to be started.
+        """
         try:
-            found = await self._list("Job", DRILL, run)
-            for job in found:
-                body = {"propagationPolicy": "Background", "preconditions": {"uid": job["metadata"]["uid"]}}  # fmt: skip
-                await self._connection.request(
-                    "DELETE", self._path("Job", job["metadata"]["name"]), body
-                )
+            await self._delete(await self._list("Job", f"{DRILL}={run}"))
         except ApiError as error:
-            if error.status != 404:
+            if error.status != 403:
                 raise
 
     async def sweep(self) -> int:
@@ -84,20 +82,27 @@ class Jobs:
 
         Nothing where it may not look: there it cannot have ordered any.
         """
-        query = {"labelSelector": f"{DRILL},{POLICY_LABEL}"}
         try:
-            found = await self._connection.request("GET", self._path("Job"), query=query)
+            found = await self._list("Job", f"{DRILL},{POLICY_LABEL}")
         except ApiError:
             return 0
-        jobs = found.get("items") or ()
+        await self._delete(found)
+        return len(found)
+
+    async def _delete(self, jobs: Iterable[Manifest]) -> None:
         for job in jobs:
-            await self.delete(job["metadata"]["labels"][DRILL])
-        return len(jobs)
+            meta = job["metadata"]
+            body = {"propagationPolicy": "Background", "preconditions": {"uid": meta["uid"]}}
+            try:
+                await self._connection.request("DELETE", self._path("Job", meta["name"]), body)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
 
     async def left(self, run: str) -> list[str]:
         """Names of the drill's pods that are still there; empty where that cannot be seen."""
         try:
-            return [each["metadata"]["name"] for each in await self._list("Pod", DRILL, run)]
+            return [each["metadata"]["name"] for each in await self._list("Pod", f"{DRILL}={run}")]
         except ApiError:
             return []
 
@@ -109,21 +114,20 @@ class Jobs:
             if pod and (state.get("running") or state.get("terminated")):
                 return pod
             waited = asyncio.get_running_loop().time() - began
-            if waited > START_SECONDS or state.get("waiting", {}).get("reason") in _STUCK:
+            if waited > START_SECONDS or state.get("waiting", {}).get("reason") in STUCK:
                 raise ProblemError(_obstacle(pod, state))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _pod(self, run: str) -> Manifest | None:
         try:
-            found = await self._list("Pod", DRILL_RUNNER, run)
+            found = await self._list("Pod", f"{DRILL_RUNNER}={run}")
         except ApiError as error:
             raise ProblemError(problem_of(error)) from None
         return found[0] if found else None
 
-    async def _list(self, kind: str, label: str, run: str) -> list[Manifest]:
-        answer = await self._connection.request(
-            "GET", self._path(kind), query={"labelSelector": f"{label}={run}"}
-        )
+    async def _list(self, kind: str, selector: str) -> list[Manifest]:
+        query = {"labelSelector": selector}
+        answer = await self._connection.request("GET", self._path(kind), query=query)
         return list(answer.get("items") or ())
 
     def _path(self, kind: str, name: str = "") -> str:

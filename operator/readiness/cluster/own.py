@@ -41,14 +41,6 @@ def key_of(found: Manifest) -> Key:
     return meta.get("namespace", ""), meta["name"]
 
 
-def owner_of(name: str, uid: str) -> Manifest:
-    """The ownerReference of what belongs to a policy. It blocks no deletion: a dead operator must not."""
-    return {
-        "apiVersion": API_VERSION, "kind": POLICY, "name": name, "uid": uid,
-        "controller": True, "blockOwnerDeletion": False,
-    }  # fmt: skip
-
-
 def version_of(found: Manifest) -> int:
     """The resource version as a number: so Kubernetes orders the versions of one object."""
     text = found["metadata"].get("resourceVersion", "")

@@ -16,6 +16,7 @@ import aiohttp
 
 from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.watch import BrokenError, events
+from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
 from readiness.model import Manifest
 from readiness.naming import DRILL
 from readiness.timeline import Problem
@@ -188,10 +189,7 @@ def _declared_user(pod: Manifest, container: str) -> int | None:
 
 def _ephemeral(image: str, container: str, word: str, user: int | None) -> Manifest:
     """A container as locked down as can be that runs as `user`."""
-    context: Manifest = {
-        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True, "seccompProfile": {"type": "RuntimeDefault"},
-    }  # fmt: skip
+    context = CONTAINER_SECURITY | {"seccompProfile": POD_SECURITY["seccompProfile"]}
     if user is not None:
         context |= {"runAsUser": user, "runAsNonRoot": user != 0}
     return {

@@ -13,7 +13,9 @@ from typing import Final
 
 from readiness.control import unknown
 from readiness.drills.arms import FAST, HELD, KNOCK
+from readiness.evidence import SPOILED
 from readiness.model import Outcome, Result, Verdict
+from readiness.request import Answers, Request
 from readiness.timeline import NEVER, Ending, Exchange, Timeline
 
 LAG: Final = 1.0
@@ -99,6 +101,12 @@ class Seen:
         return replace(self, signal=Span(min(other.signal.lo - late, hi), hi))
 
 
+def timeline_of(answers: Answers, request: Request) -> Timeline | None:
+    """The timeline that answers a request, where there is one."""
+    answer = answers.get(request)
+    return answer if isinstance(answer, Timeline) else None
+
+
 def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verdict:
     """The facts of an arm, or why it proves nothing. `interrupted`: by a signal, not by deletion."""
     if timeline is None:
@@ -169,7 +177,7 @@ def _spoiled(timeline: Timeline) -> Verdict | None:
 
 def _disturbed(what: str) -> Verdict:
     return unknown(
-        "DrillDisturbed", f"the look was spoiled: {what} meanwhile",
+        SPOILED, f"the look was spoiled: {what} meanwhile",
         expected="an undisturbed clone", observed=what,
         fix="it is repeated by itself; if that does not help, give the node or the clone more CPU",
     )  # fmt: skip

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 from readiness.api.durations import seconds
 from readiness.control import Subject, unknown
 from readiness.drills.arms import boot_seconds
-from readiness.drills.reading import problem_verdict
+from readiness.drills.reading import problem_verdict, timeline_of
 from readiness.drills.saying import named
 from readiness.drills.subject import drill_subject
+from readiness.evidence import SPOILED
 from readiness.model import Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.script import Arm, Boot, Edit, Linger, Logs, Step
@@ -116,7 +117,7 @@ def ask(subject: Subject, cases: Iterable[Case]) -> tuple[Request, ...]:
 
 def read_control(subject: Subject, answers: Answers, cases: Iterable[Case]) -> Verdict | None:
     """Why the control arm proves nothing; None when it started."""
-    seen = _timeline(answers, requests_of(subject, cases)[COMPLETE])
+    seen = timeline_of(answers, requests_of(subject, cases)[COMPLETE])
     found = _read(seen, "", seconds(config_of(subject).startup_fail))
     if isinstance(found, Start) and found.started:
         return None
@@ -138,10 +139,10 @@ def read_case(
     """What became of the clone of one case."""
     asked = requests_of(subject, cases)
     limit = seconds(config_of(subject).startup_fail)
-    found = _read(_timeline(answers, asked[case.arm.name]), case.word, limit)
+    found = _read(timeline_of(answers, asked[case.arm.name]), case.word, limit)
     if isinstance(found, Verdict):
         return found
-    complete = _timeline(answers, asked[COMPLETE])
+    complete = timeline_of(answers, asked[COMPLETE])
     return replace(found, idle=complete is not None and _said(complete, case.word))
 
 
@@ -189,11 +190,6 @@ def _steady(subject: Subject) -> float:
     return STEADY if probed else seconds(config_of(subject).startup_fail)
 
 
-def _timeline(answers: Answers, request: DrillRequest) -> Timeline | None:
-    answer = answers.get(request)
-    return answer if isinstance(answer, Timeline) else None
-
-
 def _read(seen: Timeline | None, word: str, limit: float) -> Start | Verdict:
     if seen is None:
         return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
@@ -212,7 +208,7 @@ def _disturbed(seen: Timeline) -> Verdict | None:
     if seen.lag <= RESOLUTION:
         return None
     return unknown(
-        "DrillDisturbed", "the look was spoiled: the prober itself was held up meanwhile",
+        SPOILED, "the look was spoiled: the prober itself was held up meanwhile",
         fix="it is repeated by itself; if that does not help, give the node or the clone more CPU",
     )  # fmt: skip
 

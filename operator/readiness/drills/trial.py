@@ -12,10 +12,10 @@ from typing import Final
 
 from readiness.control import Subject, declaration, unknown
 from readiness.drills.arms import KNOCK, requests_of
-from readiness.drills.reading import Kind, Seen, Span, kind_of, read
+from readiness.drills.reading import Kind, Seen, Span, kind_of, read, timeline_of
 from readiness.model import Result, Verdict
 from readiness.request import Answers, Request
-from readiness.timeline import NEVER, Timeline
+from readiness.timeline import NEVER
 
 WEEK: Final = 7 * 86400.0
 SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
@@ -38,9 +38,7 @@ def read_arms(subject: Subject, answers: Answers, *names: str) -> dict[str, Seen
     """
     found: dict[str, Seen | Verdict] = {}
     for name, request in requests_of(subject, *names).items():
-        answer = answers.get(request)
-        timeline = answer if isinstance(answer, Timeline) else None
-        found[name] = read(timeline, interrupted=name == "sigint")
+        found[name] = read(timeline_of(answers, request), interrupted=name == "sigint")
     held = found.get("held")
     if isinstance(held, Seen):
         return {n: s.with_hook_of(held) if isinstance(s, Seen) else s for n, s in found.items()}
@@ -61,8 +59,8 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
 def deaf(subject: Subject, answers: Answers, name: str) -> bool:
     """Whether the clone was still there at the end of an arm although it got its signal."""
     request = requests_of(subject, name).get(name)
-    answer = answers.get(request) if request else None
-    if not isinstance(answer, Timeline) or answer.ending is not None or answer.problem is None:
+    answer = timeline_of(answers, request) if request else None
+    if answer is None or answer.ending is not None or answer.problem is None:
         return False
     return answer.problem.reason == "Aborted" and answer.moment("sent") != NEVER == answer.moment("gone")  # fmt: skip
 

@@ -71,7 +71,7 @@ class Engines:
     async def run(self, key: Key, trials: Sequence[Trial], uid: str = "") -> Answered:
         """What has finished of `trials`; drills go to their Jobs, owned by the policy of this `uid`."""
         drills = [trial for trial in trials if is_drill(trial)]
-        answered = await self.probe(key, [trial for trial in trials if trial not in drills])
+        answered = await self.probe(key, [trial for trial in trials if not is_drill(trial)])
         return (
             {**answered, **self._drills.run(Owner(key, uid), drills)} if self._drills else answered
         )

@@ -124,7 +124,8 @@ class Drills:
         """Counts what a drill left behind; garbage collection gets a minute."""
         await asyncio.sleep(LEFT_SECONDS)
         left = await jobs.left(script.run)
-        self._left = {**self._left, script.run: len(left)} if left else self._left
+        if left:
+            self._left[script.run] = len(left)
         self._office.observer.left_over(sum(self._left.values()))
         if left:
             log.error("drill %s left pods behind: %s", script.run, ", ".join(left))

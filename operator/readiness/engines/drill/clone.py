@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Final
 
 from readiness.model import Manifest
 from readiness.timeline import Ending, Moment, Problem
-from readiness.workload import is_ready
+from readiness.workload import STUCK, is_ready, stamp_of
 
-PULL: Final = {
-    "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
-    "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
-}  # fmt: skip
+PULL: Final = STUCK | {"RunContainerError"}
 PATIENT: Final = {"ErrImagePull", "CreateContainerConfigError"}
 """May pass: a registry hiccup, a Secret that is about to come. They count when they last."""
 
@@ -67,7 +63,7 @@ class Clone:
                 Ending(
                     self._now(), status["name"], int(told.get("exitCode", 0)),
                     int(told.get("signal", 0)), told.get("reason", ""),
-                    _epoch(told.get("startedAt")), _epoch(told.get("finishedAt")),
+                    stamp_of(told.get("startedAt")), stamp_of(told.get("finishedAt")),
                 )
             )  # fmt: skip
             if status["name"] == self.container:
@@ -94,6 +90,11 @@ class Clone:
     def ending(self) -> Ending | None:
         """How the application's container ended; None while it runs."""
         return next((e for e in self.endings if e.container == self.container), None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the application's container has ended, seen or not."""
+        return self.ending is not None or self.gone
 
     @property
     def waits_for(self) -> str:
@@ -144,7 +145,3 @@ class Clone:
 def _statuses(pod: Manifest) -> Iterable[Manifest]:
     status = pod.get("status") or {}
     return (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
-
-
-def _epoch(text: str | None) -> float:
-    return datetime.fromisoformat(text).timestamp() if text else 0.0

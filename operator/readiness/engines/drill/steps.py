@@ -41,8 +41,7 @@ async def boot(act: Act, step: Boot) -> None:
 
 
 def _over(clone: Clone) -> bool:
-    ready = clone.moment("ready") or clone.ending is not None or clone.gone
-    return ready or clone.obstacle(patient=True) is not None
+    return clone.moment("ready") or clone.over or clone.obstacle(patient=True) is not None
 
 
 def _raise(problem: Problem | None) -> None:
@@ -53,7 +52,7 @@ def _raise(problem: Problem | None) -> None:
 async def pause(act: Act, step: Pause) -> None:
     """Waits; a clone that ends meanwhile, unasked, ends the arm."""
     clone = act.clone
-    ended = await clone.until(lambda c: c.ending is not None or c.gone, step.seconds)
+    ended = await clone.until(lambda c: c.over, step.seconds)
     if ended and act.stopped == NEVER:
         code = clone.ending.code if clone.ending else None
         _raise(Problem("Ended", f"container {clone.container} ended by itself with exit code {code}"))  # fmt: skip
@@ -74,7 +73,7 @@ async def stop(act: Act, step: Stop) -> None:
 async def exit_(act: Act, step: Exit) -> None:
     """Wait for the end of the application's container."""
     clone = act.clone
-    if not await clone.until(lambda c: c.ending is not None or c.gone, step.within):
+    if not await clone.until(lambda c: c.over, step.within):
         _raise(Problem("Aborted", f"still running {step.within:g} s after it was told to stop"))
     if clone.ending is None:
         _raise(Problem("Aborted", "the pod was gone before its end was seen"))
@@ -83,7 +82,7 @@ async def exit_(act: Act, step: Exit) -> None:
 
 async def linger(act: Act, step: Linger) -> None:
     """Wait for an end that may not come."""
-    await act.clone.until(lambda c: c.ending is not None or c.gone, step.within)
+    await act.clone.until(lambda c: c.over, step.within)
 
 
 async def logs(act: Act, step: Logs) -> None:
