@@ -171,6 +171,12 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.targets[].cors.credentials": False,
         "rdy.spec.targets[].metrics.path": "/metrics",
         "rdy.spec.targets[].metrics.maxSeries": 10000,
+        **{
+            f"rdy.spec.dataServices[].{kind}.{field}": default
+            for kind in ("redis", "mongodb", "rabbitmq")
+            for field, default in (("replicas", 3), ("storage", "1Gi"))
+        },
+        "rdy.spec.deletionPolicy": "Retain",
         "rdy.spec.config.forbidden[].environments": ["prod"],
         "rdp.spec.floor[].mode": "enforce",
     }

@@ -28,6 +28,13 @@ DRILL: Final = f"{GROUP}/drill"
 DRILL_ARM: Final = f"{GROUP}/arm"
 DRILL_RUNNER: Final = f"{GROUP}/drill-runner"
 DRILL_STORE: Final = f"{GROUP}/store"
+SERVICE_LABEL: Final = f"{GROUP}/data-service"
+PART_LABEL: Final = "app.kubernetes.io/component"
+CREATE_ONLY: Final = f"{GROUP}/create-only"
+"""Annotation (`"true"`) of a child that is created once and never applied again, as credentials are."""
+DESIRED_HASH: Final = f"{GROUP}/desired-hash"
+CREDENTIALS: Final = "credentials"
+"""Part of the Secret that holds what was generated once for a data service."""
 
 OURS: Final[Mapping[str, str]] = {
     "app.kubernetes.io/managed-by": MANAGER,
@@ -49,6 +56,8 @@ UNMESHED_ANNOTATIONS: Final[Mapping[str, str]] = {
 """Keep service meshes out of a pod: one of them reads labels, another annotations."""
 
 NAME_LIMIT: Final = 63
+STORE_LIMIT: Final = 52
+"""A StatefulSet's name and a hash of 10 stand together in a label of its pods."""
 HASH_LENGTH: Final = 8
 _UNFIT: Final = re.compile(r"[^a-z0-9]+")
 
@@ -72,6 +81,16 @@ def drill(run: str, *parts: str, number: int | None = None) -> str:
     words = "-".join(_UNFIT.sub("-", part.lower()).strip("-") for part in ("drill", run, *parts))
     tail = digest(run, *parts) + ("" if number is None else f"-{number}")
     return f"{words[: NAME_LIMIT - len(tail) - 1].rstrip('-')}-{tail}"
+
+
+def store(policy: str, service: str, part: str = "") -> str:
+    """`<policy>-<service>-<hash>[-<part>]`: what is created for a data service.
+
+    The part comes after the hash: parts are ours and short, and are never cut.
+    """
+    tail = "-".join(filter(None, (digest(policy, service), part)))
+    stem = f"{policy}-{service}".replace(".", "-")[: STORE_LIMIT - len(tail) - 1]
+    return f"{stem.rstrip('-')}-{tail}"
 
 
 def report(policy: str, target: str) -> str:
@@ -105,3 +124,15 @@ def labels(policy: str, target: str = "") -> dict[str, str]:
     """The labels of everything we create for a policy. The owner's own labels are never copied."""
     found = {**OURS, POLICY_LABEL: label_value(policy)}
     return found | ({TARGET_LABEL: label_value(target)} if target else {})
+
+
+def store_labels(policy: str, service: str, part: str = "") -> dict[str, str]:
+    """The labels of everything created for a data service; with a part, of its pods."""
+    found = {**labels(policy), SERVICE_LABEL: label_value(service)}
+    return found | ({PART_LABEL: part} if part else {})
+
+
+def store_selector(policy: str, service: str, part: str) -> dict[str, str]:
+    """What selects the pods of one part, for Services, StatefulSets, budgets and network policies."""
+    wanted = (POLICY_LABEL, SERVICE_LABEL, PART_LABEL)
+    return {key: store_labels(policy, service, part)[key] for key in wanted}

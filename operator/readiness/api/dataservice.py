@@ -7,7 +7,10 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from readiness.api.formats import Name, ObjectName, matching
-from readiness.api.types import Count, Rule, Schema, scalar_set
+from readiness.api.mongodb import MongoDB
+from readiness.api.rabbitmq import RabbitMQ
+from readiness.api.redis import Redis
+from readiness.api.types import Count, Flag, Rule, Schema, scalar_set
 
 Host = Annotated[
     str,
@@ -59,11 +62,43 @@ class External(Schema):
     )
 
 
+class Backup(Schema):
+    """What is decided about backups of a data service."""
+
+    enabled: Flag = Field(
+        description="false: it is meant to have none. true is refused until the operator makes backups."
+    )
+
+
 class DataService(Schema):
     """One data service, under the name that targets use for it."""
 
     name: Name = Field(description="Name of the data service within this policy.")
-    external: External = Field(
+    redis: Redis | None = Field(
+        None,
+        description="A Redis that the operator provides: members that replicate, and Sentinels.",
+    )
+    mongodb: MongoDB | None = Field(
+        None, description="A MongoDB that the operator provides: one replica set."
+    )
+    rabbitmq: RabbitMQ | None = Field(
+        None, description="A RabbitMQ that the operator provides: one cluster."
+    )
+    external: External | None = Field(
+        None,
         description="A store that is there already. A drill never reaches it: clones meet a throw-away one under "
-        "the same names."
+        "the same names.",
+    )
+    backup: Backup | None = Field(
+        None, description="Backups of it. Default: nothing is decided, and there are none."
+    )
+    rules = (
+        Rule(
+            cel="[has(self.redis), has(self.mongodb), has(self.rabbitmq), has(self.external)].exists_one(x, x)",
+            message="exactly one of redis, mongodb, rabbitmq and external must be set: declare two services under "
+            "two names",
+            holds=lambda s: (
+                sum(kind is not None for kind in (s.redis, s.mongodb, s.rabbitmq, s.external)) == 1
+            ),
+        ),
     )

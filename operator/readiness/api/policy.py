@@ -132,6 +132,11 @@ class PolicySpec(Schema):
     data_services: Annotated[tuple[DataService, ...], *keyed("name")] = Field(
         (), max_length=16, description="The data services that targets use."
     )
+    deletion_policy: Literal["Retain", "Delete"] = Field(
+        "Retain",
+        description="What becomes of provided data services when this policy is deleted. Retain: they go on running, "
+        "and the same policy applied again takes them back. Delete: they and their volumes are deleted.",
+    )
     safety: OptIn = Field(OptIn(), description="What the policy opts in to.")
     controls: Annotated[tuple[ControlSetting, ...], *keyed("id")] = Field(
         (), max_length=300, description="Settings of single controls, on top of the profiles."

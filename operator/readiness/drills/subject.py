@@ -43,7 +43,7 @@ def _stores(subject: Subject) -> Iterator[Store]:
     services = {service.name: service for service in subject.policy.data_services}
     for name in subject.target.uses:
         for kind, port in _PORTS.items():
-            store = getattr(services[name].external, kind)
+            store = getattr(services[name].external, kind, None)
             if store is not None:
                 secret = store.secret_ref.name if store.secret_ref else ""
                 yield Store(name, kind, store.hosts, store.port or port, secret)

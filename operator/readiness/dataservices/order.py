@@ -1,0 +1,88 @@
+"""What a data service is built from, and what a kind of data service is: two values.
+
+A kind turns an Order into manifests and refusals. It knows no cluster, no clock and no policy
+object; ownership, common labels and the hash of what is desired are added by `children.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from readiness import naming
+from readiness.model import Manifest
+
+if TYPE_CHECKING:
+    from readiness.api.dataservice import DataService
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One generated value of a service's credentials Secret.
+
+    password: letters and digits. base64: as a keyfile wants it, `length` characters.
+    """
+
+    key: str
+    length: int = 32
+    alphabet: Literal["password", "base64"] = "password"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something that a policy asks for is not built. `unsafe: [<reason>]` may allow it."""
+
+    reason: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One data service to build.
+
+    `nodes` is how many schedulable nodes were seen, `credentials` what the credentials Secret
+    holds: it has every key of `Kind.credentials`.
+    """
+
+    namespace: str
+    policy: str
+    service: DataService
+    image: str
+    operator_image: str
+    operator_namespace: str
+    nodes: int
+    credentials: Mapping[str, str]
+
+    def name(self, part: str = "") -> str:
+        """The name of an object; without a part, of the main StatefulSet, Service and binding Secret."""
+        return naming.store(self.policy, self.service.name, part)
+
+    def labels(self, part: str) -> dict[str, str]:
+        """The labels of the pods of a part. Objects get theirs in `children.py`."""
+        return naming.store_labels(self.policy, self.service.name, part)
+
+    def selector(self, part: str) -> dict[str, str]:
+        """What selects those pods."""
+        return naming.store_selector(self.policy, self.service.name, part)
+
+    def host(self, service: str, pod: str = "") -> str:
+        """The full name of a Service, or of one pod behind a headless one, without the cluster's domain."""
+        return ".".join(filter(None, (pod, service, self.namespace, "svc")))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of data service.
+
+    `build` returns every child but the credentials Secret, in the order in which they are
+    created; what it leaves out should not exist. `problems` returns what is asked and cannot or
+    should not be built; a refusal whose reason the service's `unsafe` names is dropped.
+    """
+
+    name: Literal["redis", "mongodb", "rabbitmq"]
+    port: int
+    credentials: tuple[Credential, ...]
+    build: Callable[[Order], tuple[Manifest, ...]]
+    problems: Callable[[Order], tuple[Refusal, ...]]
