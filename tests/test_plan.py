@@ -12,6 +12,7 @@ from readiness.api.profile import ProfileSpec
 from readiness.api.status import PolicyStatus, ReportBody
 from readiness.control import Control, Gate, Param, failed, passed, unknown
 from readiness.controls import gates
+from readiness.incidents import Alert, Incidents
 from readiness.model import Mode, Result, Safety, Severity
 from readiness.naming import RUN_AT
 from readiness.request import Hop, HopKind, HttpAnswer, HttpRequest, Outcome, Trial, TrialAnswers
@@ -347,6 +348,39 @@ def test_a_drill_waits_for_a_complete_and_settled_rollout_and_a_probe_does_not(d
         assert decided.next_at == pytest.approx(NOW + starts, abs=0.01)
         later = replace(its, now=NOW + starts)
         assert DRILL.id in {t.control for t in plan.requests(used, later)}
+
+
+@pytest.mark.parametrize(
+    ("incidents", "reason", "words"),
+    [
+        (Incidents(), "NotYetObserved", ""),
+        (Incidents((Alert("Down", "elsewhere"),)), "NotYetObserved", ""),
+        (Incidents((Alert("Down", "ns"), Alert("Node"))), "IncidentOngoing", "fire: Down, Node"),
+        (Incidents(tuple(map(Alert, "fdbeca"))), "IncidentOngoing", "a, b, c and 3 more"),
+        (Incidents(problem="answers 503"), "IncidentsUnseen", "Prometheus answers 503"),
+    ],
+)
+def test_no_drill_starts_amid_an_incident_and_a_probe_does(incidents, reason, words):
+    its = situation(policy(safety={"allow": ["drill"]}), snapshot(workload(), incidents=incidents))
+    used = rules(profile=(PROBE.id, DRILL.id))
+
+    asked = {t.control for t in plan.requests(used, its)}
+    found = {f.id: f for f in plan.make(used, its, {}).findings}
+
+    assert asked == ({PROBE.id, DRILL.id} if reason == "NotYetObserved" else {PROBE.id})
+    assert (found[DRILL.id].result, found[DRILL.id].verdict.reason) == (Result.UNKNOWN, reason)
+    assert words in found[DRILL.id].verdict.message
+
+
+def test_what_a_drill_has_shown_stands_through_an_incident():
+    its = situation(policy(safety={"allow": ["drill"]}))
+    used = rules(profile=(DRILL.id,))
+    memory = plan.make(used, its, answered(plan.requests(used, its))).memory
+    burning = snapshot(workload(), incidents=Incidents((Alert("Down"),)))
+    later = situation(its.policy, burning, memory, NOW + 0.9 * DRILL.max_age)
+
+    assert plan.requests(used, later) == ()
+    assert plan.make(used, later, {}).findings[0].result is Result.PASS
 
 
 def test_shutdown_is_safe_only_where_every_target_was_drilled():

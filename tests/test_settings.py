@@ -35,6 +35,10 @@ def test_the_defaults_are_valid_and_frozen():
         ("DRILLS_REDIS_IMAGE", "redis@sha256:" + "a" * 64, "drills_redis_image", "redis@sha256:" + "a" * 64),
         ("DRILLS_MONGODB_IMAGE", "", "drills_mongodb_image", ""),
         ("DRILLS_PARALLEL", "1", "drills_parallel", 1),
+        ("PROMETHEUS", "https://metrics.example.com/prometheus/", "prometheus",
+         "https://metrics.example.com/prometheus/"),
+        ("PROMETHEUS_MATCHERS", 'severity=~"page|critical", team!="x"', "prometheus_matchers",
+         'severity=~"page|critical", team!="x"'),
         ("KUBECONFIG", "/some/where", "kubeconfig", "/some/where"),
     ],
 )  # fmt: skip
@@ -55,6 +59,12 @@ def test_accepted(name, text, field, value):
         ({"READINESS_EGRESS_ALLOW": "http://x/"}, ["READINESS_EGRESS_ALLOW", "host names"]),
         ({"READINESS_DENIED_ADDRESSES": "x"}, ["READINESS_DENIED_ADDRESSES", "CIDRs"]),
         ({"READINESS_DRILLS_RABBITMQ_IMAGE": "rabbit mq"}, ["RABBITMQ_IMAGE", "an image such as"]),
+        ({"READINESS_PROMETHEUS": "prometheus:9090"}, ["PROMETHEUS: expected a URL"]),
+        (
+            {"READINESS_PROMETHEUS": "http://u:p@prometheus"},
+            ["without user", "'http://…@prometheus'"],
+        ),
+        ({"READINESS_PROMETHEUS_MATCHERS": 'a="b"} or vector(1'}, ["label matchers such as"]),
         ({"READINESS_DRILLS_PARALLEL": "0"}, ["READINESS_DRILLS_PARALLEL", "from 1 to 20"]),
         ({"READINESS_LEASE_DURATION": "5"}, ["LEASE_RENEW_DEADLINE < LEASE_DURATION", "2, 10, 5"]),
         (

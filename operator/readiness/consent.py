@@ -7,7 +7,7 @@ Pure; it knows no evidence.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from readiness.control import Control, Subject, unknown
 from readiness.model import Result, Safety, Verdict
@@ -17,6 +17,8 @@ from readiness.workload import ready_since, rolled_out
 
 if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
+
+MOST_NAMED: Final = 3
 
 
 def allows(policy: PolicySpec, safety: Safety) -> bool:
@@ -34,8 +36,12 @@ def not_allowed(control: Control) -> Verdict:
 
 
 def withheld(control: Control, subject: Subject, now: float) -> Verdict | None:
-    """Why a control may not ask now: its namespace refuses, or a rollout has not settled."""
-    return _denied(control, subject.snapshot) or _unsettled(control, subject, now)
+    """Why a control may not ask now: its namespace refuses, an incident goes on, or a rollout has not settled."""
+    return (
+        _denied(control, subject.snapshot)
+        or _amid_incident(control, subject.snapshot)
+        or _unsettled(control, subject, now)
+    )
 
 
 def opens_at(control: Control, subject: Subject) -> float:
@@ -57,6 +63,26 @@ def _unsettled(control: Control, subject: Subject, now: float) -> Verdict | None
         "RolloutInProgress",
         f"the rollout of {subject.where} is not complete, or not yet stable for {subject.snapshot.drill_settle:g} s",
         fix=f"wait, or see: kubectl rollout status {subject.where.lower()}",
+    )
+
+
+def _amid_incident(control: Control, snapshot: Snapshot) -> Verdict | None:
+    """Nobody drills while something is on fire, or while nobody knows whether something is."""
+    if control.safety is not Safety.DRILL:
+        return None
+    if problem := snapshot.incidents.problem:
+        return unknown(
+            "IncidentsUnseen",
+            f"whether an incident goes on cannot be seen: the operator's Prometheus {problem}",
+            fix="let the operator reach what its setting READINESS_PROMETHEUS names, or remove the setting",
+        )
+    if not (names := snapshot.incidents.concerning(snapshot.namespace)):
+        return None
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return unknown(
+        "IncidentOngoing",
+        f"nothing is drilled while these alerts fire: {', '.join(names[:MOST_NAMED])}{more}",
+        fix="end the incident; an alert that is silenced still fires",
     )
 
 

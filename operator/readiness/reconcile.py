@@ -6,12 +6,13 @@ Whatever woke it (an event, the clock, a finished probe), the pass is the same: 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from readiness import plan
 from readiness.cluster import Cluster
 from readiness.engines import Engines
 from readiness.evidence import Memory
+from readiness.incidents import Incidents
 from readiness.recall import needs_recall, recalled
 from readiness.rules import Rules
 
@@ -26,6 +27,7 @@ class Reconciler:
     cluster: Cluster
     engines: Engines
     clock: Callable[[], float]
+    incidents: Callable[[], Incidents]
     memories: dict[Key, Memory] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> plan.Plan | None:
@@ -40,7 +42,7 @@ class Reconciler:
             memory = recalled(reports, self.rules, self.clock())
         for target, seen in self.engines.passages(key):
             self.cluster.note(policy, target, seen)
-        snapshot = self.cluster.snapshot(policy)
+        snapshot = replace(self.cluster.snapshot(policy), incidents=self.incidents())
         situation = plan.Situation(policy, snapshot, memory, self.clock())
         uid = policy["metadata"]["uid"]
         answers = await self.engines.run(key, plan.requests(self.rules, situation), uid)

@@ -14,7 +14,7 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -44,7 +44,10 @@ from readiness.engines import (
     addresses_of,
     build_trust,
 )
+from readiness.engines.dialer import Trust
+from readiness.engines.promql import Prometheus
 from readiness.handlers import Scope, watch_own
+from readiness.incidents import Incidents
 from readiness.lease import Api, Elector, Terms
 from readiness.metrics import Metrics
 from readiness.model import Manifest
@@ -121,6 +124,7 @@ class Operator:
     reconciler: Reconciler
     elector: Elector
     metrics: Metrics
+    prometheus: Prometheus | None = None
 
     async def work(self) -> None:
         """Lists everything, then works until cancelled; raises when a part fails."""
@@ -130,12 +134,14 @@ class Operator:
             gc.freeze()  # what was listed mostly stays; no need to look through it again
             self.cluster.begin()
             group.create_task(self._sweep(), name="sweep drills")
+            if self.prometheus:
+                group.create_task(self.prometheus.watch(), name="ask Prometheus")
             log.info("every kind is listed, work begins")
             await self.queue.run()
 
     async def _sweep(self) -> None:
         """Deletes drills that another life of the operator left behind."""
-        for namespace in self.cluster.namespaces_with_drills():
+        for namespace in {namespace for namespace, _ in self.cluster.policies_with_drills()}:
             if swept := await Jobs(self.connection, namespace).sweep():
                 log.info("%d drills of an earlier run deleted in %s", swept, namespace)
 
@@ -194,10 +200,23 @@ def build_operator(
     drills = Drills(
         build_office(settings, connection, metrics), queue.add, settings.drills_parallel
     )
-    engines = Engines(Dialer(guard, build_trust()), queue.add, drills=drills)
-    reconciler = Reconciler(rules.load(), cluster, engines, time.time)
-    operator = Operator(settings, connection, cluster, queue, engines, reconciler, elector, metrics)
+    trust = build_trust()
+    engines = Engines(Dialer(guard, trust), queue.add, drills=drills)
+    prometheus = build_prometheus(settings, trust, cluster.wake_drilled)
+    incidents = (lambda: prometheus.known) if prometheus else Incidents
+    reconciler = Reconciler(rules.load(), cluster, engines, time.time, incidents)
+    operator = Operator(
+        settings, connection, cluster, queue, engines, reconciler, elector, metrics, prometheus
+    )
     return operator
+
+
+def build_prometheus(
+    settings: Settings, trust: Trust, changed: Callable[[], None]
+) -> Prometheus | None:
+    """Who says whether an incident goes on; nobody, where no setting names one."""
+    url, matchers = settings.prometheus, settings.prometheus_matchers
+    return Prometheus(url, matchers, trust.edge, changed) if url else None
 
 
 def build_office(settings: Settings, connection: Connection, metrics: Metrics) -> Office:

@@ -19,6 +19,8 @@ _SERVICE_LINK: Final = re.compile(
 )
 """What the kubelet sets for a Service called readiness-…; READINESS_HTTP_PORT is ours and known."""
 
+_LOGIN: Final = re.compile(r"//[^/]*@")
+
 
 class SettingsError(ValueError):
     """The environment holds settings that cannot be used; the text says which and why."""
@@ -97,6 +99,12 @@ class Settings:
     drills_rabbitmq_image: str = ""
     """Image of the throw-away RabbitMQ of a drill; empty: what uses a RabbitMQ is not drilled."""
 
+    prometheus: str = ""
+    """URL of a Prometheus that says whether an incident goes on; empty: nobody is asked. While an alert fires there that has the namespace of a policy, or none, or while nobody answers, no drill starts."""
+
+    prometheus_matchers: str = 'severity="critical"'
+    """Which firing alerts make an incident: label matchers of PromQL, put into ALERTS{alertstate="firing",…}."""
+
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -117,7 +125,8 @@ class Settings:
             try:
                 given[field.name] = _parse(field.name, str(field.type), text.strip())
             except ValueError as problem:
-                problems.append(f"{_variable(field.name)}: expected {problem}, got {text!r}")
+                told = _LOGIN.sub("//…@", text)
+                problems.append(f"{_variable(field.name)}: expected {problem}, got {told!r}")
         settings = cls(**given)
         problems += () if problems else settings._contradictions()
         if problems:
@@ -187,6 +196,19 @@ def _image(text: str) -> str:
     return text
 
 
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError("a URL such as http://prometheus.monitoring:9090, without user and query")
+    return text
+
+
+def _matchers(text: str) -> str:
+    one = r'\s*[a-zA-Z_]\w*\s*(=|!=|=~|!~)\s*"(\\.|[^"\\])*"\s*'
+    if not re.fullmatch(f"{one}(,{one})*", text):
+        raise ValueError('label matchers such as severity="critical"')
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(_name(word) for word in _words(text))
 
@@ -222,6 +244,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "drills_redis_image": _image,
     "drills_mongodb_image": _image,
     "drills_rabbitmq_image": _image,
+    "prometheus": _url,
+    "prometheus_matchers": _matchers,
     "log_level": _one_of("debug", "info", "warning", "error"),
     "log_format": _one_of("json", "text"),
 }

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from readiness.incidents import Incidents
 from readiness.model import Manifest
 from readiness.passages import Passage
 from readiness.terminations import Termination
@@ -77,4 +78,5 @@ class Snapshot:
     egress: tuple[str, ...] = ()
     operator_namespace: str = ""
     drill_settle: float = 120.0
+    incidents: Incidents = field(default_factory=Incidents)
     live: bool = True

@@ -146,6 +146,15 @@ def test_drills_reach_the_settings() -> None:
 
 
 @helm
+def test_prometheus_reaches_the_settings() -> None:
+    given = "prometheus.url=http://prometheus.monitoring:9090"
+    read = settings.Settings.read(environment(objects("--set", given)["Deployment", NAME]))
+    assert read.prometheus == "http://prometheus.monitoring:9090"
+    assert read.prometheus_matchers == settings.Settings().prometheus_matchers
+    assert settings.Settings.read(environment(committed()["Deployment", NAME])).prometheus == ""
+
+
+@helm
 def test_drills_are_granted_per_namespace() -> None:
     found = generate.render(
         "--set", "drills.namespaces={shop,blog},imagePullSecrets[0].name=pull", crds=False

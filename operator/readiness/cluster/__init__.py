@@ -92,13 +92,18 @@ class Cluster:
         for policy in self._store.everywhere(POLICY):
             self._interest.wake(key_of(policy))
 
-    def namespaces_with_drills(self) -> frozenset[str]:
-        """Namespaces in which a policy allows drills."""
+    def policies_with_drills(self) -> frozenset[Key]:
+        """Policies that allow drills."""
         return frozenset(
-            key_of(policy)[0]
+            key_of(policy)
             for policy in self._store.everywhere(POLICY)
             if "drill" in ((policy.get("spec") or {}).get("safety") or {}).get("allow", ())
         )
+
+    def wake_drilled(self) -> None:
+        """Every policy that allows drills gets a look."""
+        for key in self.policies_with_drills():
+            self._interest.wake(key)
 
     def saw_own(self, plural: str, event: str | None, found: Manifest) -> None:
         """An event of the watch on our own kinds."""

@@ -1,0 +1,99 @@
+"""A real Prometheus, as Debian packages it: its firing alerts hold drills back, and their end lets them go on."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import image
+from localcluster import images
+from readiness.engines.connection import Clock
+from readiness.engines.promql import Prometheus
+from readiness.incidents import Alert, Incidents
+from strangers import OPERATIONS
+
+pytestmark = pytest.mark.e2e
+PROGRAM = "usr/bin/prometheus"
+SECONDS = 30
+
+
+def rule(name: str, severity: str = "critical", *, fires: bool = True, **labels: str) -> object:
+    expression = "vector(1)" if fires else "vector(1) > 1"
+    return {"alert": name, "expr": expression, "labels": {"severity": severity, **labels}}
+
+
+def rules(*, burning: bool) -> str:
+    """Alerts that fire or not, one that is only pending, and one of another severity."""
+    found = [
+        rule("ShopDown", namespace="shop", fires=burning),
+        rule("NodeDown", fires=burning),
+        rule("Watchdog", "none"),
+        {**rule("Late", namespace="shop"), "for": "1h"},
+    ]
+    return json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": found}]})
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where it listens; `burn` changes its rules."""
+
+    url: str
+    program: subprocess.Popen[bytes]
+    rules: Path
+
+    def burn(self, *, burning: bool) -> None:
+        self.rules.write_text(rules(burning=burning))
+        self.program.send_signal(signal.SIGHUP)
+
+    async def says(self, expected: Incidents) -> Incidents:
+        """What fires, once it is what is expected, or the last that was said."""
+        deadline = time.monotonic() + SECONDS
+
+        async def soon(seconds: float) -> None:
+            if asked.known == expected or time.monotonic() > deadline:
+                raise asyncio.CancelledError
+            await asyncio.sleep(0.3)
+
+        trust, clock = ssl.create_default_context(), Clock(sleep=soon)
+        asked = Prometheus(self.url, 'severity="critical"', trust, lambda: None, clock)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asked.watch()
+        return asked.known
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Prometheus on loopback, on fire."""
+    home = tmp_path_factory.mktemp("prometheus")
+    with tarfile.open(images.debian_layer(image.SUITE, OPERATIONS).path) as layer:
+        name = next(n for n in layer.getnames() if n.removeprefix("./") == PROGRAM)
+        layer.extract(name, home, filter="data")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    (home / "rules.yml").write_text(rules(burning=True))
+    (home / "prometheus.yml").write_text(json.dumps({"rule_files": [str(home / "rules.yml")]}))
+    arguments = [f"--config.file={home}/prometheus.yml", f"--web.listen-address={address}", f"--storage.tsdb.path={home}/data"]  # fmt: skip
+    program = subprocess.Popen([home / PROGRAM, *arguments], stderr=subprocess.DEVNULL)
+    yield Running(f"http://{address}", program, home / "rules.yml")
+    program.terminate()
+    program.wait(SECONDS)
+
+
+async def test_what_fires_is_seen_and_its_end_too(prometheus: Running) -> None:
+    burning = Incidents((Alert("NodeDown"), Alert("ShopDown", "shop")))
+
+    seen = await prometheus.says(burning)
+    assert seen == burning
+    assert (seen.concerning("shop"), seen.concerning("blog")) == (("NodeDown", "ShopDown"), ("NodeDown",))  # fmt: skip
+    prometheus.burn(burning=False)
+    assert await prometheus.says(Incidents()) == Incidents()
