@@ -11,10 +11,10 @@ ENV UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_
 RUN pip install --no-cache-dir uv==0.13.8
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-default-groups --no-install-project
+RUN uv sync --frozen --no-default-groups --all-extras --no-install-project
 COPY README.md LICENSE ./
 COPY operator operator
-RUN uv sync --frozen --no-default-groups --no-editable
+RUN uv sync --frozen --no-default-groups --all-extras --no-editable
 
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="readiness-operator" \

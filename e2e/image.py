@@ -172,6 +172,7 @@ def requirements() -> str:
         "export",
         "--frozen",
         "--no-default-groups",
+        "--all-extras",
         "--no-emit-project",
         "--no-header",
         "--no-annotate",

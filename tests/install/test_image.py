@@ -46,7 +46,7 @@ def test_the_image_without_a_registry_holds_the_lock() -> None:
 
 
 def test_the_dockerfile_installs_the_lock() -> None:
-    assert DOCKERFILE.count("uv sync --frozen --no-default-groups") == 2
+    assert DOCKERFILE.count("uv sync --frozen --no-default-groups --all-extras") == 2
     assert "uv pip" not in DOCKERFILE
     copied = " ".join(re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)).split()
     assert set(copied) == {"uv.lock", *image.SOURCES}
