@@ -21,8 +21,9 @@ from readiness.control import Subject
 from readiness.drills.codec import dump_timeline, load_script
 from readiness.judgement import subject_of
 from readiness.model import Manifest, Outcome, Result
-from readiness.script import Arm, Logs
+from readiness.script import Arm
 from readiness.snapshot import Snapshot
+from readiness.step import Logs
 from readiness.timeline import Ending, Exchange, Moment, Problem, Said, Timeline
 
 LABELS = {"app": "api"}

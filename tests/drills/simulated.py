@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from readiness.model import Outcome
-from readiness.script import Arm, Boot, Exit, Flow, Hold, Knock, Pause, Send, Stop
+from readiness.script import Arm
+from readiness.step import Boot, Exit, Flow, Hold, Knock, Pause, Send, Stop
 from readiness.timeline import NEVER, Ending, Exchange, Moment, Problem, Timeline
 
 WIRE = 0.001

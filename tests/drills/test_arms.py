@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from readiness.drills.arms import arms_of, boot_seconds, fast_path, requests_of, terms_of
-from readiness.script import Arm, Edit, Exit, Flow, Hold, Knock, Pause, Send, Step, Stop
+from readiness.script import Arm, Edit
+from readiness.step import Exit, Flow, Hold, Knock, Pause, Send, Step, Stop
 
 from .simulated import Pod, Server, simulate
 from .test_shapes import SHAPES, TABLE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from readiness.drills.codec import load_script
 from readiness.drills.job import build_job
-from readiness.script import Arm, Boot, Edit, Script
+from readiness.script import Arm, Edit, Script
+from readiness.step import Boot
 
 from .cloning import CACHE, SUBJECT
 

@@ -9,7 +9,7 @@ import pytest
 
 from readiness.drills.codec import dump_timeline
 from readiness.drills.saying import LONGEST_LINE, named, said_of, settled
-from readiness.script import Logs
+from readiness.step import Logs
 from readiness.timeline import Said, Timeline
 
 FIELDS = ("path", "status", "message")

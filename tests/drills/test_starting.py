@@ -12,7 +12,8 @@ import yaml
 from readiness.control import Control, Subject
 from readiness.model import Outcome, Result
 from readiness.request import DrillRequest
-from readiness.script import Arm, Edit, Logs, deadline_of, seconds_of
+from readiness.script import Arm, Edit, deadline_of, seconds_of
+from readiness.step import Logs
 from readiness.timeline import Ending, Exchange, Moment, Problem, Said, Timeline
 
 from .simulated import Pod

@@ -15,7 +15,8 @@ from readiness.drills.reading import problem_verdict
 from readiness.drills.subject import drill_subject
 from readiness.model import Outcome, Result, Safety, Severity, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
-from readiness.script import Arm, Boot, Logs, Pause, Send
+from readiness.script import Arm
+from readiness.step import Boot, Logs, Pause, Send
 from readiness.timeline import Said
 
 LABEL: Final = "trigger"

@@ -15,20 +15,8 @@ from readiness.api.durations import seconds
 from readiness.control import Subject
 from readiness.drills.subject import drill_subject
 from readiness.model import Manifest
-from readiness.script import (
-    Arm,
-    Boot,
-    DrillRequest,
-    Edit,
-    Exit,
-    Flow,
-    Hold,
-    Knock,
-    Pause,
-    Send,
-    Step,
-    Stop,
-)
+from readiness.script import Arm, DrillRequest, Edit
+from readiness.step import Boot, Exit, Flow, Hold, Knock, Pause, Send, Step, Stop
 from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pod_spec, pre_stop_seconds
 
 FAST: Final = "fast"

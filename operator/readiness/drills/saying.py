@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from readiness.script import Logs
+from readiness.step import Logs
 from readiness.timeline import Said
 
 LONGEST_LINE: Final = 16 * 1024

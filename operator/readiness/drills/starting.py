@@ -20,7 +20,8 @@ from readiness.drills.subject import drill_subject
 from readiness.evidence import SPOILED
 from readiness.model import Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
-from readiness.script import Arm, Boot, Edit, Linger, Logs, Step
+from readiness.script import Arm, Edit
+from readiness.step import Boot, Linger, Logs, Step
 from readiness.timeline import NEVER, Ending
 from readiness.workload import app_container
 

@@ -12,21 +12,8 @@ from readiness.drills.codec import dump_timeline
 from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Drill, Props, Reports
 from readiness.model import Manifest, Outcome
-from readiness.script import (
-    Arm,
-    Boot,
-    DrillSubject,
-    Exit,
-    Flow,
-    Hold,
-    Knock,
-    Linger,
-    Logs,
-    Pause,
-    Script,
-    Send,
-    Stop,
-)
+from readiness.script import Arm, DrillSubject, Script
+from readiness.step import Boot, Exit, Flow, Hold, Knock, Linger, Logs, Pause, Send, Stop
 from readiness.timeline import NEVER, Problem, Timeline
 
 FAST = Send("fast", "/", times=2)

@@ -15,7 +15,8 @@ from readiness.engines import Drills, Office, Owner
 from readiness.engines.drill.order import carry_out
 from readiness.model import Manifest
 from readiness.request import DrillRequest, Trial
-from readiness.script import Arm, Boot, DrillSubject, Script
+from readiness.script import Arm, DrillSubject, Script
+from readiness.step import Boot
 from readiness.timeline import Moment, Problem, Timeline
 
 KEY = ("shop", "checkout")

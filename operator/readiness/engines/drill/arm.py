@@ -1,7 +1,7 @@
 """One arm of a drill, carried out: its steps in order, what runs beside them until the exit.
 
 Whatever goes wrong ends the arm with a Problem; the timeline up to then is kept. A new kind of step is a value in
-`script.py`, a function in `steps.py` or `load.py`, and a line in STEPS.
+`step.py`, a function in `steps.py` or `load.py`, and a line in STEPS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from readiness.engines.drill import load, steps
 from readiness.engines.drill.act import Act, World
 from readiness.engines.drill.clone import Clone
 from readiness.model import Manifest
-from readiness.script import Arm, Boot, Exit, Flow, Hold, Knock, Linger, Logs, Pause, Send, Stop
+from readiness.script import Arm
+from readiness.step import Boot, Exit, Flow, Hold, Knock, Linger, Logs, Pause, Send, Stop
 from readiness.timeline import Problem, ProblemError, Timeline
 from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pre_stop_seconds
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from readiness.engines.drill.act import Act
 from readiness.engines.drill.traffic import Ask, Line
-from readiness.script import Flow, Hold, Knock, Send
+from readiness.step import Flow, Hold, Knock, Send
 from readiness.timeline import NEVER, Exchange
 
 KNOCKS_OPEN: Final = 3

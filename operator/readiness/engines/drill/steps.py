@@ -8,7 +8,7 @@ from typing import Final
 from readiness.drills.saying import said_of, settled
 from readiness.engines.drill.act import Act
 from readiness.engines.drill.clone import Clone
-from readiness.script import Boot, Exit, Linger, Logs, Pause, Stop
+from readiness.step import Boot, Exit, Linger, Logs, Pause, Stop
 from readiness.timeline import NEVER, Problem, ProblemError
 
 PATIENT_SECONDS: Final = 15.0

@@ -1,0 +1,133 @@
+"""The steps that an arm of a drill is made of: values that say what is done to a clone.
+
+A control composes them, `engines/drill` carries them out; neither is known here. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Create the clone and wait until it is Ready, or its container has ended, `within` seconds.
+
+    `succeed` False: both endings are answers (fail-fast start-up); otherwise anything but Ready
+    ends the arm with a problem.
+    """
+
+    within: float
+    succeed: bool = True
+    step: Literal["boot"] = "boot"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing, for some seconds."""
+
+    seconds: float
+    step: Literal["pause"] = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Requests on fresh connections: `times` in a row, each of them `parallel` at once.
+
+    `seconds` is how long the application was asked to take (0: as it likes); with `measure` the
+    answers prove how many it works on at the same time, which bounds what `Flow` opens.
+    `body` bytes are sent with the request.
+    """
+
+    label: str
+    path: str
+    method: str = "GET"
+    times: int = 1
+    parallel: int = 1
+    seconds: float = 0.0
+    measure: bool = False
+    body: int = 0
+    step: Literal["send"] = "send"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Open keep-alive connections, have each serve one request, then leave them idle.
+
+    After the signal a second request goes over each, one after every delay of `reuse_after`.
+    """
+
+    label: str
+    path: str
+    reuse_after: tuple[float, ...] = ()
+    count: int = 2
+    step: Literal["hold"] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """From now on until the clone takes no more: waves of `size` slow requests `every` seconds.
+
+    Durations alternate within a wave. Never more are open than the last measuring `Send` proved,
+    less one where more than one is possible, so that other requests find a free worker.
+    """
+
+    label: str
+    paths: tuple[tuple[float, str], ...]
+    size: int
+    every: float
+    step: Literal["flow"] = "flow"
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """From now on until the exit: a fresh connection with one fast request `every` seconds."""
+
+    label: str
+    path: str
+    every: float = 0.1
+    most: int = 300
+    step: Literal["knock"] = "knock"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the clone: by deleting the pod with its own grace, or by a signal to its container."""
+
+    signal: str = ""
+    step: Literal["stop"] = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Wait until the application's container has ended, at most `within` seconds."""
+
+    within: float
+    step: Literal["exit"] = "exit"
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """Wait for the application's container to end by itself; that it does not is an answer, too."""
+
+    within: float
+    step: Literal["linger"] = "linger"
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Read the container's log until it holds everything asked for, at most `within` seconds.
+
+    `words` are expressions, each to be found in a line; `about` is a text that lines of interest
+    hold, and `fields` the keys that one of them, being JSON, must have. What else it says stays there.
+    """
+
+    label: str
+    words: tuple[str, ...] = ()
+    about: str = ""
+    fields: tuple[str, ...] = ()
+    within: float = 3.0
+    step: Literal["logs"] = "logs"
+
+
+Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit | Linger | Logs
