@@ -15,6 +15,7 @@ from readiness.controls import gates
 from readiness.incidents import Alert, Incidents
 from readiness.model import Mode, Result, Safety, Severity
 from readiness.naming import RUN_AT
+from readiness.recall import needs_recall, recalled
 from readiness.request import Hop, HopKind, HttpAnswer, HttpRequest, Outcome, Trial, TrialAnswers
 from readiness.rules import Rules
 from readiness.snapshot import Snapshot
@@ -317,10 +318,10 @@ def test_evidence_of_a_drill_belongs_to_the_stores_it_used():
     assert key("redis-a") == key("redis-a", "redis-b")
 
 
-def ready(seconds_ago):
-    since = datetime.fromtimestamp(NOW - seconds_ago, UTC).isoformat()
+def ready_at(moment):
+    since = datetime.fromtimestamp(moment, UTC).isoformat()
     conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": since}]
-    return {"metadata": {"name": f"api-{seconds_ago}"}, "status": {"conditions": conditions}}
+    return {"metadata": {"name": f"api-{moment}"}, "status": {"conditions": conditions}}
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,7 @@ def ready(seconds_ago):
     ],
 )
 def test_a_drill_waits_for_a_complete_and_settled_rollout_and_a_probe_does_not(done, ages, starts):
-    snap = snapshot(workload(done=done), pods={"api": tuple(map(ready, ages))})
+    snap = snapshot(workload(done=done), pods={"api": tuple(ready_at(NOW - age) for age in ages)})
     its = situation(policy(safety={"allow": ["drill"]}), snap)
     used = rules(profile=(PROBE.id, DRILL.id))
 
@@ -723,6 +724,80 @@ def test_a_stuck_rollout_makes_the_old_result_stale_after_half_an_hour():
     assert its.decided.findings[0].verdict.reason == "Stale"
 
 
+class Drilling(Probing):
+    """A policy with one drill. `busy`: other drills have every turn, and this one waits for its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.rules = rules(replace(DRILL, max_age=7 * 86400), profile=(DRILL.id,))
+
+    def step(self, now, template="1", *, done=True, ready=300, busy=False, status=200):
+        its_pods = {"api": (ready_at(now - ready),)}
+        snap = snapshot(workload(template=template, done=done), pods=its_pods)
+        its = situation(policy(status=self.status, safety={"allow": ["drill"]}), snap, self.memory, now)  # fmt: skip
+        trials = plan.requests(self.rules, its)
+        decided = plan.make(self.rules, its, {} if busy else answered(trials, status, now))
+        self.memory, self.decided = decided.memory, decided
+        self.status = decided.status or self.status
+        self.reports = [*decided.reports, *getattr(self, "reports", [])][:1]
+        return len(trials)
+
+    def restart(self, now):
+        """The operator starts anew and knows what its report tells."""
+        self.memory = recalled(self.reports, self.rules, now)
+
+    @property
+    def told(self):
+        finding = self.decided.findings[0]
+        return finding.result.value, finding.verdict.reason, finding.marks
+
+
+DRILLED = ("Pass", "Healthy", ())
+PREVIOUS = ("Pass", "Healthy", ("PreviousRevision",))
+STALE = ("Unknown", "Stale", ())
+
+
+@pytest.mark.parametrize("restarts", [(), (60,), (400, 700), (1500,)])
+def test_what_an_earlier_template_showed_stands_for_half_an_hour_while_a_drill_queues(restarts):
+    its = Drilling()
+    begun = NOW + 86400  # fresh: the drill of the old template was a day ago, and holds for seven
+    assert its.step(NOW) == 1
+    assert its.step(begun - 1) == 0
+    assert its.told == DRILLED
+    for after in range(0, 2400, 20):
+        if after in restarts:
+            its.restart(begun + after)
+        rolling, settled = after < 300, after >= 300 + 120
+        asked = its.step(begun + after, "2", done=not rolling, ready=after - 300, busy=True)
+        assert asked == (1 if settled else 0), after
+        assert its.told == (PREVIOUS if after <= 1800 else STALE), after
+    assert its.step(begun + 2400, "2", ready=2100) == 1
+    assert its.told == DRILLED
+    its.restart(begun + 2500)
+    assert its.step(begun + 2600, "2", ready=2300) == 0
+    assert its.told == DRILLED
+
+
+def test_a_rollout_while_nobody_watched_is_told_as_one():
+    its = Drilling()
+    its.step(NOW)
+    its.restart(NOW + 3600)
+    assert its.step(NOW + 3600, "2", busy=True) == 1
+    assert its.told == PREVIOUS
+    assert its.step(NOW + 3600 + 1801, "2", busy=True) == 1
+    assert its.told == STALE
+
+
+def test_a_rollout_that_is_taken_back_gives_the_old_result_back():
+    its = Drilling()
+    its.step(NOW)
+    its.step(NOW + 3600, "2", done=False)
+    assert its.told == PREVIOUS
+    for after in (600, 3000):
+        assert its.step(NOW + 3600 + after, "1") == 0
+        assert its.told == DRILLED
+
+
 def test_run_at_looks_again_at_once_and_is_honoured_once():
     its = Probing()
     its.step(NOW)
@@ -749,8 +824,6 @@ def test_repeated_looks_that_see_the_same_write_nothing():
 
 
 def test_a_restart_stands_on_the_report_and_writes_nothing():
-    from readiness.recall import needs_recall, recalled
-
     its = Probing()
     its.step(NOW)
     report = its.decided.reports[0]

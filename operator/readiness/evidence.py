@@ -116,6 +116,13 @@ def series_of(safety: Safety) -> Series:
     return DRILLS if safety is Safety.DRILL else PROBES
 
 
+def revised(look: Look, key: str, now: float) -> Look:
+    """The look after what it saw may have changed, or changed back."""
+    if look.key == key:
+        return replace(look, revised_at=0.0) if look.revised_at else look
+    return look if look.revised_at else replace(look, revised_at=now, streak=())
+
+
 def unasked(verdict: Verdict, now: float) -> Look:
     """The look of a control that has no way to ask; it is looked at as soon as there is one."""
     return Look(UNASKED, verdict, at=now, due=float("inf"))

@@ -23,6 +23,7 @@ from readiness.evidence import (
     UNASKED,
     Look,
     Memory,
+    revised,
     series_of,
     unasked,
 )
@@ -229,8 +230,8 @@ def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answe
                 if open_
                 else unasked(judge_safely(control, judged, {}), ground.now)
             )
-        elif look.key != key and not look.revised_at:
-            look = replace(look, revised_at=ground.now, streak=())
+        else:
+            look = revised(look, key, ground.now)
         memory[place] = look
     return memory | _run_marker(situation)
 

@@ -15,6 +15,8 @@ from readiness.rules import Rules
 from readiness.waivers import epoch
 
 SPREAD_SECONDS = 60.0
+EARLIER = "earlier"
+"""What evidence is bound to that stands from a template before the report's."""
 
 
 def needs_recall(policy: Manifest) -> bool:
@@ -47,13 +49,15 @@ def recalled(reports: Iterable[Manifest], rules: Rules, now: float) -> Memory:
 def _look(revision: str, verdict: Verdict, row: Manifest, times: tuple[float, float]) -> Look:
     """As it was: a cheap look is repeated soon, a drill when it would have been."""
     now, soon = times
+    revised = epoch(row["revisedAt"]) if row.get("revisedAt") else 0.0
+    key = EARLIER if revised else revision
     if not row.get("drilledAt"):
-        return Look(revision, verdict, at=now, due=soon)
+        return Look(key, verdict, at=now, due=soon, revised_at=revised)
     at, wait = epoch(row["drilledAt"]), RENEW_AT * seconds(row.get("maxAge") or "1h")
     if not verdict.result.holds:
         failed = verdict.result is Result.FAIL
         wait = min(wait, DRILLS.failed_after if failed else DRILLS.unproven_after)
-    return Look(revision, verdict, at=at, due=max(at + wait, soon))
+    return Look(key, verdict, at=at, due=max(at + wait, soon), revised_at=revised)
 
 
 def recalled_key(digest: str, template: str) -> str:

@@ -109,19 +109,23 @@ def _finding_row(standing: Standing, ground: Ground, finding: Finding) -> Manife
         "confidence": seen.confidence,
         "marks": list(finding.marks),
         "since": _since(standing, finding),
-        "drilledAt": _drilled_at(ground, finding),
+        **_times(ground, finding),
         "maxAge": f"{setting.max_age:g}s",
         "evidence": clean(seen.evidence, 512),
     }
     return {k: clean(str(v), _CAPS[k]) if k in _CAPS else v for k, v in row.items() if v}
 
 
-def _drilled_at(ground: Ground, finding: Finding) -> str:
-    """Drills are rare enough to be written down, so that a restart repeats none that is fresh."""
+def _times(ground: Ground, finding: Finding) -> dict[str, str]:
+    """Drills are rare enough to be written down, so that a restart repeats none that is fresh.
+
+    When the template changed is told with what stands from before: a restart is no new half hour.
+    """
     look = ground.memory.get((finding.id, finding.target))
-    if finding.safety is not Safety.DRILL or look is None or look.standing is None:
-        return ""
-    return timestamp(look.at)
+    if look is None or look.standing is None:
+        return {}
+    drilled = timestamp(look.at) if finding.safety is Safety.DRILL else ""
+    return {"drilledAt": drilled, "revisedAt": timestamp(look.revised_at) if finding.marks else ""}
 
 
 def _since(standing: Standing, finding: Finding) -> str:

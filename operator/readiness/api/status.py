@@ -147,6 +147,10 @@ class ReportRow(Schema):
     drilled_at: Timestamp | None = Field(
         None, description="When a drill last looked; it is not repeated before its maxAge."
     )
+    revised_at: Timestamp | None = Field(
+        None,
+        description="When the workload changed, after which the result of before stands for 30 minutes.",
+    )
     max_age: Word = Field("", description="How old its evidence may grow.")
     evidence: Glimpse = Field("", description="Redacted excerpt of what was seen.")
 
