@@ -10,10 +10,10 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import image
 from image import Image
@@ -21,6 +21,8 @@ from localcluster import archive, build, images
 from localcluster.progress import ClusterError, say
 
 USER: Final = "10001:10001"
+OURS: Final = "e2e/recipes.py"
+"""This file: how layers are made is part of what is in them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Recipe:
     def image(self) -> str:
         """The image's name, which changes with what it is made of."""
         sources = [each for each in (self.python, self.node, *self.go, self.files) if each]
-        content = repr(self) + image.hash_of(*sources) + image.SUITE
+        content = repr(self) + image.hash_of(OURS, *sources) + image.SUITE
         return f"readiness-{self.name}:1.0.0-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
@@ -62,6 +64,13 @@ def build_image(recipe: Recipe, engine: str = "") -> Image:
         parts.insert(0, images.debian_layer(image.SUITE, recipe.debian))
     config = images.Config(user=USER, workdir=recipe.home, stop_signal=recipe.stop_signal)
     return Image(recipe.image, images.archive_of(recipe.image, config, parts))
+
+
+def build_images(
+    recipes: Mapping[str, Recipe], wanted: Collection[str], engine: str = ""
+) -> list[Image]:
+    """The images of a table that are wanted, by their names in it, built where the cache lacks them."""
+    return [build_image(recipe, engine) for name, recipe in recipes.items() if name in wanted]
 
 
 def layers(recipe: Recipe) -> list[archive.Layer]:
@@ -134,7 +143,7 @@ def files_layer(source: str, home: str) -> archive.Layer:
 
 def cached(source: str, kind: str, fill: Callable[[Path], None]) -> archive.Layer:
     """The layer that a file or directory of the checkout makes."""
-    return image.cached(source.replace("/", "-"), kind + image.hash_of(source), fill)
+    return image.cached(source.replace("/", "-"), kind + image.hash_of(OURS, source), fill)
 
 
 def call(*command: str, at: Path) -> None:
@@ -149,8 +158,15 @@ def call(*command: str, at: Path) -> None:
         raise ClusterError(f"{json.dumps(command)} failed:\n{done.stderr[-4000:]}")
 
 
+def bundle(items: Sequence[Mapping[str, Any]]) -> str:
+    """Manifests as kubectl takes them."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
 def command_line(
-    known: Collection[str], build_all: Callable[..., list[Image]], bundle: Callable[..., str]
+    known: Collection[str],
+    build_all: Callable[..., list[Image]],
+    manifests: Callable[..., Sequence[Mapping[str, Any]]],
 ) -> int:
     """`images [NAME…]` builds and prints names and archives, `manifests NAMESPACE [NAME…]` prints JSON for kubectl."""
     parser = argparse.ArgumentParser(description=command_line.__doc__)
@@ -164,7 +180,7 @@ def command_line(
         parser.error(f"not in the table: {', '.join(sorted(unknown))}")
     try:
         if given.verb == "manifests":
-            print(bundle(given.namespace, given.names))
+            print(bundle(manifests(given.namespace, given.names)))
             return 0
         for each in build_all(only=given.names):
             print(each.name, each.archive)

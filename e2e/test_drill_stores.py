@@ -1,27 +1,20 @@
 """Throw-away stores with real servers: restricted pods that let in whom the real ones let in, and go with the drill."""
 
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import pytest
 
 from clusters import Cluster
-from localcluster.progress import ClusterError
+from drillspace import Space, restricted
 from readiness.drills.isolation import build_isolation
-from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY, Place
 from readiness.drills.stores import build_store
-from readiness.model import Manifest
-from readiness.naming import DRILL_RUNNER, DRILL_STORE
 from readiness.script import Store
 from readiness.timeline import Problem
 from recipes import Recipe, build_image
 
 pytestmark = pytest.mark.e2e
-SPACE: Final = "drill-stores"
-RUN: Final = "stores"
 PASSWORD: Final = 'p"w\\ $x#'
 STORES: Final = {
     Store("cache", "redis", ("cache",), 6379, "cache-auth"): Recipe("redis", ("redis-server",)),
@@ -34,68 +27,19 @@ SECRETS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Space:
-    """The namespace, in which the pod `drill` owns everything."""
-
-    cluster: Cluster
-
-    def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        return self.cluster.run("kubectl", "-n", SPACE, *arguments, text=text)
-
-    def create(self, manifest: Manifest) -> None:
-        self.kubectl("create", "-f", "-", text=json.dumps(manifest))
-
-    def get(self, *what: str) -> list[Manifest]:
-        return list(json.loads(self.kubectl("get", *what, "-o", "json"))["items"])
-
-    def store(self, name: str) -> Manifest:
-        (found,) = self.get("pods", "-l", f"{DRILL_STORE}={name}")
-        return found
-
-    def says(self, pod: str, *command: str) -> str:
-        """What a command in a pod prints, also when it fails."""
-        done = self.cluster.attempt("kubectl", "-n", SPACE, "exec", pod, "--", *command)
-        return done.stdout + done.stderr
-
-
-def owner(image: str) -> Manifest:
-    container = {"name": "drill", "image": image, "command": ["sleep", "3600"], "securityContext": CONTAINER_SECURITY}  # fmt: skip
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "drill", "labels": {DRILL_RUNNER: RUN}},
-        "spec": {"automountServiceAccountToken": False, "securityContext": POD_SECURITY, "containers": [container],
-                 "terminationGracePeriodSeconds": 1},
-    }  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def space(cluster: Cluster) -> Iterator[Space]:
-    """Every store, Ready, in a namespace that admits restricted pods only."""
-    found = Space(cluster)
-    meta = {"name": SPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
-    cluster.run("kubectl", "create", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": meta}))  # fmt: skip
-    for name, data in SECRETS.items():
-        found.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})  # fmt: skip
+    """Every store, Ready."""
     built = {recipe.name: build_image(recipe, cluster.engine) for recipe in STORES.values()}
     for each in built.values():
         cluster.load(each.name, each.archive)
-    while "default" not in found.kubectl("get", "serviceaccounts", "-o", "name"):
-        time.sleep(0.5)
-    found.create(owner(built["redis"].name))
-    uid = found.kubectl("get", "pod", "drill", "-o", "jsonpath={.metadata.uid}")
-    place = Place(RUN, "drill", uid)
-    found.create(build_isolation(place))
-    for store, recipe in STORES.items():
-        made = build_store(store, built[recipe.name].name, place)
-        assert not isinstance(made, Problem)
-        found.create(made)
-    waited = cluster.attempt("kubectl", "-n", SPACE, "wait", "pods", "--all", "--for=condition=Ready", "--timeout=180s")  # fmt: skip
-    if waited.returncode:
-        raise ClusterError(f"{waited.stderr}\n{found.kubectl('get', 'pods')}")
-    yield found
-    cluster.run("kubectl", "delete", "namespace", SPACE, "--wait=false")
+    with restricted(cluster, "drill-stores") as found:
+        for name, data in SECRETS.items():
+            found.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})  # fmt: skip
+        place = found.place("stores", built["redis"].name)
+        made = [build_store(s, built[recipe.name].name, place) for s, recipe in STORES.items()]
+        found.ready([build_isolation(place), *(m for m in made if not isinstance(m, Problem))])
+        yield found
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +38,8 @@ __all__ = [
 ]
 
 PLAIN: Final = Config()
-KEEP: Final = 3  # archives per image name
+MOST_BYTES: Final = 6 * 1024**3  # of all archives together
+USED_SECONDS: Final = 3600  # what was made or used since then may still be imported by somebody
 SLIM: Final = (
     '--aptopt=Acquire::Languages "none"',
     "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -152,7 +155,7 @@ def debian_layer(suite: str, packages: Sequence[str]) -> Layer:
 
 
 def archive_of(name: str, config: Config, layers: Sequence[Layer]) -> Path:
-    """Archive of an image made of layers; older archives of that name are removed."""
+    """Archive of an image made of layers; archives that nobody has used for longest make room for it."""
     if ":" not in name.rpartition("/")[2] or name.endswith(":latest"):
         raise ClusterError(
             f"image {name!r} needs a tag other than latest, which is always pulled", code=2
@@ -163,13 +166,22 @@ def archive_of(name: str, config: Config, layers: Sequence[Layer]) -> Path:
     if not path.exists():
         write_archive(path, name, config, layers)
     os.utime(path)
-    for old in sorted(path.parent.glob(f"{stem}-{'?' * 16}.tar"), key=_age)[KEEP:]:
-        old.unlink(missing_ok=True)
+    prune(path.parent, time.time())
     return path
 
 
-def _age(path: Path) -> float:
-    return -path.stat().st_mtime
+def prune(directory: Path, now: float) -> None:
+    """Remove the archives that were used longest ago until the rest fits, but none that is in use."""
+    found = []
+    for path in directory.glob("*.tar"):
+        with suppress(FileNotFoundError):  # others make room, too
+            seen = path.stat()
+            found.append((now - seen.st_mtime, seen.st_size, path))
+    total = 0
+    for age, size, path in sorted(found):
+        total += size
+        if total > MOST_BYTES and age > USED_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def _directory(name: str) -> Path:

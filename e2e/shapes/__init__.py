@@ -4,7 +4,6 @@ The table is shapes.yaml. What is expected there was derived from what the serve
 (truth.tsv, taken by take_truth.py), and not from the judge.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ HERE: Final = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)] if str(HERE.parent) not in sys.path else []
 
 from image import Image  # noqa: E402 (the path must be set first)
-from recipes import Recipe, build_image  # noqa: E402
+from recipes import Recipe, build_images  # noqa: E402
 
 Manifest = dict[str, Any]
 CONTROLS: Final = ("SHD-001", "SHD-003", "SHD-004", "SHD-006", "SHD-010")
@@ -69,8 +68,7 @@ TABLE: Final = {
 
 def images(engine: str = "", only: Sequence[str] = ()) -> list[Image]:
     """The images of all shapes, or of some, built where the cache lacks them."""
-    wanted = {TABLE[name].image for name in only or TABLE}
-    return [build_image(recipe, engine) for key, recipe in RECIPES.items() if key in wanted]
+    return build_images(RECIPES, {TABLE[name].image for name in only or TABLE}, engine)
 
 
 def manifests(namespace: str, only: Sequence[str] = ()) -> list[Manifest]:
@@ -116,9 +114,3 @@ def pod(shape: Shape) -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
     }
-
-
-def bundle(namespace: str, only: Sequence[str] = ()) -> str:
-    """The manifests as kubectl takes them."""
-    items = manifests(namespace, only)
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})

@@ -9,4 +9,4 @@ import shapes  # noqa: E402 (the path must be set first)
 from recipes import command_line  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(command_line(shapes.TABLE, shapes.images, shapes.bundle))
+    sys.exit(command_line(shapes.TABLE, shapes.images, shapes.manifests))

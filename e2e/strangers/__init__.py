@@ -4,7 +4,6 @@ The table is apps.yaml; what a real rollout under traffic did to each is truth.t
 denies all traffic that is not allowed, and has a quota.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ HERE: Final = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)] if str(HERE.parent) not in sys.path else []
 
 from image import Image  # noqa: E402 (the path must be set first)
-from recipes import Recipe, build_image  # noqa: E402
+from recipes import Recipe, build_images  # noqa: E402
 
 Manifest = dict[str, Any]
 TRAFFIC: Final = "strangers-traffic"
@@ -74,8 +73,7 @@ APPS: Final = {
 
 def images(engine: str = "", only: Sequence[str] = ()) -> list[Image]:
     """The images of all applications, or of some, built where the cache lacks them."""
-    wanted = {APPS[name].image for name in only or APPS}
-    return [build_image(recipe, engine) for key, recipe in RECIPES.items() if key in wanted]
+    return build_images(RECIPES, {APPS[name].image for name in only or APPS}, engine)
 
 
 def manifests(namespace: str, only: Sequence[str] = ()) -> list[Manifest]:
@@ -141,12 +139,6 @@ def pod(app: App) -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
     }
-
-
-def bundle(namespace: str, only: Sequence[str] = ()) -> str:
-    """The manifests as kubectl takes them."""
-    items = manifests(namespace, only)
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
 
 class Truth(NamedTuple):

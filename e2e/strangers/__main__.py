@@ -9,4 +9,4 @@ import strangers  # noqa: E402 (the path must be set first)
 from recipes import command_line  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(command_line(strangers.APPS, strangers.images, strangers.bundle))
+    sys.exit(command_line(strangers.APPS, strangers.images, strangers.manifests))

@@ -56,7 +56,7 @@ class Metrics:
         )  # fmt: skip
         self._left = Gauge(
             "readiness_drill_leftover",
-            "Pods of drills that outlived them by a minute.",
+            "Pods that outlive their drills by a minute, now.",
             registry=own,
         )
         self._calls = Counter(

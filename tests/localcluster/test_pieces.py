@@ -1,5 +1,6 @@
 """Small pure parts: certificates' arguments, build keys, storage decisions, CLI usage."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,18 @@ def test_down_without_a_cluster_is_no_failure(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert cli.main(["down", "--name", "none"]) == 0
     assert cli.main(["down", "--all"]) == 0
+
+
+def test_archives_that_nobody_uses_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "MOST_BYTES", 25)
+    now = 1_000_000.0
+    for hours, name in enumerate(("a", "b", "c", "d")):
+        (tmp_path / f"{name}.tar").write_bytes(b"x" * 10)
+        os.utime(tmp_path / f"{name}.tar", (now, now - hours * 3600 - 60))
+
+    images.prune(tmp_path, now - 9000)  # all are young
+    assert len(list(tmp_path.iterdir())) == 4
+    images.prune(tmp_path, now)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "b.tar"]

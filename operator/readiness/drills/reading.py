@@ -26,6 +26,7 @@ UNCLEAR: Final = LAG + 1.5
 """A bracket wider than the kubelet's lag, its clock's resolution and a slow API decides nothing."""
 MOST_LAG: Final = 0.2
 MOST_THROTTLED: Final = 0.25
+HELD_UP: Final = "the prober itself was held up"
 _SPOILED: Final = {
     "restarted": "the container was restarted",
     "pulled": "an image was pulled",
@@ -124,7 +125,7 @@ def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verd
         return unknown(ending.reason, "the clone's node lost it: the exit code is made up", via=via)
     end = _exit(timeline, ending)
     if end is None:
-        return replace(_disturbed("the clocks of prober and node differ"), via=via)
+        return replace(disturbed("the clocks of prober and node differ"), via=via)
     return Seen(timeline, _signal(timeline, end, interrupted=interrupted), end, ending)
 
 
@@ -164,18 +165,17 @@ def _cause(timeline: Timeline) -> Verdict | None:
 def _spoiled(timeline: Timeline) -> Verdict | None:
     """What disturbed the look itself, so that it says nothing about the application."""
     if timeline.lag > MOST_LAG:
-        return replace(
-            _disturbed("the prober itself was held up"), evidence=f"{timeline.lag:.2f} s late"
-        )
+        return replace(disturbed(HELD_UP), evidence=f"{timeline.lag:.2f} s late")
     if timeline.throttled > MOST_THROTTLED:
-        return _disturbed("the clone's CPU was throttled")
+        return disturbed("the clone's CPU was throttled")
     ready = timeline.moment("ready")
     late = (m.name for m in timeline.moments if m.name in _SPOILED and NEVER != ready <= m.at)
     name = next(late, "")
-    return _disturbed(_SPOILED[name]) if name else None
+    return disturbed(_SPOILED[name]) if name else None
 
 
-def _disturbed(what: str) -> Verdict:
+def disturbed(what: str) -> Verdict:
+    """The verdict on a look that says nothing, and is taken again by itself."""
     return unknown(
         SPOILED, f"the look was spoiled: {what} meanwhile",
         expected="an undisturbed clone", observed=what,

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 from readiness.api.durations import seconds
 from readiness.control import Subject, unknown
 from readiness.drills.arms import boot_seconds
-from readiness.drills.reading import problem_verdict, timeline_of
+from readiness.drills.reading import HELD_UP, disturbed, problem_verdict, timeline_of
 from readiness.drills.saying import named
 from readiness.drills.subject import drill_subject
-from readiness.evidence import SPOILED
 from readiness.model import Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.script import Arm, Edit
@@ -201,17 +200,12 @@ def _read(seen: Timeline | None, word: str, limit: float) -> Start | Verdict:
         return _ended(seen, seen.ending, word, limit)
     if seen.moment("ready") != NEVER:
         return Start(True, None, False, _said(seen, word))
-    return _disturbed(seen) or _hung(seen, word, limit)
+    return _held_up(seen) or _hung(seen, word, limit)
 
 
-def _disturbed(seen: Timeline) -> Verdict | None:
+def _held_up(seen: Timeline) -> Verdict | None:
     """A machine on which the prober itself comes late by more than the clock tells says nothing about lateness."""
-    if seen.lag <= RESOLUTION:
-        return None
-    return unknown(
-        SPOILED, "the look was spoiled: the prober itself was held up meanwhile",
-        fix="it is repeated by itself; if that does not help, give the node or the clone more CPU",
-    )  # fmt: skip
+    return disturbed(HELD_UP) if seen.lag > RESOLUTION else None
 
 
 def _hung(seen: Timeline, word: str, limit: float) -> Start | Verdict:
@@ -233,7 +227,7 @@ def _ended(seen: Timeline, ending: Ending, word: str, limit: float) -> Start | V
     if ending.started:
         took = ending.finished - ending.started
     late = took > limit + RESOLUTION
-    return (_disturbed(seen) if late else None) or Start(False, ending, late, _said(seen, word))
+    return (_held_up(seen) if late else None) or Start(False, ending, late, _said(seen, word))
 
 
 def _said(seen: Timeline, word: str) -> bool:

@@ -121,14 +121,17 @@ class Drills:
                 self._spawn(self._look_after(jobs, script))
 
     async def _look_after(self, jobs: Jobs, script: Script) -> None:
-        """Counts what a drill left behind; garbage collection gets a minute."""
-        await asyncio.sleep(LEFT_SECONDS)
-        left = await jobs.left(script.run)
-        if left:
+        """Counts what a drill left behind until it is gone; garbage collection gets a minute."""
+        while True:
+            await asyncio.sleep(LEFT_SECONDS)
+            left = await jobs.left(script.run)
+            if left and script.run not in self._left:
+                log.error("drill %s left pods behind: %s", script.run, ", ".join(left))
             self._left[script.run] = len(left)
-        self._office.observer.left_over(sum(self._left.values()))
-        if left:
-            log.error("drill %s left pods behind: %s", script.run, ", ".join(left))
+            self._office.observer.left_over(sum(self._left.values()))
+            if not left:
+                del self._left[script.run]
+                return
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
