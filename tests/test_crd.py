@@ -168,6 +168,7 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.targets[].config.env[].required": False,
         "rdy.spec.targets[].config.startupFail": "30s",
         "rdy.spec.targets[].errors.logFields": ["path", "method", "status", "timestamp", "message"],
+        "rdy.spec.targets[].scenarios[].steps[].request.method": "GET",
         "rdy.spec.targets[].cors.credentials": False,
         "rdy.spec.targets[].metrics.path": "/metrics",
         "rdy.spec.targets[].metrics.maxSeries": 10000,

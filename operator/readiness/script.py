@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.step import Boot, Exit, Hold, Linger, Logs, Pause, Send, Step
+from readiness.step import Boot, Exit, Hold, Linger, Logs, Pause, Play, Send, Step
 
 CLONES: Final = 3
 """How many clones of one drill run side by side."""
 ANSWER_SECONDS: Final = 10.0
 """How long an answer may take beyond what the application was asked to take."""
+STORE_SECONDS: Final = 60.0
+"""How long a throw-away store may take to accept connections."""
 SINK: Final = "{sink}"
 """In the value of an Edit: replaced by `address:port` of the drill's fault sink."""
 
@@ -33,12 +35,14 @@ class Arm:
 
     `explicit`: of the template's `envFrom` the clone gets the subject's declared names only. An
     edit that takes a variable away needs it where there is an envFrom, and so does its control arm.
+    `apart`: its clones share throw-away stores that no other arm's clone meets, empty at first.
     """
 
     name: str
     steps: tuple[Step, ...]
     edits: tuple[Edit, ...] = ()
     explicit: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class Script:
 
 def seconds_of(arm: Arm) -> float:
     """How long an arm may take at most."""
-    return sum(map(_longest, arm.steps))
+    return sum(map(_longest, arm.steps)) + (STORE_SECONDS if arm.apart else 0.0)
 
 
 def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:
@@ -125,4 +129,6 @@ def _longest(step: Step) -> float:
             return (step.seconds + ANSWER_SECONDS) * step.times
         case Hold():
             return ANSWER_SECONDS
+        case Play():
+            return sum(ANSWER_SECONDS + (s.within and s.within + step.longer) for s in step.scenes)
     return 0.0

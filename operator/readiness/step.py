@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from readiness.scenario import Scene
+
 
 @dataclass(frozen=True, slots=True)
 class Boot:
     """Create the clone and wait until it is Ready, or its container has ended, `within` seconds.
 
     `succeed` False: both endings are answers (fail-fast start-up); otherwise anything but Ready
-    ends the arm with a problem.
+    ends the arm with a problem. Each further Boot of an arm brings another clone, on which the steps after it act.
     """
 
     within: float
@@ -119,15 +121,33 @@ class Logs:
     """Read the container's log until it holds everything asked for, at most `within` seconds.
 
     `words` are expressions, each to be found in a line; `about` is a text that lines of interest
-    hold, and `fields` the keys that one of them, being JSON, must have. What else it says stays there.
+    hold, and `fields` the keys that one of them, being JSON, must have; `number` is a key of which lines that hold a
+    word tell an integer. What else it says stays there.
     """
 
     label: str
     words: tuple[str, ...] = ()
     about: str = ""
     fields: tuple[str, ...] = ()
+    number: str = ""
     within: float = 3.0
     step: Literal["logs"] = "logs"
 
 
-Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit | Linger | Logs
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Scenes of a scenario in order, up to the first that does not hold. What they extract, later plays of the arm know.
+
+    `{seconds}` becomes `seconds`. A scene that may be repeated gets `longer` seconds more. `succeed` False: that one
+    does not hold is an answer; otherwise it ends the arm with a problem.
+    """
+
+    label: str
+    scenes: tuple[Scene, ...]
+    seconds: int = 0
+    longer: float = 0.0
+    succeed: bool = True
+    step: Literal["play"] = "play"
+
+
+Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit | Linger | Logs | Play

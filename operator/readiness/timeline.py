@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.model import Outcome
+from readiness.scenario import Unmet
 
 NEVER: Final = -1.0
 
@@ -52,11 +53,12 @@ class Exchange:
 class Moment:
     """Something that happened to the clone: created, scheduled, running, ready, stopping, stopped, sent (a signal, by
     then), ended, gone, closed (an idle connection's end), pulled, restarted, flapped (its node's readiness). `detail`
-    is the cluster's own words."""
+    is the cluster's own words; `clone` says which of the arm's it was, 0 the first."""
 
     at: float
     name: str
     detail: str = ""
+    clone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Ending:
     reason: str = ""
     started: float = 0.0
     finished: float = 0.0
+    clone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class Said:
 
     `found` are the step's words that it held. Of the lines that were about something, `mentions`
     counts all, `structured` those that are JSON, `complete` those with every field; `lacking` are
-    the fields that the best of them lacks. `at` is when the log was read.
+    the fields that the best of them lacks. Where a number was asked for, `mentions` are lines that hold a word, and
+    `numbers` what JSON lines among them tell. `at` is when the log was read.
     """
 
     label: str
@@ -91,6 +95,22 @@ class Said:
     structured: int = 0
     complete: int = 0
     lacking: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A scene of the play `label`, as it was last tried: what of it did not hold; nothing: it held.
+
+    `start` is when it was first sent, `end` when the last answer had come or had not; `status` 0: there was none.
+    """
+
+    label: str
+    scene: str
+    start: float
+    end: float
+    status: int = 0
+    unmet: tuple[Unmet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +118,8 @@ class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
     Refused (a rule of safety), NotPermitted, Denied (admission), Unschedulable, ImagePull,
-    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, Quota, Aborted.
+    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, Quota, Unplayed (a scenario
+    that must hold does not), Aborted.
     """
 
     reason: str
@@ -138,17 +159,23 @@ class Timeline:
     moments: tuple[Moment, ...] = ()
     endings: tuple[Ending, ...] = ()
     said: tuple[Said, ...] = ()
+    checks: tuple[Check, ...] = ()
     problem: Problem | None = None
 
     def labelled(self, label: str) -> tuple[Exchange, ...]:
         """The exchanges of one step, in order of their start."""
         return tuple(x for x in self.exchanges if x.label == label)
 
-    def moment(self, name: str) -> float:
-        """When something first happened, or NEVER."""
-        return next((m.at for m in self.moments if m.name == name), NEVER)
+    def moment(self, name: str, clone: int = 0) -> float:
+        """When something first happened to a clone, or NEVER."""
+        return next((m.at for m in self.moments if (m.name, m.clone) == (name, clone)), NEVER)
+
+    def played(self, label: str) -> tuple[Check, ...]:
+        """The scenes of one play."""
+        return tuple(each for each in self.checks if each.label == label)
 
     @property
     def ending(self) -> Ending | None:
-        """How the application's container ended."""
-        return next((e for e in self.endings if e.container == self.container), None)
+        """How the application's container of the first clone ended."""
+        own = (e for e in self.endings if (e.container, e.clone) == (self.container, 0))
+        return next(own, None)

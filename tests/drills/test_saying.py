@@ -88,3 +88,29 @@ def test_no_text_of_a_log_leaves():
 
     assert secret not in line
     assert "TOKEN" in line
+
+
+@pytest.mark.parametrize(
+    ("lines", "counted"),
+    [
+        (['{"message": "draining", "jobs": 1}'], (1, 1, (1,))),
+        (['{"message": "Draining", "jobs": 0}', '{"message": "draining", "jobs": 2}'], (2, 2, (0, 2))),
+        (['{"message": "other", "jobs": 1}'], (0, 0, ())),
+        (["draining, jobs=1"], (1, 0, ())),
+        (['{"message": "draining", "jobs": "1"}'], (1, 1, ())),
+        (['{"message": "draining", "jobs": true}'], (1, 1, ())),
+        (['{"message": "draining", "jobs": 1.0}'], (1, 1, ())),
+        (['{"message": "draining"}'], (1, 1, ())),
+        (['["draining", 1]'], (1, 0, ())),
+    ],
+)  # fmt: skip
+def test_of_lines_with_a_word_their_integers_are_kept(lines, counted):
+    said = said_of(Logs("jobs", ("draining",), number="jobs"), "\n".join(lines), 1.0)
+
+    assert (said.mentions, said.structured, said.numbers) == counted
+
+
+def test_an_integer_may_stand_within():
+    said = said_of(Logs("jobs", ("bye",), number="worker.jobs"), '{"m": "bye", "worker": {"jobs": 3}}', 1.0)  # fmt: skip
+
+    assert said.numbers == (3,)

@@ -67,7 +67,8 @@ def _is_port(port: int | str) -> bool:
     return len(port) <= 15 and re.fullmatch(PORT_PATTERN, port) is not None
 
 
-def _int_or_string(value: Any) -> Any:
+def int_or_string(value: Any) -> Any:
+    """The value, unless it is neither, as the API server says it."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise PydanticCustomError("int_or_string", "must be of type integer or string")
     return value
@@ -142,7 +143,7 @@ Port = Annotated[
             "maxLength": 15,
         }
     ),
-    BeforeValidator(_int_or_string),
+    BeforeValidator(int_or_string),
     Rule(
         cel="type(self) != int || (self >= 1 && self <= 65535)",
         shown="string(self)",
@@ -161,6 +162,14 @@ Regex = Annotated[
         holds=lambda text: re.search(RISKY_REGEX, text) is None,
     ),
     AfterValidator(_compiles),  # CEL cannot ask this: InvalidSpec in the status instead
+]
+JsonKey = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    matching(
+        r"^[A-Za-z0-9_@-]+(\.[A-Za-z0-9_@-]+)*$",
+        "must be a key of a JSON object, such as status or http.status for one within another",
+    ),
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Timestamp = Annotated[

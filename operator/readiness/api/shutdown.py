@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from readiness.api.durations import seconds
-from readiness.api.formats import Path, lasting, matching
+from readiness.api.formats import JsonKey, Path, Regex, lasting, matching
 from readiness.api.types import Count, Flag, Rule, Schema, scalar_set
 
 Short = Annotated[str, StringConstraints(max_length=32)]
@@ -95,6 +95,14 @@ class Shutdown(Schema):
         "5s",
         description="How long new connections may still arrive once a pod is being deleted, until every proxy knows; "
         "they must be served (SHD-010).",
+    )
+    log_pattern: Regex | None = Field(
+        None,
+        description="Simple regular expression, case-insensitive, that the JSON line of the log matches which tells "
+        "after SIGTERM how many jobs are under way (SHD-007).",
+    )
+    jobs_field: JsonKey | None = Field(
+        None, description="Key of that number in this line, such as jobs or worker.jobs (SHD-007)."
     )
     standalone: Flag = Field(
         False,

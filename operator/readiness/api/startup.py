@@ -6,19 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from readiness.api.formats import Name, Path, Regex, lasting, matching
+from readiness.api.formats import JsonKey, Name, Path, Regex, lasting
 from readiness.api.shutdown import Short, Variable
 from readiness.api.types import Flag, Rule, Schema, keyed, scalar_set
 
 Value = Annotated[str, StringConstraints(max_length=253)]
-LogField = Annotated[
-    str,
-    StringConstraints(max_length=100),
-    matching(
-        r"^[A-Za-z0-9_@-]+(\.[A-Za-z0-9_@-]+)*$",
-        "must be the key of a JSON log line, such as status or http.status for one within another",
-    ),
-]
 MOST_INVALID = 24
 
 
@@ -82,6 +74,11 @@ class StartConfig(Schema):
     variants: Annotated[tuple[Variant, ...], *keyed("name")] = Field(
         (), max_length=8, description="Other environments to start in."
     )
+    bootstrap_pattern: Regex | None = Field(
+        None,
+        description="Simple regular expression, case-insensitive, that a line of the log matches when the application "
+        "sets up an empty store (its first account, say), and at no later start (CFG-014).",
+    )
     startup_fail: Annotated[Short, lasting("1s", "5m")] = Field(
         "30s",
         description="How soon after its start the application must have refused a wrong environment.",
@@ -109,7 +106,7 @@ class Errors(Schema):
     trigger: Path = Field(
         description="Path that answers a GET with a server error (5xx). Requested on clones only."
     )
-    log_fields: Annotated[tuple[LogField, ...], *scalar_set()] = Field(
+    log_fields: Annotated[tuple[JsonKey, ...], *scalar_set()] = Field(
         ("path", "method", "status", "timestamp", "message"),
         min_length=1,
         max_length=16,

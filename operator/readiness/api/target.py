@@ -19,6 +19,7 @@ from readiness.api.formats import (
     lasting,
     matching,
 )
+from readiness.api.scenario import Scenario
 from readiness.api.shutdown import Short, Shutdown
 from readiness.api.startup import Errors, StartConfig
 from readiness.api.types import Count, Flag, Rule, Schema, keyed, scalar_set
@@ -248,6 +249,11 @@ class Target(Schema):
     )
     cookies: Cookies | None = Field(None, description="Cookie names (AUT family).")
     metrics: Metrics | None = Field(None, description="Metrics exposition (OBS family).")
+    scenarios: Annotated[tuple[Scenario, ...], *keyed("name")] = Field(
+        (),
+        max_length=6,
+        description="Flows through the application that controls play, on clones only, each by its name.",
+    )
     uses: Annotated[tuple[Name, ...], *scalar_set()] = Field(
         (), max_length=16, description="Names of the dataServices that the workload needs to run."
     )

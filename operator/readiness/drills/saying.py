@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from readiness.scenario import place_in
 from readiness.step import Logs
 from readiness.timeline import Said
 
@@ -21,14 +22,14 @@ def said_of(step: Logs, text: str, at: float) -> Said:
     """What of the step's words and fields a log holds."""
     lines = [line[:LONGEST_LINE] for line in text.splitlines()]
     found = tuple(word for word in step.words if _any(word, lines))
-    entries = [_entry(line) for line in lines] if step.about else []
-    about = [entry for entry in entries if any(step.about in text for text in _texts(entry))]
+    about = list(_of_interest(step, lines))
     lacks = [_lacking(step, entry) for entry in about if isinstance(entry, dict)]
     return Said(
         step.label, at, found,
         mentions=len(about), structured=len(lacks),
         complete=sum(not each for each in lacks),
         lacking=min(lacks, key=len, default=()),
+        numbers=tuple(_integers(step, about)) if step.number else (),
     )  # fmt: skip
 
 
@@ -40,6 +41,26 @@ def settled(step: Logs, said: Said) -> bool:
 def named(variable: str) -> str:
     """An expression for the name of a variable, standing by itself."""
     return rf"(?<![A-Za-z0-9_]){re.escape(variable)}(?![A-Za-z0-9_])"
+
+
+def _of_interest(step: Logs, lines: list[str]) -> Iterator[Any]:
+    """The entries that a step counts: about a text, or with a word where it asks for a number."""
+    for line in lines if step.about or step.number else ():
+        entry = _entry(line)
+        if step.number:
+            wanted = any(_any(word, [line]) for word in step.words)
+        else:
+            wanted = any(step.about in text for text in _texts(entry))
+        if wanted:
+            yield entry
+
+
+def _integers(step: Logs, entries: Iterable[Any]) -> Iterator[int]:
+    """The integers that JSON lines tell; true is none."""
+    for entry in entries:
+        told = place_in(entry, step.number)
+        if isinstance(told, int) and not isinstance(told, bool):
+            yield told
 
 
 def _any(word: str, lines: list[str]) -> bool:
@@ -57,17 +78,7 @@ def _entry(line: str) -> Any:
 
 
 def _lacking(step: Logs, entry: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(name for name in step.fields if _value(entry, name) in (None, ""))
-
-
-def _value(entry: Any, name: str) -> Any:
-    """The value of a key, which may be written with dots or stand within another."""
-    if not isinstance(entry, dict):
-        return None
-    if name in entry:
-        return entry[name]
-    first, dot, rest = name.partition(".")
-    return _value(entry.get(first), rest) if dot else None
+    return tuple(name for name in step.fields if place_in(entry, name) in (None, ""))
 
 
 def _texts(value: Any) -> Iterator[str]:
