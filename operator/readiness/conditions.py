@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.dataservices.provision import Provision
+from readiness.dataservices.telling import PASSING, PROVISIONING, provisioned_of
 from readiness.judgement import PENDING, Ground
 from readiness.model import Finding, Manifest, Result, Safety, Severity
 from readiness.passive import listed
@@ -41,27 +43,33 @@ class Condition:
     message: str
 
 
-def conditions_of(ground: Ground, findings: Sequence[Finding]) -> tuple[Condition, ...]:
+def conditions_of(
+    ground: Ground, findings: Sequence[Finding], provision: Provision
+) -> tuple[Condition, ...]:
     """The nine conditions of a judged policy."""
     pending = sorted(
         {f"{f.id} ({f.target})" for f in findings if f.counts and f.verdict.reason == PENDING}
     )
     waiting = f"first looks under way: {listed(pending, NAMED)}"
+    provided = Condition(PROVISIONED, *provisioned_of(provision))
+    busy = pending or provided.reason == PROVISIONING
+    reason, text = ("Evaluating", waiting) if pending else (provided.reason, provided.message)
+    stuck = provided.status == "False" and provided.reason not in PASSING
     return (
         Condition(ACCEPTED, "True", "Valid", "the spec is valid"),
-        Condition(READY, "Unknown", "Evaluating", waiting)
-        if pending
+        Condition(READY, "Unknown" if busy else "False", reason, text)
+        if pending or provided.status != "True"
         else Condition(
             READY, "True", "Evaluated", "accepted, evaluated, nothing left to provision"
         ),
-        Condition(RECONCILING, "True", "Evaluating", waiting)
-        if pending
+        Condition(RECONCILING, "True", reason, text)
+        if busy
         else Condition(RECONCILING, "False", "Settled", "nothing under way"),
-        Condition(STALLED, "False", "NotStalled", "nothing stands in the way"),
+        Condition(STALLED, "True", provided.reason, provided.message)
+        if stuck
+        else Condition(STALLED, "False", "NotStalled", "nothing stands in the way"),
         compliance_of(ground, findings),
-        Condition(
-            PROVISIONED, "True", "NothingDeclared", "the policy declares nothing to provision"
-        ),
+        provided,
         Condition(BACKUPS_HEALTHY, "Unknown", "NothingDeclared", "the policy declares no backups"),
         _probes(findings),
         _shutdown(findings),

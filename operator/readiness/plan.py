@@ -16,6 +16,9 @@ from readiness import report, status
 from readiness.api import InvalidSpecError, read_policy
 from readiness.consent import allows, opens_at, withheld
 from readiness.control import Control, Subject, asks_nothing
+from readiness.dataservices import KINDS
+from readiness.dataservices.provision import Provision, provide
+from readiness.dataservices.wish import Wish
 from readiness.evidence import (
     PREVIOUS_REVISION_SECONDS,
     RENEW_AT,
@@ -58,7 +61,7 @@ FOREVER: Final = float("inf")
 class Situation:
     """What one pass starts from. `policy` is the object as the API server gave it; `now` is epoch seconds.
 
-    `spec` is the policy's, where it has been read already.
+    `spec` is the policy's, where it has been read already; `token` is random, for what is made up once.
     """
 
     policy: Manifest
@@ -66,6 +69,7 @@ class Situation:
     memory: Memory
     now: float
     spec: PolicySpec | None = None
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Plan:
     notes: tuple[Note, ...] = ()
     looks: tuple[tuple[str, str], ...] = ()
     streams: tuple[Stream, ...] = ()
+    provision: Provision = field(default_factory=Provision)
 
 
 Answered = Mapping[tuple[str, str], TrialAnswers]
@@ -111,18 +116,20 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
     try:
         ground = _ground(rules, situation)
     except (InvalidSpecError, ProfileNotFoundError) as error:
-        return _refused(situation, standing, error)
+        return _unjudged(situation, standing, status.refused(standing, error))
     if ground.policy.suspend:
-        return replace(_suspended(situation, standing), memory=situation.memory)
+        return _unjudged(situation, standing, status.suspended(standing))
     memory = _remember(rules, ground, situation, answers)
     ground = replace(ground, memory=memory)
     findings = judge_policy(rules, ground)
     reports = report.reports_of(standing, ground, findings)
-    told = status.status_of(standing, ground, findings, reports.rows)
+    wish = Wish(situation.policy, ground.policy, situation.now, situation.token)
+    provision = provide(wish, ground.snapshot, KINDS)
+    told = status.status_of(standing, ground, findings, reports.rows, provision)
     return Plan(
         findings=findings,
         memory=memory,
-        next_at=_next(rules, ground, told),
+        next_at=min(_next(rules, ground, told), provision.next_at),
         status=told if told != situation.policy.get("status") else None,
         reports=reports.changed,
         stale=reports.stale,
@@ -132,6 +139,7 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
             if not f.capability and ((f.id, f.target) not in memory or (f.id, f.target) in answers)
         ),
         streams=streams_of(rules, ground, situation.policy),
+        provision=provision,
     )  # fmt: skip
 
 
@@ -278,19 +286,7 @@ def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
     return min(at for at in times if at > ground.now)
 
 
-def _refused(
-    situation: Situation, standing: Standing, error: InvalidSpecError | ProfileNotFoundError
-) -> Plan:
-    told = status.refused(standing, error)
-    return Plan(
-        memory=situation.memory, status=told if told != situation.policy.get("status") else None,
-        notes=status.notes_of(standing, told),
-    )  # fmt: skip
-
-
-def _suspended(situation: Situation, standing: Standing) -> Plan:
-    told = status.suspended(standing)
-    return Plan(
-        status=told if told != situation.policy.get("status") else None,
-        notes=status.notes_of(standing, told),
-    )
+def _unjudged(situation: Situation, standing: Standing, told: Manifest) -> Plan:
+    differs = told != situation.policy.get("status")
+    notes = status.notes_of(standing, told)
+    return Plan(status=told if differs else None, memory=situation.memory, notes=notes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 
 from readiness import plan
 from readiness.cluster import Cluster
@@ -28,6 +29,7 @@ class Reconciler:
     engines: Engines
     clock: Callable[[], float]
     incidents: Callable[[], Incidents]
+    token: Callable[[], str] = token_hex
     memories: dict[Key, Memory] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> plan.Plan | None:
@@ -42,8 +44,9 @@ class Reconciler:
             memory = recalled(reports, self.rules, self.clock())
         for target, seen in self.engines.passages(key):
             self.cluster.note(policy, target, seen)
+        await self.cluster.refresh(policy)
         snapshot = replace(self.cluster.snapshot(policy), incidents=self.incidents())
-        situation = plan.Situation(policy, snapshot, memory, self.clock())
+        situation = plan.Situation(policy, snapshot, memory, self.clock(), token=self.token())
         uid = policy["metadata"]["uid"]
         answers = await self.engines.run(key, plan.requests(self.rules, situation), uid)
         decided = plan.make(self.rules, situation, answers)
@@ -55,4 +58,5 @@ class Reconciler:
     def forget(self, key: Key) -> None:
         """Drops what is remembered and under way for a policy that is gone."""
         self.memories.pop(key, None)
+        self.cluster.forget(key)
         self.engines.forget(key)

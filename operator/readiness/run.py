@@ -58,6 +58,7 @@ from readiness.scheduler import Queue
 from readiness.script import Script
 from readiness.server import Server
 from readiness.settings import Settings
+from readiness.snapshot import Provided
 from readiness.timeline import Problem, ProblemError
 
 STOPPED, FAILED = 0, 1
@@ -192,6 +193,7 @@ def build_operator(
         drill_settle=settings.drills_settle,
         operator_namespace=settings.operator_namespace,
         identity=settings.identity,
+        provided=Provided(images=_images(settings), operator_image=settings.image),
         pace=Pace(resync=settings.resync, inactivity=settings.watch_inactivity),
     )
     cluster = Cluster(connection, frame, Rim(time.time, elector.leads, redactor, queue.add_after))
@@ -217,6 +219,14 @@ def build_prometheus(
     """Who says whether an incident goes on; nobody, where no setting names one."""
     url, matchers = settings.prometheus, settings.prometheus_matchers
     return Prometheus(url, matchers, trust.edge, changed) if url else None
+
+
+def _images(settings: Settings) -> dict[str, str]:
+    return {
+        "redis": settings.stores_redis_image,
+        "mongodb": settings.stores_mongodb_image,
+        "rabbitmq": settings.stores_rabbitmq_image,
+    }
 
 
 def build_office(settings: Settings, connection: Connection, metrics: Metrics) -> Office:

@@ -105,6 +105,15 @@ class Settings:
     prometheus_matchers: str = 'severity="critical"'
     """Which firing alerts make an incident: label matchers of PromQL, put into ALERTS{alertstate="firing",…}."""
 
+    stores_redis_image: str = ""
+    """Image of the Redis that the operator provides; empty: a policy has to name one."""
+
+    stores_mongodb_image: str = ""
+    """Image of the MongoDB that the operator provides; empty: a policy has to name one."""
+
+    stores_rabbitmq_image: str = ""
+    """Image of the RabbitMQ that the operator provides; empty: a policy has to name one."""
+
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -242,6 +251,9 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "image": _image,
     "drills_parallel": lambda text: _integer(text, 1, 20),
     "drills_redis_image": _image,
+    "stores_redis_image": _image,
+    "stores_mongodb_image": _image,
+    "stores_rabbitmq_image": _image,
     "drills_mongodb_image": _image,
     "drills_rabbitmq_image": _image,
     "prometheus": _url,

@@ -47,6 +47,35 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps a data service from being provided. `at` is when a write met it; 0: seen by looking."""
+
+    reason: str
+    message: str
+    fix: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """What was seen of the data services that the operator provides for one policy.
+
+    `children` are whole, by kind and name, also those of services the policy no longer declares;
+    `pods`, `credentials` and `obstacles` are by service, `events` are warnings about any of them.
+    `repaired` says when a child was last put back, by kind and name. `images` are the settings'.
+    """
+
+    children: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    pods: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
+    credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    obstacles: Mapping[str, tuple[Obstacle, ...]] = field(default_factory=dict)
+    events: tuple[Manifest, ...] = ()
+    repaired: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    operator_image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One policy's world. Mappings by target name hold nothing for a target that was not found.
 
@@ -77,6 +106,7 @@ class Snapshot:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     egress: tuple[str, ...] = ()
     operator_namespace: str = ""
+    provided: Provided = field(default_factory=Provided)
     drill_settle: float = 120.0
     incidents: Incidents = field(default_factory=Incidents)
     live: bool = True

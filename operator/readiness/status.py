@@ -15,12 +15,15 @@ from typing import Final
 from readiness.api import InvalidSpecError
 from readiness.conditions import (
     COMPLIANT,
+    PROVISIONED,
     Condition,
     conditions_of,
     refused_conditions,
     suspended_conditions,
 )
 from readiness.control import declaration
+from readiness.dataservices.provision import Provision
+from readiness.dataservices.telling import service_row
 from readiness.evidence import RUN
 from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result, Severity
@@ -33,7 +36,7 @@ VALID_SECONDS: Final = 86400.0
 RENEW_BELOW: Final = VALID_SECONDS / 2
 FAILURES: Final = 40
 FAILURE_BYTES: Final = 16_000
-QUIET: Final = frozenset({"Evaluating"})
+QUIET: Final = frozenset({"Evaluating", "NothingDeclared", "Provisioning"})
 _WORST: Final = (
     Result.FAIL, Result.UNKNOWN, Result.BLOCKED, Result.OPT_IN_REQUIRED, Result.WAIVED,
     Result.NOT_APPLICABLE, Result.PASS,
@@ -85,8 +88,9 @@ def rank(finding: Finding) -> tuple[str, int, str, str]:
 
 
 def status_of(
-    standing: Standing, ground: Ground, findings: Sequence[Finding], targets: Sequence[Manifest]
-) -> Manifest:
+    standing: Standing, ground: Ground, findings: Sequence[Finding], targets: Sequence[Manifest],
+    provision: Provision,
+) -> Manifest:  # fmt: skip
     """The whole status for a judged policy. `targets` are the rows that name the reports."""
     shown = [f for f in findings if not f.capability or f.result is Result.OPT_IN_REQUIRED]
     failures = sorted((f for f in shown if not f.holds and not f.capability), key=rank)
@@ -101,8 +105,10 @@ def status_of(
         "failures": rows,
         "truncated": max(0, len(_collapsed(failures)) - len(rows)),
         "undeclared": _undeclared(findings),
-        "conditions": _written(standing, conditions_of(ground, findings)),
+        "conditions": _written(standing, conditions_of(ground, findings, provision)),
     }
+    if provision.services:
+        told["dataServices"] = [service_row(service) for service in provision.services]
     honoured = _run_at(standing, ground)
     return told | ({"lastRunAt": honoured} if honoured else {})
 
@@ -141,14 +147,19 @@ def level_of(findings: Iterable[Finding]) -> str:
 
 
 def notes_of(standing: Standing, told: Manifest) -> tuple[Note, ...]:
-    """At most one event: the verdict changed, or the spec was refused."""
-    new = next(c for c in told["conditions"] if c["type"] == COMPLIANT)
-    old = standing.condition(COMPLIANT)
+    """At most one event for the verdict, or the refusal of a spec, and one for data services."""
+    found = (_note(standing, told, type_) for type_ in (COMPLIANT, PROVISIONED))
+    return tuple(note for note in found if note is not None)
+
+
+def _note(standing: Standing, told: Manifest, type_: str) -> Note | None:
+    new = next(c for c in told["conditions"] if c["type"] == type_)
+    old = standing.condition(type_)
     same = (old.get("status"), old.get("reason")) == (new["status"], new["reason"])
-    if same or new["reason"] in QUIET:
-        return ()
-    type_ = "Warning" if new["status"] == "False" or new["reason"] == "InvalidSpec" else "Normal"
-    return (Note(type_, new["reason"], new["message"]),)
+    if same or new["reason"] in QUIET or (type_ == PROVISIONED and new["status"] == "Unknown"):
+        return None
+    bad = new["status"] == "False" or new["reason"] == "InvalidSpec"
+    return Note("Warning" if bad else "Normal", new["reason"], new["message"])
 
 
 def renewal_of(told: Manifest, now: float) -> float:

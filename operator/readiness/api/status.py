@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from readiness.api.formats import Timestamp
-from readiness.api.types import Count, Schema, atomic, keyed
+from readiness.api.types import Count, Flag, Schema, atomic, keyed
 
 Tri = Literal["True", "False", "Unknown"]
 Level = Literal["P0", "P1", "P2", "P3"]
@@ -87,6 +87,30 @@ class Undeclared(Schema):
     fix: Sentence = Field(description="The line to add.")
 
 
+class MemberStatus(Schema):
+    """One member of a data service."""
+
+    name: ObjectKey = Field(description="Its pod.")
+    ready: Flag = Field(description="Whether the pod is Ready.")
+
+
+class DataServiceStatus(Schema):
+    """One data service that the operator provides."""
+
+    name: Label = Field(description="Name of the data service.")
+    kind: Word = Field("", description="redis, mongodb or rabbitmq.")
+    ready: Flag = Field(
+        description="Whether every member is there and Ready, and nothing is wrong."
+    )
+    reason: Reason = Field("", description="Why it is not, in one CamelCase word.")
+    secret_name: ObjectKey = Field(
+        "", description="Secret with everything needed to connect, as Service Binding has it."
+    )
+    members: Annotated[tuple[MemberStatus, ...], *atomic()] = Field(
+        (), max_length=16, description="Its members, by pod."
+    )
+
+
 class PolicyStatus(Schema):
     """The verdict."""
 
@@ -114,6 +138,9 @@ class PolicyStatus(Schema):
     truncated: Count = Field(0, description="How many failures did not fit.")
     undeclared: Annotated[tuple[Undeclared, ...], *atomic()] = Field(
         (), max_length=40, description="Capabilities to declare, one row each."
+    )
+    data_services: Annotated[tuple[DataServiceStatus, ...], *keyed("name")] = Field(
+        (), max_length=32, description="One row per data service that the operator provides."
     )
     conditions: Annotated[tuple[Condition, ...], *keyed("type")] = Field(
         (),

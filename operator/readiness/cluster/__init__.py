@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from readiness.cluster.act import NotLeadingError, Writer, owned_by
+from readiness.cluster.children import Children
 from readiness.cluster.connection import ApiError, Connection, connect
 from readiness.cluster.follow import Follower, Watch
 from readiness.cluster.informers import Informers, KindSink, Unreadable
@@ -19,6 +20,7 @@ from readiness.cluster.interest import Interest
 from readiness.cluster.look import look
 from readiness.cluster.own import POLICY, REPORTS, WAIVER, Key, Own, key_of, path_of
 from readiness.cluster.project import WORKLOADS, Kind
+from readiness.cluster.provide import Provider
 from readiness.cluster.record import Record
 from readiness.cluster.store import Change, Store
 from readiness.cluster.watch import Pace
@@ -27,7 +29,7 @@ from readiness.model import Manifest
 from readiness.passages import Passage
 from readiness.plan import Plan
 from readiness.redact import Redactor
-from readiness.snapshot import Snapshot
+from readiness.snapshot import Provided, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Frame:
     drill_settle: float = 120.0
     operator_namespace: str = ""
     identity: str = ""
+    provided: Provided = field(default_factory=Provided)
     pace: Pace = field(default_factory=Pace)
 
 
@@ -60,6 +63,9 @@ class Cluster:
         self._store, self._unreadable = Store(), Unreadable()
         self._interest = Interest(rim.wake)
         self._record = Record(self._interest.named)
+        self._children = Children(
+            connection, self._store, frame.provided, rim.clock, rim.redactor.learn
+        )
         self._own = Own(self._store, self._interest.changed)
         self._follower = Follower(
             connection, self._own, self._unreadable, frame.namespaces, frame.pace
@@ -67,6 +73,9 @@ class Cluster:
         self._informers = Informers(connection, frame.namespaces, frame.pace)
         self._writer = Writer(
             connection, self._own, rim.redactor, EventLimits(), frame.identity, rim.leads, rim.clock
+        )
+        self._provider = Provider(
+            connection, self._children, self._writer.ask, rim.clock, self._interest.wake
         )
         self._snapshot_frame = Snapshot(
             egress=frame.egress,
@@ -121,6 +130,7 @@ class Cluster:
             terminations=self._record.terminations(policy),
             passages=self._record.passages(policy),
             unreadable=self._unreadable.view(),
+            provided=self._children.view(policy),
         )
         return look(self._store, policy, frame)
 
@@ -147,6 +157,16 @@ class Cluster:
     async def execute(self, policy: Manifest, decided: Plan) -> None:
         """Writes what a pass decided. ApiError 409: the policy has changed, look again."""
         await self._writer.write(policy, decided)
+        for note in await self._provider.provide(policy, decided.provision):
+            await self._writer.tell(policy, note)
+
+    async def refresh(self, policy: Manifest) -> None:
+        """Reads what no watch tells: credentials of data services, and what keeps them from running."""
+        await self._children.refresh(policy)
+
+    def forget(self, key: Key) -> None:
+        """Drops what is remembered for a policy that is gone."""
+        self._children.forget(key)
 
     def uncovered(self) -> Mapping[str, int]:
         """Namespaces that have workloads and no policy, with the number of their workloads."""
@@ -187,6 +207,7 @@ class Cluster:
     def _changed(self, changes: list[Change]) -> None:
         """What a pod's end shows is kept before anybody is woken to read it."""
         self._record.saw(changes)
+        self._children.changed(changes)
         self._interest.changed(changes)
 
 

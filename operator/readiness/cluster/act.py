@@ -62,7 +62,7 @@ class Writer:
             await self._apply_status(policy, decided.status)
         self.unnamed.pop(uid, None)
         for note in decided.notes:
-            await self._tell(policy, note)
+            await self.tell(policy, note)
 
     async def _apply_report(self, policy: Manifest, report: Manifest) -> None:
         namespace, name = policy["metadata"]["namespace"], report["metadata"]["name"]
@@ -115,24 +115,25 @@ class Writer:
             if not owned_by(meta, policy):
                 return
             fence = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-            self._ask()
+            self.ask()
             await self.connection.request("DELETE", path, {"preconditions": fence})
         except ApiError as error:
             if error.status != 404:
                 raise
 
     async def _apply(self, path: str, body: Manifest, owner: str) -> Manifest:
-        self._ask()
+        self.ask()
         query = {"fieldManager": owner, "force": "true"}
         return await self.connection.request("PATCH", path, body, query=query, content=APPLY)
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Raises NotLeadingError where this replica may not write."""
         if not self.leads():
             raise NotLeadingError(
                 "this replica does not lead, or could not renew its Lease in time"
             )
 
-    async def _tell(self, policy: Manifest, note: Note) -> None:
+    async def tell(self, policy: Manifest, note: Note) -> None:
         """Events are told at most once and never fail a pass; a fixed name makes retries safe."""
         text = self.redactor.hide(note.message)
         uid = policy["metadata"]["uid"]
@@ -141,7 +142,7 @@ class Writer:
             return None
         for pause in EVENT_TRIES:
             try:
-                self._ask()
+                self.ask()
                 return await self._post(policy, note, posting)
             except ApiError as error:
                 if not error.status or error.status >= 500:

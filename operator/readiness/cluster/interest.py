@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from readiness.cluster.own import POLICY, PROFILE, WAIVER, Key, exempt_in, key_of, targets_of
-from readiness.cluster.project import WORKLOADS
+from readiness.cluster.project import WHOLE, WORKLOADS
 from readiness.cluster.store import Change, owner_of, service_of
 from readiness.model import Manifest
+from readiness.naming import POLICY_LABEL, SERVICE_LABEL, label_value
 
 AT_MOST_EVERY: Final = 1.0
 SWEEP_AT_MOST_EVERY: Final = 20.0
@@ -67,6 +68,7 @@ class Interest:
             if found["kind"] == POLICY:
                 self._policy(key_of(found), new)
             elif self.awake:
+                self._child(found)
                 self._other(found, old)
 
     def _policy(self, key: Key, policy: Manifest | None) -> None:
@@ -75,6 +77,13 @@ class Interest:
             self._last.pop(key, None)
         if self.awake:
             self._wake(key, 0.0)
+
+    def _child(self, found: Manifest) -> None:
+        """A child of a data service, or a pod of one, names its policy."""
+        meta = found.get(WHOLE, found)["metadata"]
+        labels = meta.get("labels") or {}
+        if SERVICE_LABEL in labels:
+            self._named((meta["namespace"], POLICY, labels.get(POLICY_LABEL, "")))
 
     def _other(self, found: Manifest, old: Manifest | None) -> None:
         kind, (namespace, name) = found["kind"], key_of(found)
@@ -145,6 +154,7 @@ class Interest:
 
 
 def _refs_of(policy: Manifest, namespace: str) -> Iterator[Ref]:
+    yield namespace, POLICY, label_value(policy["metadata"]["name"])  # as its children name it
     for named in targets_of(policy):
         yield namespace, named.kind, named.workload
         if named.service:

@@ -66,6 +66,14 @@ def targets_of(policy: Manifest) -> Iterator[Named]:
         yield Named(*(name if isinstance(name, str) else "" for name in names))
 
 
+def services_of(policy: Manifest) -> Iterator[str]:
+    """Names of the data services that a policy asks the operator to provide."""
+    for service in _list(_dict(policy.get("spec")).get("dataServices")):
+        name = _dict(service).get("name")
+        if isinstance(name, str) and "external" not in _dict(service):
+            yield name
+
+
 def exempt_in(policy: Manifest) -> Iterator[str]:
     """`Kind/name` of the workloads a policy exempts."""
     for exemption in _list(_dict(policy.get("spec")).get("exempt")):

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from readiness import leaks
+from readiness.dataservices.children import KINDS as CHILDREN
 from readiness.grants import secret_rules
 from readiness.model import Manifest
+from readiness.naming import SERVICE_LABEL
 
 KEEP: Final = None
+WHOLE: Final = "whole"
+"""Where a projected child of a data service keeps itself whole."""
 INTERNED: Final = 32
 SHOWN: Final = 256  # characters of a ConfigMap's value, as on the command line
 
@@ -132,7 +136,16 @@ class Kind:
         """What is kept of an object; None when nothing of it matters."""
         kept = pick(self.shape, found)
         kept["apiVersion"], kept["kind"] = self.api, self.name
+        if self.name in CHILDREN and SERVICE_LABEL in (found["metadata"].get("labels") or {}):
+            kept[WHOLE] = _whole(found) | {"apiVersion": self.api, "kind": self.name}
         return self.reduce(kept, found) if self.reduce else kept
+
+
+def _whole(child: Manifest) -> Manifest:
+    """A child of ours, of which every field is compared with what is desired."""
+    meta = {key: value for key, value in child["metadata"].items() if key != "managedFields"}
+    found: Manifest = compact(child | {"metadata": meta})
+    return found
 
 
 def pick(shape: Any, value: Any) -> Any:

@@ -1,0 +1,246 @@
+"""The children of data services as far as they are known: watched ones, answered writes, Secrets.
+
+The answer to a write stands until the watch has caught up, so that no pass repairs what it has
+just written. Secrets are read by name, now and then. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from readiness import naming
+from readiness.cluster.connection import ApiError, Connection
+from readiness.cluster.own import key_of, services_of, version_of
+from readiness.cluster.project import WHOLE
+from readiness.cluster.store import Change, Store
+from readiness.dataservices.children import KINDS
+from readiness.dataservices.provision import RETRY_SECONDS
+from readiness.dataservices.stuck import moment_of
+from readiness.model import Manifest
+from readiness.snapshot import Obstacle, Provided
+
+FRESH_SECONDS: Final = 30.0
+SECRET_SECONDS: Final = 300.0
+EVENT_SECONDS: Final = 5.0
+Key = tuple[str, str]
+Place = tuple[str, str, str]
+"""Kind, namespace and name."""
+
+
+@dataclass(slots=True)
+class Case:
+    """What is remembered of one policy's data services between passes."""
+
+    credentials: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    obstacles: dict[str, tuple[Obstacle, ...]] = field(default_factory=dict)
+    repaired: dict[tuple[str, str], float] = field(default_factory=dict)
+    asked: dict[str, float] = field(default_factory=dict)
+    events: tuple[Manifest, ...] = ()
+    curious: bool = False
+    looked_at: float = 0.0
+
+
+class Children:
+    """What a pass may know of them. `frame` holds the settings' images."""
+
+    def __init__(
+        self, connection: Connection, store: Store, frame: Provided, clock: Callable[[], float],
+        learn: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._connection, self._store, self._frame = connection, store, frame
+        self._clock, self._learn = clock, learn
+        self._answers: dict[Place, tuple[Manifest, float]] = {}
+        self._cases: dict[Key, Case] = {}
+
+    def case(self, policy: Manifest) -> Case:
+        """What is remembered for a policy."""
+        return self._cases.setdefault(key_of(policy), Case())
+
+    def forget(self, key: Key) -> None:
+        """Drops what is remembered for a policy that is gone."""
+        self._cases.pop(key, None)
+
+    def answered(self, found: Manifest) -> None:
+        """The answer to a write: the newest version there is."""
+        meta = {k: v for k, v in found["metadata"].items() if k != "managedFields"}
+        self._answers[_place(found)] = (found | {"metadata": meta}, self._clock())
+
+    def gone(self, child: Manifest) -> None:
+        """A child that is not there any more, whatever the watch still says."""
+        self._answers.pop(_place(child), None)
+
+    def changed(self, changes: Iterable[Change]) -> None:
+        """Forgets the answers about children that were deleted since."""
+        for old, new in changes:
+            if old is not None and new is None and WHOLE in old:
+                known = self._answers.get(_place(old))
+                if known and known[0]["metadata"]["uid"] == old[WHOLE]["metadata"]["uid"]:
+                    del self._answers[_place(old)]
+
+    async def refresh(self, policy: Manifest) -> None:
+        """Reads what no watch tells, as far as it is due: credentials, and warnings where something is stuck."""
+        names = list(services_of(policy))
+        if not names and key_of(policy) not in self._cases:
+            return
+        case, now = self.case(policy), self._clock()
+        for name in names:
+            pause = SECRET_SECONDS if name in case.credentials else RETRY_SECONDS
+            if name not in case.asked or now - case.asked[name] >= pause:
+                case.asked[name] = now
+                await self._read_credentials(policy, name, case)
+        if case.curious and now - case.looked_at >= EVENT_SECONDS:
+            case.events, case.looked_at = await self._warnings(policy), now
+        elif not case.curious:
+            case.events = ()
+
+    def view(self, policy: Manifest) -> Provided:
+        """What the decision is made on."""
+        namespace, name = key_of(policy)
+        label = naming.label_value(name)
+        children = dict(self._labelled(namespace, label))
+        if not children and key_of(policy) not in self._cases:
+            return self._frame
+        case = self.case(policy)
+        return replace(
+            self._frame,
+            children=children,
+            pods=self._pods(namespace, children.values()),
+            credentials=dict(case.credentials),
+            obstacles=dict(case.obstacles),
+            events=case.events,
+            repaired=dict(case.repaired),
+        )
+
+    async def find(self, child: Manifest) -> Manifest | None:
+        """The object as it stands now, or None. Raises ApiError."""
+        try:
+            return await self._connection.request("GET", path_of(child))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def keep_credentials(self, case: Case, service: str, secret: Manifest) -> None:
+        """From now on these are the service's, and no text may hold them."""
+        data = (secret.get("data") or {}).items()
+        case.credentials[service] = {key: base64.b64decode(text).decode() for key, text in data}
+        for value in case.credentials[service].values():
+            self._learn(value)
+
+    async def _read_credentials(self, policy: Manifest, service: str, case: Case) -> None:
+        """What cannot be read is told instead; what was lost is known here and made again."""
+        namespace, name = key_of(policy)
+        meta = {"namespace": namespace, "name": naming.store(name, service, naming.CREDENTIALS)}
+        try:
+            found = await self.find({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            case.obstacles[service] = (refusal_of(error, meta["name"], namespace, self._clock()),)
+            return
+        if any(each.reason == "NotPermitted" for each in case.obstacles.get(service, ())):
+            del case.obstacles[service]
+        if found is None:
+            self._answers.pop(("Secret", namespace, meta["name"]), None)
+            case.credentials.setdefault(service, {})
+        else:
+            self.answered(found)
+            self.keep_credentials(case, service, found)
+
+    async def _warnings(self, policy: Manifest) -> tuple[Manifest, ...]:
+        """Warnings of the namespace, the newest last. Empty where they may not be read."""
+        path = f"/api/v1/namespaces/{policy['metadata']['namespace']}/events"
+        try:
+            found = await self._connection.request("GET", path)
+        except ApiError:
+            return ()
+        newest: dict[tuple[str, str], Manifest] = {}
+        for event in sorted(found.get("items") or (), key=moment_of):
+            about = event.get("involvedObject") or {}
+            newest[about.get("name", ""), event.get("reason", "")] = event
+        return tuple(newest.values())
+
+    def _labelled(self, namespace: str, label: str) -> Iterator[tuple[tuple[str, str], Manifest]]:
+        """Children of one policy by its label, each in its newest known version."""
+        watched = self._store.derived(
+            "children", namespace, KINDS, lambda: self._watched(namespace)
+        )
+        found = {(c["kind"], namespace, c["metadata"]["name"]): c for c in watched.get(label, ())}
+        for place, (answer, at) in list(self._answers.items()):
+            late = found.get(place)
+            caught_up = late is not None and version_of(late) >= version_of(answer)
+            lasting = SECRET_SECONDS if place[0] == "Secret" else FRESH_SECONDS
+            if caught_up or self._clock() - at > lasting:
+                del self._answers[place]
+            elif place[1] == namespace and _label(answer) == label:
+                found[place] = answer
+        for (kind, _, name), child in found.items():
+            yield (kind, name), child
+
+    def _watched(self, namespace: str) -> Mapping[str, tuple[Manifest, ...]]:
+        found: dict[str, list[Manifest]] = {}
+        for kind in KINDS:
+            for projected in self._store.of(kind, namespace).values():
+                if whole := projected.get(WHOLE):
+                    found.setdefault(_label(whole), []).append(whole)
+        return {label: tuple(children) for label, children in found.items()}
+
+    def _pods(
+        self, namespace: str, children: Iterable[Manifest]
+    ) -> dict[str, tuple[Manifest, ...]]:
+        found: dict[str, tuple[Manifest, ...]] = {}
+        for child in children:
+            if child["kind"] == "StatefulSet":
+                service = child["metadata"]["labels"][naming.SERVICE_LABEL]
+                owner = ("StatefulSet", child["metadata"]["name"])
+                pods = self._store.belonging("Pod", namespace, owner)
+                found[service] = (*found.get(service, ()), *pods)
+        return found
+
+
+PLURALS: Final[Mapping[str, str]] = {
+    "Secret": "secrets", "ServiceAccount": "serviceaccounts", "ConfigMap": "configmaps",
+    "Service": "services", "NetworkPolicy": "networkpolicies",
+    "PodDisruptionBudget": "poddisruptionbudgets", "StatefulSet": "statefulsets",
+}  # fmt: skip
+
+
+def path_of(child: Manifest, *, named: bool = True) -> str:
+    """Where a child is served, or its collection. Raises KeyError for a kind that no service has."""
+    api, meta = child["apiVersion"], child["metadata"]
+    root = f"/apis/{api}" if "/" in api else f"/api/{api}"
+    last = f"/{meta['name']}" if named else ""
+    return f"{root}/namespaces/{meta['namespace']}/{PLURALS[child['kind']]}{last}"
+
+
+def refusal_of(error: ApiError, name: str, namespace: str, now: float) -> Obstacle:
+    """What a refused call means, in the words of the API server and with a remedy."""
+    words = error.message
+    if error.status == 403 and " cannot " in words:
+        command = (
+            f"sed 's/your-namespace/{namespace}/' manifests/provision/provision.yaml | kubectl apply -f -"
+            f" (or add {namespace} to the chart's provision.namespaces)"
+        )
+        text = f"the operator may not provide data services in namespace {namespace}: {words}"
+        return Obstacle("NotPermitted", text, command, now)
+    if error.status == 403 and "exceeded quota" in words:
+        return Obstacle("Quota", words, f"kubectl describe quota -n {namespace}", now)
+    if error.status == 403:
+        return Obstacle("AdmissionDenied", words, "let the namespace admit it", now)
+    if "updates to statefulset spec" in words:
+        return Obstacle(
+            "Immutable", f"StatefulSet/{name}: size and class of its volumes cannot change",
+            "put storage and storageClass back: this version grows no volumes", now,
+        )  # fmt: skip
+    return Obstacle("Invalid", words, "correct what the API server refuses", now)
+
+
+def _label(child: Manifest) -> str:
+    return str((child["metadata"].get("labels") or {}).get(naming.POLICY_LABEL, ""))
+
+
+def _place(child: Manifest) -> Place:
+    return child["kind"], child["metadata"].get("namespace", ""), child["metadata"]["name"]

@@ -1,0 +1,195 @@
+"""Carrying out what was decided about data services: create, adopt, apply, delete.
+
+A child is created first, so that what is there without our labels is never touched. Then it is
+ours alone: server-side apply with its uid. What a write met becomes an Obstacle; it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from readiness import naming
+from readiness.cluster.children import Case, Children, path_of, refusal_of
+from readiness.cluster.connection import APPLY, ApiError, Connection
+from readiness.cluster.own import Key, key_of
+from readiness.dataservices.children import belongs_to, hash_of, is_create_only
+from readiness.dataservices.drift import difference
+from readiness.dataservices.provision import Act, Provision, Write
+from readiness.model import Manifest
+from readiness.snapshot import Obstacle
+from readiness.status import Note
+
+JSON_PATCH: Final = "application/json-patch+json"
+_KEY: Final = (naming.POLICY_LABEL, naming.SERVICE_LABEL, *naming.OURS)
+
+
+class NameTakenError(Exception):
+    """An object of this name is there and is not ours."""
+
+
+class Provider:
+    """The hand that writes children. `ask` raises where this replica does not lead."""
+
+    def __init__(
+        self, connection: Connection, children: Children, ask: Callable[[], None],
+        clock: Callable[[], float], wake: Callable[[Key], None],
+    ) -> None:  # fmt: skip
+        self._connection, self._children = connection, children
+        self._ask, self._clock, self._wake = ask, clock, wake
+
+    async def provide(self, policy: Manifest, decided: Provision) -> tuple[Note, ...]:
+        """Writes; returns what to tell. A service that meets an obstacle is left for this pass.
+
+        Raises ApiError for what time or another look heals.
+        """
+        case, notes = self._children.case(policy), []
+        met: dict[str, tuple[Obstacle, ...]] = {}
+        for write in decided.writes:
+            if write.service in met:
+                continue
+            if (obstacle := await self._tried(write, case)) is not None:
+                met[write.service] = (obstacle,)
+            elif write.drift:
+                case.repaired[_place(write.child)] = self._clock()
+                notes.append(_repaired(write))
+        if self._remember(policy, decided, met):
+            self._wake(key_of(policy))
+        return tuple(notes)
+
+    async def _tried(self, write: Write, case: Case) -> Obstacle | None:
+        meta = write.child["metadata"]
+        try:
+            await self._carry_out(write, case)
+        except NameTakenError as error:
+            fix = "remove it, or rename the data service; nothing of it was touched"
+            return Obstacle("NameTaken", str(error), fix, self._clock())
+        except ApiError as error:
+            if error.status not in (400, 403, 422):
+                raise
+            return refusal_of(error, meta["name"], meta["namespace"], self._clock())
+        return None
+
+    def _remember(
+        self, policy: Manifest, decided: Provision, met: dict[str, tuple[Obstacle, ...]]
+    ) -> bool:
+        """Obstacles of services that were tried; those of others stand. Whether that is news."""
+        case, tried = self._children.case(policy), {write.service for write in decided.writes}
+        before, told = case.obstacles, {service.name for service in decided.services}
+        case.obstacles = {k: v for k, v in before.items() if k not in tried and k in told} | met
+        case.curious = any(not service.ready for service in decided.services)
+        recent = self._clock() - 60
+        case.repaired = {place: at for place, at in case.repaired.items() if at > recent}
+        return {k: v[0].message for k, v in before.items()} != {
+            k: v[0].message for k, v in met.items()
+        }
+
+    async def _carry_out(self, write: Write, case: Case) -> None:
+        if write.act is Act.DELETE:
+            await self._delete(write.child)
+        elif write.live is not None:
+            await self._apply(write.child, write.live)
+        elif write.child["kind"] != "Secret":
+            await self._create(write.child)
+        else:  # no watch tells whether it is there
+            found = await self._children.find(write.child)
+            await (self._create(write.child) if found is None else self._meet(write.child, found))
+            if is_create_only(write.child):
+                self._children.keep_credentials(case, write.service, write.child)
+
+    async def _create(self, child: Manifest) -> None:
+        """Created, then adopted: its fields become those of the apply that later passes repeat."""
+        body = child if is_create_only(child) else _without_hash(child)
+        query = {"fieldManager": naming.STORE_MANAGER}
+        self._ask()
+        try:
+            made = await self._connection.request("POST", path_of(child, named=False), body, query=query)  # fmt: skip
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            found = await self._children.find(child)
+            if found is not None:
+                await self._meet(child, found)
+            return
+        self._children.answered(made if is_create_only(child) else await self._adopt(child, made))
+
+    async def _meet(self, child: Manifest, found: Manifest) -> None:
+        """It is there already: ours to bring up to date, or somebody else's and not touched."""
+        key = {label: child["metadata"]["labels"][label] for label in _KEY}
+        if not belongs_to(found, key):
+            raise NameTakenError(
+                f"{child['kind']}/{child['metadata']['name']} exists and is not of this policy"
+            )
+        self._children.answered(found)
+        drift = difference(child, found)
+        if is_create_only(child) and drift:  # what was decided rests on values that never were
+            raise ApiError(409, f"{child['kind']}/{child['metadata']['name']} is there, look again")
+        if not is_create_only(child) and (drift or hash_of(found) != hash_of(child)):
+            await self._apply(child, found)
+
+    async def _apply(self, child: Manifest, live: Manifest) -> None:
+        try:
+            if not hash_of(live):
+                live = await self._adopt(child, await self._children.find(child) or live)
+            body = child | {"metadata": child["metadata"] | {"uid": live["metadata"]["uid"]}}
+            query = {"fieldManager": naming.STORE_MANAGER, "force": "true"}
+            self._ask()
+            path = path_of(child)
+            answer = await self._connection.request("PATCH", path, body, query=query, content=APPLY)
+        except ApiError as error:
+            if error.status in (404, 409):  # another object by now, or none
+                self._children.gone(child)
+            raise
+        self._children.answered(answer)
+
+    async def _adopt(self, child: Manifest, made: Manifest) -> Manifest:
+        """Turns our creation into an apply, or fields left out later would never go; then marks it done.
+
+        Created but not adopted, it has no hash, and whoever comes next adopts it.
+        """
+        meta = made["metadata"]
+        annotations = (meta.get("annotations") or {}) | {naming.DESIRED_HASH: hash_of(child)}
+        fields = [
+            entry | ({"operation": "Apply"} if entry.get("manager") == naming.STORE_MANAGER else {})
+            for entry in meta.get("managedFields") or ()
+        ]
+        patch: list[Manifest] = [
+            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "add", "path": "/metadata/managedFields", "value": fields},
+            {"op": "add", "path": "/metadata/annotations", "value": annotations},
+        ]
+        query = {"fieldManager": naming.STORE_MANAGER}
+        self._ask()
+        return await self._connection.request(
+            "PATCH", path_of(child), patch, query=query, content=JSON_PATCH
+        )
+
+    async def _delete(self, child: Manifest) -> None:
+        """Only this very object, as it was seen, and only if it is ours."""
+        found, seen = await self._children.find(child), child["metadata"].get("uid")
+        self._children.gone(child)
+        if found is None or not belongs_to(found, naming.OURS):
+            return
+        meta = found["metadata"]
+        if seen not in (None, meta["uid"]) or meta.get("deletionTimestamp"):
+            return
+        fence = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        body = {"preconditions": fence, "propagationPolicy": "Background"}
+        self._ask()
+        await self._connection.request("DELETE", path_of(child), body)
+
+
+def _without_hash(child: Manifest) -> Manifest:
+    meta = child["metadata"]
+    kept = {k: v for k, v in meta["annotations"].items() if k != naming.DESIRED_HASH}
+    return child | {"metadata": meta | {"annotations": kept}}
+
+
+def _repaired(write: Write) -> Note:
+    child = f"{write.child['kind']}/{write.child['metadata']['name']}"
+    return Note("Warning", "DriftRepaired", f"{child}: {write.drift} was changed and is as declared again")  # fmt: skip
+
+
+def _place(child: Manifest) -> tuple[str, str]:
+    return child["kind"], child["metadata"]["name"]

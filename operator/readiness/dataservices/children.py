@@ -1,0 +1,113 @@
+"""The children of one data service, whole: what its kind builds, with what all children share.
+
+The one place that adds labels, ownership and the hash of what is desired, and that makes up
+credentials. Pure: randomness is a token, from which equal tokens make equal values.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from readiness import naming
+from readiness.dataservices.order import Credential, Kind, Order
+from readiness.model import Manifest
+
+KINDS: Final = (
+    "ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "PodDisruptionBudget", "StatefulSet",
+)  # fmt: skip
+"""Kinds of children that are watched, in the order in which they are deleted from behind."""
+_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def credentials_of(kind: Kind, order: Order, token: str) -> dict[str, str]:
+    """Every credential of a service: what is known already, the rest made from the token."""
+    where = (order.namespace, order.policy, order.service.name)
+    made = {c.key: _generated(c, token, *where) for c in kind.credentials}
+    return {**made, **order.credentials}
+
+
+def desired_of(kind: Kind, order: Order, owner: Manifest | None) -> tuple[Manifest, ...]:
+    """The credentials Secret, then every child; `owner` is a reference where deletion takes them along."""
+    return tuple(
+        _shared(child, kind, order, owner) for child in (_credentials(order), *kind.build(order))
+    )
+
+
+def hash_of(child: Manifest) -> str:
+    """The hash that an applied child carries, or nothing."""
+    return str((child["metadata"].get("annotations") or {}).get(naming.DESIRED_HASH, ""))
+
+
+def is_create_only(child: Manifest) -> bool:
+    """Whether a child is never applied again once it is there."""
+    return naming.CREATE_ONLY in (child["metadata"].get("annotations") or {})
+
+
+def belongs_to(child: Manifest, labels: Mapping[str, str]) -> bool:
+    """Whether an object carries our label and this key: only then is it ours to change."""
+    return labels.items() <= (child["metadata"].get("labels") or {}).items()
+
+
+def _credentials(order: Order) -> Manifest:
+    return {
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"name": order.name(naming.CREDENTIALS), "annotations": {naming.CREATE_ONLY: "true"}},
+        "stringData": dict(order.credentials),
+    }  # fmt: skip
+
+
+def _shared(built: Manifest, kind: Kind, order: Order, owner: Manifest | None) -> Manifest:
+    child = copy.deepcopy(built)
+    labels = naming.store_labels(order.policy, order.service.name)
+    meta = child["metadata"]
+    meta["namespace"] = order.namespace
+    meta["labels"] = {**(meta.get("labels") or {}), **labels, naming.KIND_LABEL: kind.name}
+    if owner is not None:
+        meta["ownerReferences"] = [owner]
+    if child["kind"] == "Secret" and "stringData" in child:
+        child["data"] = {key: _base64(text) for key, text in child.pop("stringData").items()}
+    for claim in _claims(child):
+        claim["metadata"]["labels"] = {**(claim["metadata"].get("labels") or {}), **labels}
+    if owner is not None and child["kind"] == "StatefulSet":
+        retention = child["spec"].setdefault("persistentVolumeClaimRetentionPolicy", {})
+        retention["whenDeleted"] = "Delete"
+    if not is_create_only(child):
+        meta["annotations"] = {
+            **(meta.get("annotations") or {}),
+            naming.DESIRED_HASH: _digest(child),
+        }
+    return child
+
+
+def _claims(child: Manifest) -> Iterator[Manifest]:
+    if child["kind"] == "StatefulSet":
+        yield from child["spec"].get("volumeClaimTemplates") or ()
+
+
+def _digest(child: Any) -> str:
+    text = json.dumps(child, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _generated(credential: Credential, token: str, *where: str) -> str:
+    """HMAC in counter mode, of characters that need no quoting anywhere; without bias."""
+    text, block = "", 0
+    while len(text) < credential.length:
+        key = "\0".join((*where, credential.key, str(block))).encode()
+        drawn = hmac.new(token.encode(), key, hashlib.sha512).digest()
+        if credential.alphabet == "base64":
+            text += base64.b64encode(drawn[:63]).decode()
+        else:
+            text += "".join(_LETTERS[byte % 62] for byte in drawn if byte < 248)
+        block += 1
+    return text[: credential.length]

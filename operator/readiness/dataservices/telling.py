@@ -1,0 +1,50 @@
+"""What is told of data services: their rows in the status, and the condition Provisioned.
+
+Pure. The condition's reason is the first obstacle's: one word for programs, all of them in words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from readiness.dataservices.provision import Provision, Service
+from readiness.model import Manifest
+from readiness.snapshot import Obstacle
+
+PROVISIONING: Final = "Provisioning"
+PASSING: Final = frozenset({PROVISIONING, "Crashing", "Unschedulable", "RemovalPending"})
+"""What may end without a change of the spec, so that nobody calls the policy stalled."""
+MEMBERS: Final = 16
+
+
+def service_row(service: Service) -> Manifest:
+    """The row of `status.dataServices`."""
+    reason = service.obstacles[0].reason if service.obstacles else ""
+    row = {
+        "name": service.name,
+        "kind": service.kind,
+        "ready": service.ready,
+        "reason": reason or (PROVISIONING if service.waiting else ""),
+        "secretName": service.secret,
+        "members": [{"name": name, "ready": ready} for name, ready in service.members[:MEMBERS]],
+    }
+    return {key: value for key, value in row.items() if value not in ("", [])}
+
+
+def provisioned_of(provision: Provision) -> tuple[str, str, str]:
+    """Status, reason and message."""
+    if not provision.services:
+        return "True", "NothingDeclared", "the policy declares nothing to provision"
+    met = [(service.name, each) for service in provision.services for each in service.obstacles]
+    if met:
+        return "False", met[0][1].reason, "; ".join(_words(name, each) for name, each in met[:5])
+    waiting = [f"{s.name}: {s.waiting}" for s in provision.services if s.waiting]
+    if waiting:
+        return "False", PROVISIONING, "; ".join(waiting)
+    names = ", ".join(service.name for service in provision.services)
+    return "True", "Provisioned", f"every member is Ready: {names}"
+
+
+def _words(name: str, obstacle: Obstacle) -> str:
+    fix = f" ({obstacle.fix})" if obstacle.fix else ""
+    return f"{name}: {obstacle.message}{fix}"

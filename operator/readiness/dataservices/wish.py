@@ -1,0 +1,93 @@
+"""From a policy to the order of each data service, its refusals and its children.
+
+What `readiness render` shows and what the operator compares with the cluster. Pure: of the cluster
+it knows only how many nodes there are, and the credentials that were made before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from readiness import naming
+from readiness.dataservices.children import credentials_of, desired_of
+from readiness.dataservices.order import Kind, Order
+from readiness.model import Manifest
+from readiness.snapshot import Obstacle, Snapshot
+
+if TYPE_CHECKING:
+    from readiness.api.dataservice import DataService
+    from readiness.api.policy import PolicySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who asks for what, at what time; `token` is the randomness of what is generated once."""
+
+    policy: Manifest
+    spec: PolicySpec
+    now: float
+    token: str
+
+
+def kind_of(service: DataService) -> str:
+    """Name of the kind that is asked for; empty for an external service."""
+    names = ("redis", "mongodb", "rabbitmq")
+    return next((name for name in names if getattr(service, name) is not None), "")
+
+
+def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
+    """What a service is built from, with the credentials that are known."""
+    name, provided = kind_of(service), snapshot.provided
+    return Order(
+        namespace=snapshot.namespace,
+        policy=wish.policy["metadata"]["name"],
+        service=service,
+        image=getattr(service, name).image or provided.images.get(name, ""),
+        operator_image=provided.operator_image,
+        operator_namespace=snapshot.operator_namespace,
+        nodes=sum(map(_schedulable, snapshot.nodes.values())),
+        credentials=provided.credentials.get(service.name, {}),
+    )
+
+
+def children_of(wish: Wish, kind: Kind, order: Order) -> tuple[Manifest, ...]:
+    """Every child as it should stand, the credentials Secret first."""
+    whole = replace(order, credentials=credentials_of(kind, order, wish.token))
+    meta = wish.policy["metadata"]
+    owned = wish.spec.deletion_policy == "Delete"
+    return desired_of(kind, whole, naming.owner(meta["name"], meta["uid"]) if owned else None)
+
+
+def refusals_of(kind: Kind | None, order: Order) -> tuple[Obstacle, ...]:
+    """Why a service is not built; what its `unsafe` names is left out."""
+    field = f"spec.dataServices[{order.service.name}]"
+    if kind is None:
+        words = f"this version provides no {kind_of(order.service)}"
+        return (Obstacle("NotSupported", words, f"run it yourself, and declare {field}.external"),)
+    asked = getattr(order.service, kind.name)
+    problems = (each for each in kind.problems(order) if each.reason not in asked.unsafe)
+    return (
+        *_unprovided(kind, order, field),
+        *(Obstacle(each.reason, each.message, each.fix) for each in problems),
+    )
+
+
+def _unprovided(kind: Kind, order: Order, field: str) -> Iterator[Obstacle]:
+    if not order.image:
+        yield Obstacle(
+            "NoImage", f"no image of {kind.name} is known",
+            f"set {field}.{kind.name}.image, or READINESS_STORES_{kind.name.upper()}_IMAGE of the operator",
+        )  # fmt: skip
+    if order.service.backup is not None and order.service.backup.enabled:
+        yield Obstacle(
+            "BackupsNotSupported", "this version makes no backups",
+            f"set {field}.backup.enabled to false, and back it up by other means",
+        )  # fmt: skip
+
+
+def _schedulable(node: Manifest) -> bool:
+    spec = node.get("spec") or {}
+    effects = {taint.get("effect") for taint in spec.get("taints") or ()}
+    return not spec.get("unschedulable") and effects.isdisjoint(("NoSchedule", "NoExecute"))
