@@ -24,11 +24,13 @@ from readiness.cluster.project import projected
 from readiness.drills.clone import Place, build_clone
 from readiness.drills.codec import dump_timeline, load_script
 from readiness.drills.isolation import build_isolation
+from readiness.drills.sink import FIRST, build_sink, with_gate
 from readiness.drills.stores import build_store
 from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Build, Drill, Props, Reports
 from readiness.model import Manifest
-from readiness.script import Arm, DrillSubject, Script
+from readiness.script import Arm, DrillSubject, Script, Store
+from readiness.step import Fault
 from readiness.timeline import Moment, Problem, Timeline
 from readiness.workload import template_hash
 
@@ -82,7 +84,8 @@ async def run_job(environ: Mapping[str, str]) -> int:
             deadline=script.deadline, labels=script.labels,
         )  # fmt: skip
         reports = Reports(log.moment, log.timeline)
-        drill = Drill(script, pods, dialer, build_crew(script, place), reports)
+        crew = build_crew(script, place, environ["READINESS_IMAGE"])
+        drill = Drill(script, pods, dialer, crew, reports)
         task = asyncio.ensure_future(drill.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -95,18 +98,31 @@ async def run_job(environ: Mapping[str, str]) -> int:
     return DONE
 
 
-def build_crew(script: Script, place: Place) -> tuple[Build, Props]:
-    """How clones of this script are made, and what stands beside them."""
-    images = dict(script.images)
-    stores = {s.name: build_store(s, images.get(s.kind, ""), place) for s in script.subject.stores}
+def build_crew(script: Script, place: Place, image: str) -> tuple[Build, Props]:
+    """How clones of this script are made, and what stands beside them; `image` is the operator's own."""
+    stores = {s.name: _store(script, s, place, image) for s in script.subject.stores}
+    ports = {u.name: FIRST + nth for nth, u in enumerate(script.subject.upstreams)}
+    sink = build_sink(place, image, len(ports)) if any(map(script.calls, script.arms)) else None
 
     def build(workload: Manifest, arm: Arm, nth: int, props: Props) -> Manifest | Problem:
-        seen = replace(place, index=nth, stores=props.addresses, configs=props.configs)
+        sinks: dict[str, str] = {}
+        if script.calls(arm):
+            if isinstance(props.sink, Problem):
+                return props.sink
+            sinks = props.sinks()
+        seen = replace(place, index=nth, stores=props.addresses, configs=props.configs, sinks=sinks)
         if (changed := _changed(workload, script.subject)) is not None:
             return changed
         return build_clone(workload, script.subject, arm, seen)
 
-    return build, Props((build_isolation(place),), stores)
+    return build, Props((build_isolation(place),), stores, sink, ports)
+
+
+def _store(script: Script, store: Store, place: Place, image: str) -> Manifest | Problem:
+    """A throw-away store; where an arm cuts it off, behind a gate."""
+    made = build_store(store, dict(script.images).get(store.kind, ""), place)
+    cut = any(isinstance(s, Fault) and s.of == store.name for a in script.arms for s in a.steps)
+    return with_gate(made, image) if cut and isinstance(made, dict) else made
 
 
 def _changed(workload: Manifest, subject: DrillSubject) -> Problem | None:

@@ -9,7 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.step import Boot, Exit, Hold, Linger, Logs, Pause, Play, Send, Step
+from readiness.step import (
+    Ask,
+    Boot,
+    Calls,
+    Exit,
+    Fault,
+    Hold,
+    Linger,
+    Logs,
+    Pause,
+    Play,
+    Send,
+    Step,
+)
 
 CLONES: Final = 3
 """How many clones of one drill run side by side."""
@@ -17,8 +30,6 @@ ANSWER_SECONDS: Final = 10.0
 """How long an answer may take beyond what the application was asked to take."""
 STORE_SECONDS: Final = 60.0
 """How long a throw-away store may take to accept connections."""
-SINK: Final = "{sink}"
-"""In the value of an Edit: replaced by `address:port` of the drill's fault sink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,29 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """A service that the application calls: the variable with its address, the path in that, its hosts.
+
+    In arms that put it there, a port of the drill's fault sink stands for it.
+    """
+
+    name: str
+    env: str
+    path: str = ""
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """What stands in the value of an Edit for `address:port`."""
+        return f"{{upstream {self.name}}}"
+
+    @property
+    def edit(self) -> Edit:
+        """The variable, leading to the sink."""
+        return Edit(self.env, f"http://{self.place}{self.path}")
+
+
+@dataclass(frozen=True, slots=True)
 class DrillSubject:
     """Whose template is cloned and how its clone is reached.
 
@@ -80,6 +114,7 @@ class DrillSubject:
     host: str = ""
     standalone: bool = False
     stores: tuple[Store, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
     declared: tuple[str, ...] = ()
 
 
@@ -107,6 +142,10 @@ class Script:
     labels: tuple[tuple[str, str], ...] = ()
     images: tuple[tuple[str, str], ...] = ()
 
+    def calls(self, arm: Arm) -> bool:
+        """Whether the clone of an arm is to call the fault sink."""
+        return any(upstream.edit in arm.edits for upstream in self.subject.upstreams)
+
 
 def seconds_of(arm: Arm) -> float:
     """How long an arm may take at most."""
@@ -121,13 +160,13 @@ def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:
 
 def _longest(step: Step) -> float:
     match step:
-        case Boot() | Exit() | Linger() | Logs():
+        case Boot() | Exit() | Linger() | Logs() | Ask() | Calls():
             return step.within
         case Pause():
             return step.seconds
         case Send():
             return (step.seconds + ANSWER_SECONDS) * step.times
-        case Hold():
+        case Hold() | Fault():
             return ANSWER_SECONDS
         case Play():
             return sum(ANSWER_SECONDS + (s.within and s.within + step.longer) for s in step.scenes)

@@ -38,7 +38,7 @@ class Send:
 
     `seconds` is how long the application was asked to take (0: as it likes); with `measure` the
     answers prove how many it works on at the same time, which bounds what `Flow` opens.
-    `body` bytes are sent with the request.
+    `body` bytes are sent with the request, or the text of `content`.
     """
 
     label: str
@@ -49,6 +49,7 @@ class Send:
     seconds: float = 0.0
     measure: bool = False
     body: int = 0
+    content: str = ""
     step: Literal["send"] = "send"
 
 
@@ -150,4 +151,64 @@ class Play:
     step: Literal["play"] = "play"
 
 
-Step = Boot | Pause | Send | Hold | Flow | Knock | Stop | Exit | Linger | Logs | Play
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Switch an upstream, or the gate of a store, for this clone alone, `after` so many more requests.
+
+    `of` is its name, `mode` one of `drills/sink.py`.
+    """
+
+    of: str
+    mode: str
+    after: int = 0
+    step: Literal["fault"] = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Request a health endpoint again until it says what is waited for; that it never does is an answer.
+
+    It is `ill` by a status of 500 and more, or by one of `words` (expressions) which it did not say
+    when it was first asked in this arm; else, with 200, it is well.
+    """
+
+    label: str
+    path: str
+    words: tuple[str, ...] = ()
+    ill: bool = False
+    within: float = 10.0
+    every: float = 0.5
+    step: Literal["ask"] = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Read what the clone has asked of an upstream since it was last read: `least` calls, if they come `within` seconds.
+
+    `last`: until each has ended, and for a while none has followed.
+    """
+
+    label: str
+    of: str
+    least: int = 1
+    within: float = 30.0
+    last: bool = False
+    step: Literal["calls"] = "calls"
+
+
+Step = (
+    Boot
+    | Pause
+    | Send
+    | Hold
+    | Flow
+    | Knock
+    | Stop
+    | Exit
+    | Linger
+    | Logs
+    | Play
+    | Fault
+    | Ask
+    | Calls
+)

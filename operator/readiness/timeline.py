@@ -21,9 +21,8 @@ class Exchange:
 
     `start` is when connecting began, `connected` when it succeeded, `first` the first byte of the
     answer, `end` the last; NEVER for what did not happen. `seconds` is how long the application
-    was asked to take. `size` and `digest` are the body's; `whole` says that it came complete. `close`: the answer announced the end of
-    its connection. `held`: the connection had served a request before. `unframed`: neither a
-    length nor chunks tell where the body ends, so a cut one looks whole.
+    was asked to take. `size` is the body's; `whole` says that it came complete. `close`: the answer announced the end of its connection. `held`: the connection had served a request before. `unframed`: neither a
+    length nor chunks tell where the body ends, so a cut one looks whole. `fits`: it said what its step waited for; `found` are the words of the step that it held.
     """
 
     label: str
@@ -36,12 +35,13 @@ class Exchange:
     outcome: Outcome
     status: int = 0
     size: int = 0
-    digest: str = ""
     whole: bool = False
     close: bool = False
     held: bool = False
     seconds: float = 0.0
     unframed: bool = False
+    fits: bool = False
+    found: tuple[str, ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -114,11 +114,36 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One request that reached a fault sink. `at` and `end` are seconds of the sink's, or of the drill's, clock.
+
+    `outcome`: answered, left (the caller hung up first), reset, cut (by a limit), tls or malformed
+    (no request that could be read). Of headers only names are kept, of the path no query; `content` is
+    the media type, `key` tells one Idempotency-Key from another. In a timeline `label` is the step's
+    that read it, and of the path, which may hold a token, only a hash is told.
+    """
+
+    at: float
+    end: float
+    port: int
+    source: str = ""
+    method: str = ""
+    path: str = ""
+    size: int = 0
+    status: int = 0
+    outcome: str = "cut"
+    headers: tuple[str, ...] = ()
+    content: str = ""
+    key: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
     Refused (a rule of safety), NotPermitted, Denied (admission), Unschedulable, ImagePull,
-    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, Quota, Unplayed (a scenario
+    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, SinkUnavailable, Quota, Unplayed (a scenario
     that must hold does not), Aborted.
     """
 
@@ -160,6 +185,7 @@ class Timeline:
     endings: tuple[Ending, ...] = ()
     said: tuple[Said, ...] = ()
     checks: tuple[Check, ...] = ()
+    calls: tuple[Call, ...] = ()
     problem: Problem | None = None
 
     def labelled(self, label: str) -> tuple[Exchange, ...]:

@@ -129,7 +129,7 @@ class Board:
 def ended(arm: Arm, after: float) -> Timeline:
     """A clone that ended so many seconds after SIGTERM, with nothing open."""
     fast = tuple(
-        Exchange("fast", n, n, 7.0, 7.001, 7.002, 7.003, Outcome.RESPONSE, 200, 2, "x", whole=True)
+        Exchange("fast", n, n, 7.0, 7.001, 7.002, 7.003, Outcome.RESPONSE, 200, 2, whole=True)
         for n in range(5)
     )
     end = Ending(10 + after, "app", 0, 0, "Completed", 1000.0, float(int(1010 + after)))

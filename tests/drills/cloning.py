@@ -16,7 +16,7 @@ from readiness.timeline import Problem
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAMES = tuple(sorted(path.stem for path in TEMPLATES.glob("*.yaml")))
-PLACE = Place("ab12", "drill-ab12-xyz", "0-1-2", deadline=300.4, stores={"cache": "10.1.1.1", "db": "10.1.1.2"}, sink="10.1.1.9:80")  # fmt: skip
+PLACE = Place("ab12", "drill-ab12-xyz", "0-1-2", deadline=300.4, stores={"cache": "10.1.1.1", "db": "10.1.1.2"}, sinks={"llm": "10.1.1.9:80"})  # fmt: skip
 SUBJECT = DrillSubject("shop", "api", "apps/v1", "Deployment", "api", standalone=True)
 CACHE = Store("cache", "redis", ("cache",), 6379, "cache-auth")
 ARM = Arm("idle", ())

@@ -348,7 +348,7 @@ class Simulation:
         size = (10 if self.server.cuts_body and self.draining else 100) if whole else 0
         call.seen = Exchange(
             call.label, call.nth, call.wave, call.start, call.connected, call.first, self.now, outcome,
-            status, size, f"d{call.seconds:g}{size}" if whole else "", whole, close, call.held, call.seconds,
+            status, size, whole, close, call.held, call.seconds,
         )  # fmt: skip
         call.finish()
 

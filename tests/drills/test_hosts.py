@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from readiness.drills.hosts import is_local, spellings
-from readiness.script import Store
+from readiness.script import Store, Upstream
 
 from .cloning import CACHE, PLACE, clone, deployment, refused
 
@@ -62,6 +62,16 @@ def test_the_templates_own_aliases_stay_and_ours_win():
     found = aliases(CACHE, hostAliases=own)
 
     assert found == {"10.1.1.1": sorted(HERE), "10.7.7.7": ["legacy"]}
+
+
+def test_hosts_of_an_upstream_lead_to_the_sink_where_there_is_one():
+    calls = Upstream("llm", "LLM_URL", hosts=("API.example.com", "llm"))
+    found = clone(deployment(), upstreams=(calls,))["spec"]["hostAliases"]
+    without = clone(deployment(), place=replace(PLACE, sinks={}), upstreams=(calls,))
+
+    assert [each["ip"] for each in found] == ["10.1.1.9"]
+    assert {"api.example.com", "llm", "llm.shop.svc"} <= set(found[0]["hostnames"])
+    assert without["spec"]["hostAliases"] == []
 
 
 def test_a_store_beside_the_application_is_its_own():

@@ -10,7 +10,7 @@ import pytest
 from readiness.api import read_policy
 from readiness.control import Subject
 from readiness.drills.subject import drill_subject
-from readiness.script import DrillSubject, Store
+from readiness.script import DrillSubject, Store, Upstream
 from readiness.snapshot import Snapshot
 from readiness.workload import template_hash
 
@@ -71,6 +71,10 @@ ROWS: dict[str, tuple[Subject, DrillSubject]] = {
     "variables that are declared": (
         subject(PLAIN, config={"env": [{"name": "B"}, {"name": "A"}]}),
         replace(CLONED, declared=("B", "A")),
+    ),
+    "what it calls": (
+        subject(PLAIN, upstreams=[{"name": "llm", "urlEnv": "LLM_URL", "path": "/v1", "hosts": ["api.example.com"]}]),
+        replace(CLONED, upstreams=(Upstream("llm", "LLM_URL", "/v1", ("api.example.com",)),)),
     ),
     "stores in the order of their use": (
         subject(PLAIN, uses=["orders", "cache", "jobs"]),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from readiness.drills.addresses import hosts_named, hosts_within, is_store_name
 from readiness.drills.undeclared import undeclared_store
-from readiness.script import Arm, Edit, Store
+from readiness.script import Arm, Edit, Store, Upstream
 from readiness.timeline import Problem
 
 from .cloning import ARM, CACHE, PLACE, SUBJECT, answer, clone, deployment, template
@@ -251,11 +251,14 @@ def test_an_explicit_arm_is_asked_the_same():
     assert clone(template("sources"), arm, declared=("TOKEN",), **told)
 
 
+CALLED = Upstream("llm", "REDIS_URL")
+
+
 def test_what_the_arm_takes_away_or_replaces_does_not_refuse():
     workload = deployment(env("REDIS_URL", "redis://cache"))
 
     assert clone(workload, Arm("boot", (), (Edit("REDIS_URL"),)), **MINE)
-    assert clone(workload, Arm("slow", (), (Edit("REDIS_URL", "redis://{sink}"),)), **MINE)
+    assert clone(workload, Arm("slow", (), (CALLED.edit,)), upstreams=(CALLED,), **MINE)
     assert isinstance(answer(workload, Arm("x", (), (Edit("A", "redis://prod"),)), **MINE), Problem)
 
 

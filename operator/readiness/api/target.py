@@ -23,6 +23,7 @@ from readiness.api.scenario import Scenario
 from readiness.api.shutdown import Short, Shutdown
 from readiness.api.startup import Errors, StartConfig
 from readiness.api.types import Count, Flag, Rule, Schema, keyed, scalar_set
+from readiness.api.upstream import Upstream
 
 HeaderName = Annotated[
     str,
@@ -256,4 +257,17 @@ class Target(Schema):
     )
     uses: Annotated[tuple[Name, ...], *scalar_set()] = Field(
         (), max_length=16, description="Names of the dataServices that the workload needs to run."
+    )
+    upstreams: Annotated[tuple[Upstream, ...], *keyed("name")] = Field(
+        (),
+        max_length=8,
+        description="Services that the workload calls (CFG-012, REL-002, REL-003, HLT-004).",
+    )
+    rules = (
+        Rule(
+            cel="!has(self.uses) || !has(self.upstreams) || self.upstreams.all(u, !(u.name in self.uses))",
+            message="an upstream has the name of a data service in uses: a drill could not tell them apart",
+            holds=lambda target: not {u.name for u in target.upstreams} & set(target.uses),
+            field="upstreams",
+        ),
     )

@@ -51,7 +51,7 @@ def build_clone(
     application = app_container(workload, subject.container or None)
     if application is None:
         return Problem("Refused", f"the template has no container {subject.container}")
-    edited = edit_environment(application, arm, subject.declared, place.sink)
+    edited = edit_environment(application, arm, subject, place.sinks)
     if isinstance(edited, Problem):
         return edited
     spec = dict(pod_spec(workload))

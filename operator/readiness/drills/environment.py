@@ -9,11 +9,11 @@ not boot in the control arm, which must be explicit as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from readiness.model import Manifest
-from readiness.script import SINK, Arm
+from readiness.script import Arm, DrillSubject
 from readiness.timeline import Problem
 
 _FIELD: Final = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
@@ -21,16 +21,17 @@ _REFERENCES: Final = {"configMapRef": "configMapKeyRef", "secretRef": "secretKey
 
 
 def edit_environment(
-    container: Manifest, arm: Arm, declared: tuple[str, ...], sink: str
+    container: Manifest, arm: Arm, subject: DrillSubject, sinks: Mapping[str, str]
 ) -> Manifest | Problem:
     """The container with the arm's edits, which come first so that other variables can refer to them."""
-    edits = {edit.name: edit.value for edit in arm.edits}
+    edits = {edit.name: _placed(edit.value, subject, sinks) for edit in arm.edits}
+    declared = subject.declared
     sources = container.get("envFrom") or ()
     if sources and (problem := _unreadable(container, arm, declared)):
         return problem
     kept = [entry for entry in container.get("env") or () if entry["name"] not in edits]
     put = [
-        {"name": name, "value": literal(value.replace(SINK, sink))}
+        {"name": name, "value": literal(value)}
         for name, value in edits.items()
         if value is not None
     ]
@@ -38,6 +39,14 @@ def edit_environment(
         return {**container, "env": [*put, *kept]}
     referred = _referred(sources, (name for name in declared if name not in edits))
     return {**container, "envFrom": [], "env": [*put, *referred, *kept]}
+
+
+def _placed(value: str | None, subject: DrillSubject, sinks: Mapping[str, str]) -> str | None:
+    """A value in which stands where each upstream is played."""
+    for upstream in subject.upstreams:
+        if value is not None and upstream.name in sinks:
+            value = value.replace(upstream.place, sinks[upstream.name])
+    return value
 
 
 def literal(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Names of stores, and how a clone is led to throw-away ones under the same names.
+"""Names of stores and upstreams, and how a clone is led to throw-away ones under the same names.
 
 The hosts file of a pod comes before any DNS server, so an alias per spelling is enough; no URL is
 rewritten. An address that is no name cannot be led away.
@@ -69,6 +69,10 @@ def build_aliases(
             if problem := _astray(store, host, place):
                 return problem
             ours |= dict.fromkeys(spellings(host, subject.namespace), place.stores[store.name])
+    for upstream in subject.upstreams:
+        address = place.sinks.get(upstream.name, "").rpartition(":")[0].strip("[]")
+        for host in upstream.hosts if address else ():
+            ours |= dict.fromkeys(spellings(host.lower(), subject.namespace), address)
     kept = [(a["ip"], [h for h in a.get("hostnames") or () if not _taken(h, ours)]) for a in own]
     led = [(ip, sorted(h for h in ours if ours[h] == ip)) for ip in sorted(set(ours.values()))]
     return [{"ip": ip, "hostnames": names} for ip, names in (*led, *kept) if names]

@@ -32,7 +32,7 @@ class Place:
     """What only the running drill knows. `owner` and `uid` are those of its own pod.
 
     `index` tells its clones apart, `deadline` is in seconds, `stores` holds addresses of throw-away
-    stores by store name, `sink` is `address:port` of the fault sink. `avoid` are nodes on which a
+    stores by store name, `sinks` the `address:port` of what plays an upstream, by its name. `avoid` are nodes on which a
     clone had better not run. `configs` holds the data of ConfigMaps that the template uses, so that
     addresses in them are seen. `priority_class` names a PriorityClass that preempts nobody.
     """
@@ -44,7 +44,7 @@ class Place:
     deadline: float = 600.0
     labels: tuple[tuple[str, str], ...] = ()
     stores: Mapping[str, str] = field(default_factory=dict)
-    sink: str = ""
+    sinks: Mapping[str, str] = field(default_factory=dict)
     avoid: tuple[str, ...] = ()
     configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     priority_class: str = ""

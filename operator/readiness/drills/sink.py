@@ -24,6 +24,7 @@ from readiness.drills.place import (
 )
 from readiness.model import Manifest
 from readiness.naming import drill
+from readiness.timeline import Call
 
 COMMAND: Final = "drill-sink"
 FIRST: Final = 8080
@@ -45,29 +46,6 @@ class Mode:
     name: str
     seconds: float = 0.0
     status: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request that reached the sink. `at` and `end` are seconds of the sink's, or of the drill's, clock.
-
-    `outcome`: answered, left (the caller hung up first), reset, cut (by a limit), tls or malformed
-    (no request that could be read). Of headers only names are kept, of the path no query; `content` is the media
-    type, `key` tells one Idempotency-Key from another.
-    """
-
-    at: float
-    end: float
-    port: int
-    source: str
-    method: str = ""
-    path: str = ""
-    size: int = 0
-    status: int = 0
-    outcome: str = "cut"
-    headers: tuple[str, ...] = ()
-    content: str = ""
-    key: str = ""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 
 from readiness.control import Subject
 from readiness.hops import container_port, host_of
-from readiness.script import DrillSubject, Store
+from readiness.script import DrillSubject, Store, Upstream
 from readiness.workload import app_container, template_hash
 
 _PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 5672}
@@ -34,6 +34,7 @@ def drill_subject(subject: Subject) -> DrillSubject:
         template=template_hash(subject.workload), container=container.get("name", ""),
         port=port or 0, tls=tls, host=host_of(target, snapshot),
         standalone=target.shutdown.standalone, stores=tuple(_stores(subject)),
+        upstreams=tuple(Upstream(u.name, u.url_env, u.path or "", u.hosts) for u in target.upstreams),
         declared=tuple(each.name for each in target.config.env) if target.config else (),
     )  # fmt: skip
 

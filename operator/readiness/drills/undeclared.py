@@ -38,7 +38,9 @@ def undeclared_store(pod: Manifest, subject: DrillSubject, place: Place) -> Prob
     """The refusal of a clone that would know a store which the policy does not declare."""
     if subject.standalone:
         return None
-    known = known_hosts(subject) | {_host(a) for a in (place.sink, *place.stores.values())}
+    known = known_hosts(subject) | {
+        _host(a) for a in (*place.sinks.values(), *place.stores.values())
+    }
     for setting in _settings(pod, subject, place):
         for host in _hosts(setting):
             if not (is_local(host) or host in known):

@@ -15,7 +15,7 @@ from typing import Final
 
 from readiness.drills.reading import Kind, kind_of
 from readiness.engines.dialer import Dialer
-from readiness.engines.drill.traffic import Ask, Line
+from readiness.engines.drill.traffic import Line, Query
 from readiness.engines.pace import Pace
 from readiness.model import Outcome
 from readiness.passages import Passage
@@ -122,7 +122,7 @@ class Streams:
                 fresh = len(seen) % 2 == 0 or not kept.reusable
                 line = Line(self._dialer, hop, run, zero) if fresh else kept
                 async with self._pace.turn(namespace, hop.address):
-                    seen.append(await line.send(Ask("rollout", flow.stream.path, nth=len(seen))))
+                    seen.append(await line.send(Query("rollout", flow.stream.path, nth=len(seen))))
                 if seen[-1].outcome is Outcome.ABORTED:  # a line keeps a cancellation to itself
                     return None
                 if fresh:

@@ -15,9 +15,10 @@ from typing import Final
 
 import h11
 
-from readiness.drills.sink import Call, Mode
+from readiness.drills.sink import Mode
 from readiness.sink.peer import Peer
 from readiness.sink.port import LIFETIME, Guest, Port
+from readiness.timeline import Call
 
 MOST_CALLS: Final = 1000
 MOST_CONNECTIONS: Final = 64

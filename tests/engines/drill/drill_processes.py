@@ -12,13 +12,15 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from readiness.model import Manifest
 from readiness.timeline import Problem
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def free_port() -> int:
@@ -34,6 +36,22 @@ def clone(name: str, code: str, grace: float = 5.0, **spec: Any) -> Manifest:
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
         "spec": {"containers": [container], "terminationGracePeriodSeconds": grace} | spec,
     }  # fmt: skip
+
+
+def sink(name: str, ports: Sequence[int], gates: Mapping[int, int] | None = None) -> Manifest:
+    """A fault sink with upstreams on these ports, or the gates of stores behind others; everything on loopback."""
+    control, gates = free_port(), gates or {}
+    args = [word for port in ports for word in ("--port", str(port))]
+    args += [
+        word for port, behind in gates.items() for word in ("--gate", f"{port}=127.0.0.1:{behind}")
+    ]
+    env = {"PYTHONPATH": str(ROOT / "operator"), "PORT": str([*gates, control][0])}
+    container = {
+        "name": "sink", "command": [sys.executable, "-m", "readiness", "drill-sink"],
+        "args": [*args, "--control", str(control)], "ports": [{"name": "control", "containerPort": control}],
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+    }  # fmt: skip
+    return {"metadata": {"name": name}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 1}}  # fmt: skip
 
 
 class Processes:
@@ -63,7 +81,7 @@ class Processes:
         command = container["command"]
         with (self._logs / name).open("wb") as written:
             process = await asyncio.create_subprocess_exec(
-                *command, str(self._port), stdout=written, stderr=written,
+                *command, *container.get("args", [str(self._port)]), stdout=written, stderr=written,
                 env=os.environ | {each["name"]: each["value"] for each in container.get("env", ())},
             )  # fmt: skip
         self._running[name] = process

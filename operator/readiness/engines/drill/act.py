@@ -6,31 +6,36 @@ A step is a function `(act, step) -> None` in `steps.py` or `load.py`; it record
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from readiness.engines.drill.clone import Clone
+from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
-from readiness.engines.drill.traffic import Ask, Line
+from readiness.engines.drill.traffic import Line, Query
 from readiness.model import Manifest
-from readiness.timeline import NEVER, Exchange, Moment, Said
+from readiness.timeline import NEVER, Call, Exchange, Moment, Said
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all arms of a drill share. `open_line(pod)` is a new connection to a clone."""
+    """What all arms of a drill share. `open_line(pod)` is a new connection to a clone, `prop(name)` what
+    plays an upstream, or the gate of a store."""
 
     stage: Stage
     now: Callable[[], float]
     open_line: Callable[[Manifest], Line]
+    prop: Callable[[str], Prop]
     tell: Callable[[str, Moment], None]
 
 
 @dataclass(slots=True)
 class Act:
     """One arm under way. `hook` are the seconds of its preStop (None: not shown), `stopped` is when
-    it was told to end, `told` is set then, `parallel` what it proved to work on at once."""
+    it was told to end, `told` is set then, `parallel` what it proved to work on at once. `usual` are words that
+    a health endpoint said when it was first asked, `told_of` counts the calls to each upstream that have been read."""
 
     world: World
     name: str
@@ -43,12 +48,20 @@ class Act:
     done: list[Exchange] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    usual: dict[str, frozenset[str]] = field(default_factory=dict)
+    told_of: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def now(self) -> float:
         """Seconds since the drill began."""
         return self.world.now()
+
+    @property
+    def address(self) -> str:
+        """The clone's, which is how a sink knows it."""
+        return str(self.clone.pod["status"]["podIP"])
 
     def note(self, name: str, detail: str = "") -> None:
         """Record that something happened now."""
@@ -62,11 +75,11 @@ class Act:
         self.told.set()
         self.note("stopped")
 
-    async def send(self, ask: Ask) -> Exchange:
+    async def send(self, query: Query) -> Exchange:
         """One request on a fresh connection."""
         line = self.world.open_line(self.clone.pod)
         try:
-            seen = await line.send(ask)
+            seen = await line.send(query)
         finally:
             line.close()
         self.done.append(seen)

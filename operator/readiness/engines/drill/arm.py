@@ -10,12 +10,26 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from readiness.engines.drill import load, steps
+from readiness.engines.drill import faults, load, steps
 from readiness.engines.drill.act import Act, World
 from readiness.engines.drill.clone import Clone
 from readiness.model import Manifest
 from readiness.script import Arm
-from readiness.step import Boot, Exit, Flow, Hold, Knock, Linger, Logs, Pause, Send, Stop
+from readiness.step import (
+    Ask,
+    Boot,
+    Calls,
+    Exit,
+    Fault,
+    Flow,
+    Hold,
+    Knock,
+    Linger,
+    Logs,
+    Pause,
+    Send,
+    Stop,
+)
 from readiness.timeline import Problem, ProblemError, Timeline
 from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pre_stop_seconds
 
@@ -30,6 +44,9 @@ STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
     Hold: load.hold,
     Flow: load.flow,
     Knock: load.knock,
+    Fault: faults.fault,
+    Ask: faults.ask,
+    Calls: faults.calls,
 }
 
 
@@ -63,7 +80,7 @@ def _timeline(act: Act, problem: Problem | None) -> Timeline:
         act.name, stopped=act.stopped, hook=act.hook, parallel=act.parallel,
         grace=float(DEFAULT_GRACE_SECONDS if grace is None else grace),
         container=clone.container, node=clone.node, endings=tuple(clone.endings), said=tuple(act.said),
-        problem=problem,
+        calls=tuple(act.calls), problem=problem,
         exchanges=tuple(sorted(act.done, key=lambda x: x.start)),
         moments=tuple(sorted(moments, key=lambda m: m.at)),
     )  # fmt: skip

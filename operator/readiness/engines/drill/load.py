@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from readiness.engines.drill.act import Act
-from readiness.engines.drill.traffic import Ask, Line
+from readiness.engines.drill.traffic import Line, Query
 from readiness.step import Flow, Hold, Knock, Send
 from readiness.timeline import NEVER, Exchange
 
@@ -19,9 +19,18 @@ NEVER_REUSED: Final = 86400.0
 async def send(act: Act, step: Send) -> None:
     """Requests in a row, `parallel` of them at once each time."""
     for nth in range(step.times):
-        ask = Ask(step.label, step.path, step.method, nth, nth, step.seconds, step.body)
+        query = Query(
+            step.label,
+            step.path,
+            step.method,
+            nth,
+            nth,
+            step.seconds,
+            step.body,
+            step.content.encode(),
+        )
         many = range(nth * step.parallel, (nth + 1) * step.parallel)
-        sent = await asyncio.gather(*(act.send(replace(ask, nth=n)) for n in many))
+        sent = await asyncio.gather(*(act.send(replace(query, nth=n)) for n in many))
         if step.measure:
             act.parallel = _parallel_of(sent, step.seconds)
 
@@ -34,7 +43,7 @@ def hold(act: Act, step: Hold) -> None:
 async def _hold(act: Act, step: Hold) -> None:
     for nth in range(step.count):
         line = act.world.open_line(act.clone.pod)
-        first = await line.send(Ask(step.label, step.path, nth=nth))
+        first = await line.send(Query(step.label, step.path, nth=nth))
         act.done.append(first)
         if first.close or not first.whole:  # left open, it may hold a worker
             line.close()
@@ -57,7 +66,7 @@ async def _held(act: Act, line: Line, step: Hold, nth: int) -> None:
             act.note("closed", f"{step.label} {nth}")
             return
         closed.cancel()
-        act.done.append(await line.send(Ask(step.label, step.path, nth=nth, wave=1)))
+        act.done.append(await line.send(Query(step.label, step.path, nth=nth, wave=1)))
     finally:
         line.close()
 
@@ -76,8 +85,8 @@ async def _flow(act: Act, step: Flow) -> None:
         for _ in range(step.size):
             if len(open_) < limit:
                 seconds, path = step.paths[nth % len(step.paths)]
-                ask = Ask(step.label, path, nth=nth, wave=wave, seconds=seconds)
-                _keep(open_, act.spawn(act.send(ask)))
+                query = Query(step.label, path, nth=nth, wave=wave, seconds=seconds)
+                _keep(open_, act.spawn(act.send(query)))
                 nth += 1
         await asyncio.sleep(step.every)
         wave += 1
@@ -101,7 +110,7 @@ async def _knock(act: Act, step: Knock) -> None:
     began, nth = act.now, 0
     while nth < step.most:
         if len(running) < KNOCKS_OPEN:
-            _keep(running, act.spawn(act.send(Ask(step.label, step.path, nth=nth))))
+            _keep(running, act.spawn(act.send(Query(step.label, step.path, nth=nth))))
             nth += 1
         await asyncio.sleep(step.every - (act.now - began) % step.every)
 

@@ -12,21 +12,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from readiness.drills.sink import control_of
 from readiness.engines.dialer import Caps, Dialer
 from readiness.engines.drill.act import World
 from readiness.engines.drill.arm import build_act, run_arm
 from readiness.engines.drill.clone import Clone
+from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line
 from readiness.model import Manifest
 from readiness.request import Hop, HopKind
 from readiness.script import Arm, Script, seconds_of
-from readiness.timeline import Moment, Problem, Timeline
+from readiness.timeline import Moment, Problem, ProblemError, Timeline
 from readiness.workload import config_maps
 
 CAPS: Final = Caps(connect=3.0)
 BEAT: Final = 0.05
-STORE_SECONDS: Final = 60.0
+READY_SECONDS: Final = 60.0
+SINK: Final = ""
 _PORT: Final = re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+(?=->)")
 
 Build = Callable[[Manifest, Arm, int, "Props"], Manifest | Problem]
@@ -35,13 +38,22 @@ Build = Callable[[Manifest, Arm, int, "Props"], Manifest | Problem]
 
 @dataclass(frozen=True, slots=True)
 class Props:
-    """What stands on the stage beside the clones. `made` is created first; pods among `stores` must
-    become Ready. `configs` holds the data of ConfigMaps, `addresses` those of stores by name."""
+    """What stands on the stage beside the clones. `made` is created first; pods of `stores`, by name, and the
+    `sink` must become Ready. `ports` are those of upstreams on the sink. `configs` holds the data of
+    ConfigMaps, `addresses` those of stores and, as SINK, of the sink."""
 
     made: tuple[Manifest, ...] = ()
     stores: Mapping[str, Manifest | Problem] = field(default_factory=dict)
+    sink: Manifest | Problem | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def sinks(self) -> dict[str, str]:
+        """`address:port` of what plays each upstream."""
+        address = self.addresses.get(SINK, "")
+        host = f"[{address}]" if ":" in address else address
+        return {name: f"{host}:{port}" for name, port in self.ports.items()} if address else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,10 @@ class Drill:
                 group.create_task(self._arm(found, arm, nth, places))
 
     async def _prepare(self, workload: Manifest) -> Problem | None:
-        """What must stand before the first clone: isolation, then stores, with their addresses."""
+        """What must stand before the first clone: isolation, then stores and sink, with their addresses.
+
+        Without its sink a drill still answers what needs none.
+        """
         for each in self._props.made:
             if isinstance(made := await self._stage.create(each), Problem):
                 return made
@@ -113,23 +128,45 @@ class Drill:
             configs[name] = {} if isinstance(config, Problem) else dict(config.get("data") or {})
         addresses = {}
         for name, store in self._props.stores.items():
-            address = store if isinstance(store, Problem) else await self._open_store(store)
+            address = store if isinstance(store, Problem) else await self._open(store)
             if isinstance(address, Problem):
                 return address
             addresses[name] = address
-        self._props = replace(self._props, addresses=addresses, configs=configs)
+        sink = self._props.sink
+        if isinstance(sink, dict):
+            address = await self._open(sink)
+            if isinstance(address, str):
+                addresses[SINK] = address
+            else:
+                sink = address
+        self._props = replace(self._props, sink=sink, addresses=addresses, configs=configs)
         return None
 
-    async def _open_store(self, manifest: Manifest) -> str | Problem:
+    async def _open(self, manifest: Manifest) -> str | Problem:
+        """The address of a store or sink, once it is Ready."""
         store = Clone(manifest["spec"]["containers"][0]["name"], self.now)
         self._clones[manifest["metadata"]["name"]] = store
         if isinstance(made := await self._stage.create(manifest), Problem):
             return made
-        await store.until(lambda s: s.moment("ready") or s.ending is not None, STORE_SECONDS)
+        await store.until(lambda s: s.moment("ready") or s.ending is not None, READY_SECONDS)
         if store.moment("ready"):
             return str(store.pod["status"]["podIP"])
-        words = f"the throw-away store {manifest['metadata']['name']} is not Ready"
+        words = f"{manifest['metadata']['name']} is not Ready"
         return store.obstacle(patient=False) or Problem("StoreUnavailable", words)
+
+    def _prop(self, name: str) -> Prop:
+        """What plays an upstream, or the gate of a store."""
+        props = self._props
+        pod = props.sink if name in props.ports else props.stores.get(name)
+        address = props.addresses.get(SINK if name in props.ports else name)
+        if not isinstance(pod, dict) or address is None:
+            raise ProblemError(Problem("SinkUnavailable", f"there is no fault sink for {name}"))
+        hop = Hop(HopKind.POD, pod["metadata"]["name"], "", control_of(pod), address)
+
+        def line() -> Line:
+            return Line(self._dialer, hop, self._script.run, self._zero)
+
+        return Prop(hop.name, line, props.ports.get(name, 0))
 
     async def _arm(self, workload: Manifest, arm: Arm, nth: int, places: asyncio.Semaphore) -> None:
         async with places:
@@ -137,7 +174,7 @@ class Drill:
             if isinstance(manifest, Problem):
                 self._report(Timeline(arm.name, problem=manifest))
                 return
-            world = World(self._stage, self.now, self._line, self._reports.moment)
+            world = World(self._stage, self.now, self._line, self._prop, self._reports.moment)
             act = build_act(world, arm, manifest, self._script.subject.container)
             name = manifest["metadata"]["name"]
             self._clones[name] = act.clone

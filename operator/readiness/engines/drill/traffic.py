@@ -1,14 +1,13 @@
 """Requests of a drill over HTTP/1.1, each stamped: when connected, first byte, last byte.
 
 Unlike the prober's, a connection may carry more than one request, and an answer may take minutes.
-Bodies are hashed and thrown away. It knows no step and judges nothing.
+Of bodies only what is asked for is kept. It knows no step and judges nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,11 +25,16 @@ from readiness.timeline import NEVER, Exchange
 LONGEST_BODY: Final = 32 * 1024 * 1024
 HEAD: Final = 16 * 1024
 CHUNK: Final = 64 * 1024
+BODIED: Final = ("POST", "PUT", "PATCH")
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One request to send: under which label, where, and how long the application may take."""
+class Query:
+    """One request to send: under which label, where, and how long the application may take.
+
+    `body` bytes go with it, or `content`; of the answer's body `keep` bytes are kept. It is given up
+    `patience` seconds after the application should have answered.
+    """
 
     label: str
     path: str
@@ -39,6 +43,9 @@ class Ask:
     wave: int = 0
     seconds: float = 0.0
     body: int = 0
+    content: bytes = b""
+    keep: int = 0
+    patience: float = ANSWER_SECONDS
 
 
 @dataclass(slots=True)
@@ -56,7 +63,7 @@ class _Draft:
 
 
 class Line:
-    """One connection to the clone. `send` may be called again after a complete answer."""
+    """One connection. `send` may be called again after a complete answer, of whose body `kept` is the beginning."""
 
     def __init__(self, dialer: Dialer, hop: Hop, run: str, zero: float) -> None:
         self._dialer = dialer
@@ -66,6 +73,7 @@ class Line:
         self._line: Connection | None = None
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD)
         self._served = 0
+        self.kept = b""
 
     def now(self) -> float:
         """Seconds since the drill began."""
@@ -83,14 +91,14 @@ class Line:
             with contextlib.suppress(OSError):
                 await self._line.read()
 
-    async def send(self, ask: Ask) -> Exchange:
+    async def send(self, query: Query) -> Exchange:
         """One exchange, whatever happens to it; cancelled, it is what it was until then."""
-        draft, digest = _Draft(self.now()), hashlib.sha256()
+        draft = _Draft(self.now())
         outcome, held = Outcome.RESPONSE, self._served > 0
         try:
-            async with asyncio.timeout(ask.seconds + ANSWER_SECONDS):
+            async with asyncio.timeout(query.seconds + query.patience):
                 await self._connect(draft)
-                await self._receive(ask, draft, digest)
+                await self._receive(query, draft)
         except (OSError, DeniedError) as error:
             outcome, _ = ending_of(error)
         except h11.RemoteProtocolError:
@@ -104,9 +112,9 @@ class Line:
         if not draft.whole:
             self.close()
         return Exchange(
-            ask.label, ask.nth, ask.wave, draft.start, draft.connected, draft.first, self.now(),
-            outcome, draft.status, draft.size, digest.hexdigest()[:12] if draft.size else "",
-            draft.whole, draft.close, held, ask.seconds, draft.unframed,
+            query.label, query.nth, query.wave, draft.start, draft.connected, draft.first, self.now(),
+            outcome, draft.status, draft.size,
+            draft.whole, draft.close, held, query.seconds, draft.unframed,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -121,10 +129,11 @@ class Line:
             self._http.start_next_cycle()
         draft.connected = self.now()
 
-    async def _receive(self, ask: Ask, draft: _Draft, digest: hashlib._Hash) -> None:
+    async def _receive(self, query: Query, draft: _Draft) -> None:
         line = self._line
         assert line is not None
-        await self._write(line, ask)
+        await self._write(line, query)
+        self.kept = b""
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
@@ -137,7 +146,7 @@ class Line:
                 draft.unframed = _unframed(event)
             elif isinstance(event, h11.Data):
                 draft.size += len(event.data)
-                digest.update(event.data)
+                self.kept += bytes(event.data[: max(0, query.keep - len(self.kept))])
                 if draft.size > LONGEST_BODY:
                     return
             elif isinstance(event, h11.EndOfMessage):
@@ -146,22 +155,24 @@ class Line:
             elif not isinstance(event, h11.InformationalResponse):
                 return
 
-    async def _write(self, line: Connection, ask: Ask) -> None:
+    async def _write(self, line: Connection, query: Query) -> None:
         headers = [
             ("Host", self._hop.host or f"{self._hop.address}:{self._hop.port}"),
             ("User-Agent", AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity"),
             ("X-Readiness-Probe", self._run),
         ]  # fmt: skip
-        if ask.body:
-            headers += [("Content-Length", str(ask.body)), ("Content-Type", "application/json")]
-        request = h11.Request(method=ask.method, target=ask.path, headers=headers)
+        size = len(query.content) or query.body
+        if size or query.method in BODIED:
+            headers += [("Content-Length", str(size)), ("Content-Type", "application/json")]
+        request = h11.Request(method=query.method, target=query.path, headers=headers)
         line.write(self._http.send(request) or b"")
-        left = ask.body
-        while left > 0 and not line.ended:
-            line.write(self._http.send(h11.Data(data=b" " * min(left, CHUNK))) or b"")
-            left -= CHUNK
+        at = 0
+        while at < size and not line.ended:
+            part = query.content[at : at + CHUNK] or b" " * min(size - at, CHUNK)
+            line.write(self._http.send(h11.Data(data=part)) or b"")
+            at += len(part)
             await line.drain()
-        if left <= 0:
+        if at >= size:
             line.write(self._http.send(h11.EndOfMessage()) or b"")
 
 
