@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from readiness.dataservices.order import Credential, Kind, Order, Refusal
+from readiness.dataservices.redis import REDIS
 
-KINDS: Final[tuple[Kind, ...]] = ()
+KINDS: Final[tuple[Kind, ...]] = (REDIS,)
 
 __all__ = ["KINDS", "Credential", "Kind", "Order", "Refusal"]

@@ -1,0 +1,12 @@
+"""Redis with Sentinels: what it needs, what it is built of, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from readiness.dataservices.order import Kind
+from readiness.dataservices.redis.access import CREDENTIALS
+from readiness.dataservices.redis.build import build
+from readiness.dataservices.redis.settings import problems_of
+
+REDIS: Final = Kind("redis", 6379, CREDENTIALS, build, problems_of)

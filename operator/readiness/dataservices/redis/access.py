@@ -1,0 +1,83 @@
+"""Who may do what: one user for each purpose, derived from the generated passwords.
+
+ACL files hold hashes only. Each user has its current password and, while one is being replaced, the one before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from readiness.dataservices.order import Credential, Order
+from readiness.dataservices.parts import Part, build_secret
+from readiness.model import Manifest
+
+PREVIOUS: Final = ".previous"
+"""Ends the key of a password that is still accepted while clients take up the one that replaces it."""
+
+_CLIENT: Final = "+ping +auth +hello +client|setname +client|setinfo +client|id"
+MEMBER_USERS: Final[Mapping[str, str]] = {
+    "admin": "~* &* +@all",
+    "app": "~* &* +@all -@admin -@dangerous +keys +sort +sort_ro +info +role",
+    "replication": "-@all +psync +replconf +ping",
+    "sentinel": "allchannels -@all +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info "
+    "+client|setname +client|kill +script|kill",
+    "probe": "-@all +ping +info +role",
+    "keeper": "-@all +ping +info +role +client|pause +client|unpause +client|kill",
+    "backup": "-@all +ping +psync +sync +replconf",
+}
+SENTINEL_USERS: Final[Mapping[str, str]] = {
+    "quorum": "allchannels +@all",
+    "app": f"allchannels -@all {_CLIENT} +role +info +subscribe +psubscribe +unsubscribe +punsubscribe "
+    "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|replicas +sentinel|slaves "
+    "+sentinel|sentinels +sentinel|ckquorum +sentinel|myid",
+}
+CREDENTIALS: Final = tuple(Credential(user) for user in {**MEMBER_USERS, **SENTINEL_USERS})
+
+
+def hashes_of(user: str, credentials: Mapping[str, str]) -> tuple[str, ...]:
+    """Hashes of the passwords that a user may have now, the current one first."""
+    accepted = (credentials.get(user), credentials.get(user + PREVIOUS))
+    return tuple(hashlib.sha256(each.encode()).hexdigest() for each in accepted if each)
+
+
+def acl_of(users: Mapping[str, str], credentials: Mapping[str, str]) -> str:
+    """An ACL file of these users, in which nobody is let in without a name."""
+    lines = ["user default off"]
+    for user, rules in users.items():
+        passwords = " ".join(f"#{each}" for each in hashes_of(user, credentials))
+        lines.append(f"user {user} on {passwords} {rules}")
+    return "\n".join([*lines, ""])
+
+
+def build_access(order: Order) -> Manifest:
+    """What servers read: the ACL files, and with what a member follows another."""
+    given = order.credentials
+    member = f"masteruser replication\nmasterauth {given['replication']}\n"
+    return build_secret(
+        order.name("access"),
+        {
+            "member.acl": acl_of(MEMBER_USERS, given),
+            "sentinel.acl": acl_of(SENTINEL_USERS, given),
+            "member.conf": member,
+        },
+    )
+
+
+def build_binding(order: Order, sentinels: Part, group: str) -> Manifest:
+    """What an application needs, in the form of the service binding specification."""
+    password = order.credentials["app"]
+    nodes = ",".join(f"{host}:26379" for host in sentinels.hosts)
+    contents = {
+        "type": "redis",
+        "provider": "readiness",
+        "host": order.host(sentinels.name),
+        "port": "26379",
+        "username": "app",
+        "password": password,
+        "master-name": group,
+        "sentinels": nodes,
+        "uri": f"redis+sentinel://app:{password}@{nodes}/{group}/0",
+    }
+    return build_secret(order.name(), contents, "servicebinding.io/redis")

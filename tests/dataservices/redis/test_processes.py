@@ -1,0 +1,225 @@
+"""The rendered scripts, verbatim, on real Redis servers of two releases: what a ledger of acknowledged writes says.
+
+Every fault comes three times. Figures are printed; docs/data-services.md keeps them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from .ledger import Ledger, finder
+from .orders import PASSWORDS, manifests_of, order_of
+from .rig import Pod, Rig, image_root
+
+pytestmark = pytest.mark.slow
+ORDER = order_of()
+NETWORKS = count(16)
+TIMES = 3
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    """Nothing runs yet. Addresses are new each time: nothing of an earlier test can answer."""
+    rig = Rig(image_root(request.param), tmp_path, f"127.0.{next(NETWORKS)}", manifests_of(ORDER))
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture
+def rig(bare: Rig) -> Rig:
+    """A set that has formed, as the operator marks it."""
+    bare.start()
+    ready(bare)
+    bare.form()
+    return bare
+
+
+@pytest.fixture
+def ledger(rig: Rig) -> Iterator[Ledger]:
+    found = Ledger(rig, rig.secret(ORDER.name())).start()
+    yield found
+    found.stop()
+
+
+def ready(rig: Rig, seconds: float = 60.0) -> float:
+    began = time.monotonic()
+    wait_until(lambda: all(pod.probe("readinessProbe") for pod in rig.pods.values()), seconds)
+    return time.monotonic() - began
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.2)
+
+
+def primary(rig: Rig) -> Pod:
+    binding = rig.secret(ORDER.name())
+    found = finder(rig, binding)
+    address, _ = found.discover_master(binding["master-name"])
+    for each in found.sentinels:
+        each.close()
+    (pod,) = [pod for pod in rig.members if pod.address == address]
+    return pod
+
+
+def roles(rig: Rig) -> list[str]:
+    return sorted(role(pod) for pod in rig.members)
+
+
+def role(pod: Pod) -> str:
+    with Redis(pod.address, 6379, username="admin", password=PASSWORDS["admin"], decode_responses=True) as client:  # fmt: skip
+        return str(client.role()[0])
+
+
+def settled(ledger: Ledger) -> int:
+    """Acknowledged writes that are gone, once the set is whole again and writes go on."""
+    ready(ledger.rig)
+    ledger.wait_for(300)
+    return ledger.lost()
+
+
+def test_the_set_forms_by_itself_and_no_password_is_seen(bare: Rig):
+    bare.start()
+    took = ready(bare)
+    print(f"\nformed in {took:.1f} s")
+
+    assert roles(bare) == ["master", "slave", "slave"]
+    assert primary(bare).ordinal == 0
+    arguments = [Path(f"/proc/{p.server.pid}/cmdline").read_text() for p in bare.pods.values() if p.server]  # fmt: skip
+    seen = "".join([*arguments, *(pod.says() for pod in bare.pods.values())])
+    assert [key for key, text in PASSWORDS.items() if text in seen] == []
+
+
+def test_a_killed_primary_is_replaced(rig: Rig, ledger: Ledger):
+    for _ in range(TIMES):
+        pod, began = primary(rig), time.monotonic()
+        pod.kill()
+        ledger.wait_for(300)
+        pod.start()
+        print(f"\nkilled: gap {ledger.gap(began):.1f} s, lost {settled(ledger)} of {len(ledger.acknowledged)}")  # fmt: skip
+
+        assert ledger.gap(began) <= 10
+        assert primary(rig) is not pod
+    assert ledger.lost() == 0
+
+
+def test_a_planned_stop_loses_nothing(rig: Rig, ledger: Ledger):
+    for _ in range(TIMES):
+        pod, began = primary(rig), time.monotonic()
+        took = pod.terminate()
+        ledger.wait_for(300)
+        pod.start()
+        print(f"\nplanned: gap {ledger.gap(began):.1f} s, stopped in {took:.1f} s, lost {settled(ledger)} of {len(ledger.acknowledged)}")  # fmt: skip
+
+        assert ledger.gap(began) <= 3
+        assert "is the primary now" in pod.says()
+        assert ledger.lost() == 0
+
+
+def test_a_primary_that_returns_empty_takes_nothing_with_it(rig: Rig, ledger: Ledger):
+    for _ in range(TIMES):
+        pod, began = primary(rig), time.monotonic()
+        pod.kill()
+        pod.lose_volume()
+        pod.start()
+        ledger.wait_for(300)
+        print(f"\nempty: gap {ledger.gap(began):.1f} s, lost {settled(ledger)} of {len(ledger.acknowledged)}")  # fmt: skip
+
+        assert ledger.lost() == 0
+        assert roles(rig) == ["master", "slave", "slave"]
+        assert primary(rig) is not pod
+
+
+def test_all_killed_at_once_come_back_with_one_primary(rig: Rig, ledger: Ledger):
+    for _ in range(TIMES):
+        began = time.monotonic()
+        for pod in rig.pods.values():
+            pod.kill()
+        rig.start()
+        took = ready(rig)
+        ledger.wait_for(300)
+        print(f"\nall: one primary after {took:.1f} s, gap {ledger.gap(began):.1f} s, lost {ledger.lost()} of {len(ledger.acknowledged)}")  # fmt: skip
+
+        assert took <= 60
+        assert roles(rig) == ["master", "slave", "slave"]
+        assert ledger.lost() == 0
+
+
+def test_a_member_whose_name_and_address_went_is_taken_back(rig: Rig, ledger: Ledger):
+    for number in range(TIMES):
+        pod, began = primary(rig), time.monotonic()
+        pod.kill()
+        rig.name(pod)
+        ledger.wait_for(300)
+        print(f"\nname gone: gap {ledger.gap(began):.1f} s")
+        pod.address = f"{rig.network}.{100 + number}"
+        rig.name()
+        pod.start()
+
+        assert settled(ledger) == 0
+        assert ledger.gap(began) <= 10
+
+
+def test_no_hand_over_while_replicas_lag(rig: Rig, ledger: Ledger):
+    held = [pod.server.pid for pod in rig.members if pod is not primary(rig) and pod.server]
+    for _ in range(TIMES):
+        before = primary(rig)
+        for each in held:
+            os.kill(each, signal.SIGSTOP)
+        began = time.monotonic()
+        done = before.run(*before.container["lifecycle"]["preStop"]["exec"]["command"])
+        took = time.monotonic() - began
+        for each in held:
+            os.kill(each, signal.SIGCONT)
+        print(f"\nrefused after {took:.1f} s: {done.stderr.strip()}")
+
+        assert done.returncode == 0
+        assert "did not catch up" in done.stderr
+        assert settled(ledger) == 0
+        assert primary(rig) is before
+
+
+def test_an_empty_first_member_founds_nothing_where_a_set_has_been(bare: Rig):
+    first, second = bare.members[:2]
+    bare.form()
+    bare.start(first)
+    wait_until(lambda: "waiting for one" in first.says())
+    time.sleep(5)
+    assert not first.probe("livenessProbe")
+    first.kill()
+
+    (first.home / "formed/since").unlink()
+    bare.start(second)
+    wait_until(lambda: "waiting for one" in second.says())
+    time.sleep(5)
+    assert not second.probe("livenessProbe")
+
+    bare.start(first)
+    wait_until(lambda: first.probe("readinessProbe"))
+    assert role(first) == "master"
+
+
+def test_a_sentinel_that_lost_its_state_watches_the_primary_of_now(rig: Rig, ledger: Ledger):
+    primary(rig).terminate()
+    rig.start(*(pod for pod in rig.members if pod.server and pod.server.poll() is not None))
+    ready(rig)
+    now = primary(rig)
+    for pod in rig.sentinels:
+        pod.kill()
+        pod.lose_volume()
+        pod.start()
+        ready(rig)
+
+        assert f"watching {now.host}" in pod.says()
+    assert settled(ledger) == 0
+    assert primary(rig) is now
