@@ -37,6 +37,8 @@ CREATE_ONLY: Final = f"{GROUP}/create-only"
 DESIRED_HASH: Final = f"{GROUP}/desired-hash"
 CREDENTIALS: Final = "credentials"
 """Part of the Secret that holds what was generated once for a data service."""
+FORMED: Final = "formed"
+"""Part of the ConfigMap that exists since every member of a data service has been Ready once."""
 
 OURS: Final[Mapping[str, str]] = {
     "app.kubernetes.io/managed-by": MANAGER,

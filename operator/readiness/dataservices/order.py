@@ -42,8 +42,8 @@ class Refusal:
 class Order:
     """One data service to build.
 
-    `nodes` is how many schedulable nodes were seen, `credentials` what the credentials Secret
-    holds: it has every key of `Kind.credentials`.
+    `nodes` is how many nodes pods may be scheduled to, `credentials` what the credentials Secret
+    holds: it has every key of `Kind.credentials`. `formed`: every member has been Ready once.
     """
 
     namespace: str
@@ -54,6 +54,7 @@ class Order:
     operator_namespace: str
     nodes: int
     credentials: Mapping[str, str]
+    formed: bool = False
 
     def name(self, part: str = "") -> str:
         """The name of an object; without a part, of the main StatefulSet, Service and binding Secret."""

@@ -17,7 +17,14 @@ from readiness.dataservices.drift import difference
 from readiness.dataservices.order import Kind
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
 from readiness.dataservices.stuck import obstacles_of
-from readiness.dataservices.wish import Wish, children_of, kind_of, order_of, refusals_of
+from readiness.dataservices.wish import (
+    Wish,
+    children_of,
+    kind_of,
+    order_of,
+    ready_members,
+    refusals_of,
+)
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided, Snapshot
 from readiness.workload import is_ready
@@ -165,18 +172,11 @@ def _waiting(desired: Iterable[Manifest], live: Mapping[Place, Manifest]) -> str
         if there is None and child["kind"] != "Secret":
             return f"{child['kind']}/{child['metadata']['name']} is still to be created"
         if there is not None and child["kind"] == "StatefulSet":
-            wanted, ready = child["spec"]["replicas"], _ready_members(there)
+            wanted, ready = child["spec"]["replicas"], ready_members(there)
             if ready != wanted:
                 name = child["metadata"]["name"]
                 return f"StatefulSet/{name}: {ready} of {wanted} members are Ready"
     return ""
-
-
-def _ready_members(stateful_set: Manifest) -> int:
-    """As its controller counted for the generation at hand."""
-    status = stateful_set.get("status") or {}
-    seen = status.get("observedGeneration") == stateful_set["metadata"].get("generation")
-    return int(status.get("readyReplicas", 0)) if seen else 0
 
 
 def _place(child: Manifest) -> Place:

@@ -6,12 +6,12 @@ it knows only how many nodes there are, and the credentials that were made befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from readiness import naming
-from readiness.dataservices.children import credentials_of, desired_of
+from readiness.dataservices.children import belongs_to, credentials_of, desired_of
 from readiness.dataservices.order import Kind, Order
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Snapshot
@@ -49,6 +49,7 @@ def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
         operator_namespace=snapshot.operator_namespace,
         nodes=sum(map(_schedulable, snapshot.nodes.values())),
         credentials=provided.credentials.get(service.name, {}),
+        formed=_has_formed(wish.policy["metadata"]["name"], service.name, provided.children),
     )
 
 
@@ -87,7 +88,31 @@ def _unprovided(kind: Kind, order: Order, field: str) -> Iterator[Obstacle]:
         )  # fmt: skip
 
 
+def _has_formed(policy: str, service: str, children: Mapping[tuple[str, str], Manifest]) -> bool:
+    """A mark says so, or every member is Ready now, which then leaves the mark."""
+    if ("ConfigMap", naming.store(policy, service, naming.FORMED)) in children:
+        return True
+    labels = naming.store_labels(policy, service)
+    sets = [
+        child
+        for (kind, _), child in children.items()
+        if kind == "StatefulSet" and belongs_to(child, labels)
+    ]
+    return bool(sets) and all(child["spec"]["replicas"] == ready_members(child) for child in sets)
+
+
+def ready_members(stateful_set: Manifest) -> int:
+    """As its controller counted for the generation at hand."""
+    status = stateful_set.get("status") or {}
+    seen = status.get("observedGeneration") == stateful_set["metadata"].get("generation")
+    return int(status.get("readyReplicas", 0)) if seen else 0
+
+
 def _schedulable(node: Manifest) -> bool:
-    spec = node.get("spec") or {}
-    effects = {taint.get("effect") for taint in spec.get("taints") or ()}
-    return not spec.get("unschedulable") and effects.isdisjoint(("NoSchedule", "NoExecute"))
+    """For good: while a node is drained or does not answer, no template changes."""
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return not any(
+        taint.get("effect") in ("NoSchedule", "NoExecute")
+        and not taint["key"].startswith("node.kubernetes.io/")
+        for taint in taints
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,13 @@ from .orders import PASSWORDS, manifests_of, order_of
 
 ORDER = order_of()
 SET = "checkout-cache-9cd7d755"
-BUILT = {(each["kind"], each["metadata"]["name"]): each for each in manifests_of(ORDER)}
+
+
+def key_of(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+BUILT = {key_of(each): each for each in manifests_of(ORDER)}
 
 
 def at(thing: Any, path: str) -> Any:
@@ -118,7 +125,7 @@ def test_pods_keep_apart_and_can_be_lost_one_at_a_time(of: str):
 
 
 def test_on_few_nodes_pods_only_prefer_to_be_apart():
-    few = REDIS.build(Order(**{**{f: getattr(ORDER, f) for f in Order.__slots__}, "nodes": 2}))
+    few = REDIS.build(replace(ORDER, nodes=2))
     rules = [each["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"] for each in few if each["kind"] == "StatefulSet"]  # fmt: skip
 
     assert [list(rule) for rule in rules] == [["preferredDuringSchedulingIgnoredDuringExecution"]] * 2  # fmt: skip
@@ -274,6 +281,8 @@ def test_a_member_sees_whether_the_set_has_formed_and_needs_no_token_for_it():
     (volume,) = [each for each in pods("")["volumes"] if each["name"] == "formed"]
 
     assert volume["configMap"] == {"name": f"{SET}-formed", "optional": True, "defaultMode": 0o444}
+    (mark,) = set(map(key_of, REDIS.build(replace(ORDER, formed=True)))) - set(BUILT)
+    assert mark == ("ConfigMap", f"{SET}-formed")
 
 
 def test_the_longest_hand_over_ends_before_the_grace():

@@ -52,6 +52,7 @@ def build(order: Order) -> tuple[Manifest, ...]:
         build_access(order),
         build_binding(order, sentinels, group_of(order)),
         build_config(order.name("config"), {**SCRIPTS, "redis.conf": config_of(order)}),
+        *([_formed(order)] if order.formed else ()),
         *(each(part) for part in (members, sentinels) for each in (build_wall, build_headless, build_budget)),
         build_service(sentinels, sentinels.name),
         _member_set(members, sentinels),
@@ -78,7 +79,13 @@ def group_of(order: Order) -> str:
 
 def formed_of(order: Order) -> str:
     """The ConfigMap that exists once the set has formed: from then on no empty member may begin a new one."""
-    return order.name("formed")
+    return order.name(naming.FORMED)
+
+
+def _formed(order: Order) -> Manifest:
+    mark = build_config(formed_of(order), {"since": "every member has been Ready once"})
+    mark["metadata"]["annotations"] = {naming.CREATE_ONLY: "true"}
+    return mark
 
 
 def _member_set(members: Part, sentinels: Part) -> Manifest:
