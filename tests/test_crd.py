@@ -181,6 +181,7 @@ def test_defaults_are_the_models_and_only_in_specs():
             for kind in ("redis", "mongodb", "rabbitmq")
             for field, default in (("replicas", 3), ("storage", "1Gi"))
         },
+        "rdy.spec.dataServices[].rabbitmq.storage": "10Gi",
         "rdy.spec.deletionPolicy": "Retain",
         "rdy.spec.config.forbidden[].environments": ["prod"],
         "rdp.spec.floor[].mode": "enforce",

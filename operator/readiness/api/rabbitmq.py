@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from readiness.api.provisioned import Provisioned
+from pydantic import Field
+
+from readiness.api.provisioned import Bytes, Provisioned
 
 
 class RabbitMQ(Provisioned):
     """A RabbitMQ cluster with quorum queues."""
+
+    storage: Bytes = Field(
+        "10Gi", description="Size of each member's volume. It can grow, never shrink."
+    )

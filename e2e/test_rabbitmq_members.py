@@ -1,0 +1,250 @@
+"""Real RabbitMQ members as the operator renders them, without a kubelet: formed, killed, stopped, emptied, cut off, while
+a publisher keeps a ledger of what was confirmed. Prints the figures that docs/data-services.md keeps.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import image
+from localcluster import images
+from readiness.api.dataservice import DataService
+from readiness.dataservices.order import Order
+from readiness.dataservices.rabbitmq import build_rabbitmq
+from readiness.dataservices.rabbitmq.users import CREDENTIALS
+from sandbox import NET, Sandbox, rootfs
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and mounts need root"),
+]
+TIMES: Final = range(3)
+LEDGER: Final = Path(__file__).with_name("amqpledger.py")
+PASSWORDS: Final = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
+USER: Final = "app-a"
+
+
+@dataclass
+class Ledger:
+    """A publisher at work."""
+
+    publisher: subprocess.Popen[str]
+
+    def close(self) -> dict[str, Any]:
+        out, _ = self.publisher.communicate("end\n", timeout=30)
+        return dict(json.loads(out))
+
+
+@dataclass
+class Cluster:
+    """Three members and their clients."""
+
+    box: Sandbox
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def ctl(self, index: int, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.box.running[self.box.pod(index)].run(f"/usr/lib/rabbitmq/bin/{program}", "-q", *arguments)  # fmt: skip
+
+    def status(self, index: int) -> dict[str, Any]:
+        done = self.ctl(index, "rabbitmqctl", "cluster_status", "--formatter", "json")
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else {"running_nodes": []}
+
+    def queues(self, index: int) -> list[dict[str, Any]]:
+        asked = ("name", "leader", "members", "online")
+        done = self.ctl(index, "rabbitmqctl", "list_queues", *asked, "--formatter", "json")
+        return list(json.loads(done.stdout)) if done.returncode == 0 else []
+
+    def whole(self, index: int = 0) -> bool:
+        """Three run, and every queue has three members online."""
+        if len(self.status(index)["running_nodes"]) < 3:
+            return False
+        return all(len(queue["online"]) == 3 for queue in self.queues(index))
+
+    def wait(self, seconds: float, holds: Callable[[], bool]) -> float:
+        began = time.monotonic()
+        while not holds():
+            assert time.monotonic() - began < seconds, self.box.log(0)[-3000:]
+            time.sleep(0.5)
+        return time.monotonic() - began
+
+    def leader(self, queue: str) -> int:
+        """The pod that leads a queue, as any running member says."""
+        for index in range(3):
+            for found in self.queues(index) if self.box.running[self.box.pod(index)].runs else ():
+                if found["name"] == queue:
+                    return int(found["leader"].partition(".")[0].rpartition("-")[2])
+        raise LookupError(queue)
+
+    def client(self, verb: str, queue: str, user: str = USER) -> subprocess.Popen[str]:
+        hosts = ",".join(f"{NET}.{index}" for index in (1, 2, 3))
+        command = self.box.outside(sys.executable, str(LEDGER), verb, "--hosts", hosts, "--user", user, "--queue", queue)  # fmt: skip
+        environment = {**os.environ, "AMQP_PASSWORD": PASSWORDS[f"{user}-password"]}
+        return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def publish(self, queue: str) -> Ledger:
+        publisher = self.client("publish", queue)
+        assert publisher.stderr is not None
+        assert publisher.stderr.readline() == "begun\n"
+        time.sleep(2)
+        return Ledger(publisher)
+
+    def lost(self, queue: str, ledger: dict[str, Any]) -> set[int]:
+        out, err = self.client("read", queue).communicate(timeout=120)
+        assert out, err
+        return set(ledger["confirmed"]) - set(json.loads(out)["found"])
+
+    def record(self, what: str, figure: float) -> None:
+        self.figures.setdefault(what, []).append(round(figure, 2))
+
+
+def manifests() -> tuple[dict[str, Any], ...]:
+    service = DataService.model_validate({"name": "jobs", "rabbitmq": {}})
+    return build_rabbitmq(Order("sandbox", "shop", service, "rabbitmq", "op", "op", 3, PASSWORDS))
+
+
+@contextmanager
+def formed(directory: Path) -> Iterator[Cluster]:
+    layer = images.debian_layer(image.SUITE, ("rabbitmq-server",))
+    with Sandbox(manifests(), rootfs(layer), directory) as box:
+        cluster = Cluster(box)
+        for index in range(3):
+            box.start(index)
+        cluster.record("formed, s", cluster.wait(120, cluster.whole))
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with formed(tmp_path_factory.mktemp("rabbitmq")) as found:
+        yield found
+        for what, figures in found.figures.items():
+            print(f"\n{what}: {figures} (n = {len(figures)})", end="")
+
+
+@pytest.fixture
+def queue(cluster: Cluster, request: pytest.FixtureRequest) -> str:
+    cluster.wait(120, cluster.whole)
+    return str(request.node.name)
+
+
+def test_nobody_gets_in_who_was_not_declared(cluster: Cluster) -> None:
+    users = json.loads(cluster.ctl(0, "rabbitmqctl", "list_users", "--formatter", "json").stdout)
+
+    assert "guest" not in {user["user"] for user in users}
+    assert {user["user"]: user["tags"] for user in users}[USER] == []
+    assert cluster.ctl(0, "rabbitmqctl", "authenticate_user", "guest", "guest").returncode
+
+
+def test_a_queue_is_a_quorum_queue_unless_it_says_otherwise(cluster: Cluster) -> None:
+    shown = cluster.ctl(0, "rabbitmqctl", "list_vhosts", "name", "default_queue_type", "--formatter", "json")  # fmt: skip
+
+    assert json.loads(shown.stdout) == [{"name": "/", "default_queue_type": "quorum"}]
+
+
+@pytest.mark.parametrize("time_", TIMES)
+def test_a_killed_leader_loses_nothing(cluster: Cluster, queue: str, time_: int) -> None:
+    ledger = cluster.publish(queue)
+    leader = cluster.leader(queue)
+    cluster.box.running[cluster.box.pod(leader)].kill()
+    time.sleep(8)
+    told = ledger.close()
+    cluster.box.start(leader)
+    cluster.record("leader killed: gap, s", told["gap"])
+    cluster.record("leader killed: confirmed", len(told["confirmed"]))
+
+    assert told["gap"] <= 5
+    assert not cluster.lost(queue, told)
+
+
+@pytest.mark.parametrize("time_", TIMES)
+def test_a_planned_stop_is_hardly_seen(cluster: Cluster, queue: str, time_: int) -> None:
+    ledger = cluster.publish(queue)
+    leader = cluster.leader(queue)
+    took = cluster.box.stop(leader)
+    time.sleep(3)
+    told = ledger.close()
+    cluster.box.start(leader)
+    cluster.record("planned stop: gap, s", told["gap"])
+    cluster.record("planned stop: hook and exit, s", took)
+
+    assert told["gap"] <= 2
+    assert not cluster.lost(queue, told)
+
+
+@pytest.mark.parametrize("time_", TIMES)
+def test_the_first_member_comes_back_without_its_volume(
+    cluster: Cluster, queue: str, time_: int
+) -> None:
+    ledger = cluster.publish(queue)
+    cluster.box.running[cluster.box.pod(0)].kill()
+    shutil.rmtree(cluster.box.volume(0))
+    cluster.box.start(0)
+    took = cluster.wait(120, lambda: cluster.whole(1))
+    told = ledger.close()
+    cluster.record("first member emptied: whole again, s", took)
+    cluster.record("first member emptied: gap, s", told["gap"])
+
+    assert cluster.status(0)["disk_nodes"] == cluster.status(1)["disk_nodes"]
+    assert told["gap"] <= 5
+    assert not cluster.lost(queue, told)
+
+
+@pytest.mark.parametrize("time_", TIMES)
+def test_all_come_back_when_all_were_killed(cluster: Cluster, queue: str, time_: int) -> None:
+    ledger = cluster.publish(queue)
+    for index in range(3):
+        cluster.box.running[cluster.box.pod(index)].kill()
+    for index in range(3):
+        cluster.box.start(index)
+    took = cluster.wait(120, cluster.whole)
+    told = ledger.close()
+    cluster.record("all killed: whole again, s", took)
+
+    assert not cluster.lost(queue, told)
+
+
+@pytest.mark.parametrize("time_", TIMES)
+def test_a_leader_cut_off_for_a_minute_loses_nothing(
+    cluster: Cluster, queue: str, time_: int
+) -> None:
+    ledger = cluster.publish(queue)
+    leader = cluster.leader(queue)
+    cluster.box.cut(leader, off=True)
+    time.sleep(60)
+    cluster.box.cut(leader, off=False)
+    took = cluster.wait(120, lambda: cluster.whole((leader + 1) % 3))
+    told = ledger.close()
+    cluster.record("leader cut off: gap, s", told["gap"])
+    cluster.record("leader cut off: whole again, s", took)
+
+    assert not cluster.lost(queue, told)
+
+
+def test_a_stop_that_would_cost_a_majority_waits_and_says_why(cluster: Cluster, queue: str) -> None:
+    cluster.publish(queue).close()
+    cluster.box.running[cluster.box.pod(2)].kill()
+    container = cluster.box.running[cluster.box.pod(1)]
+    hook = subprocess.Popen(container.command("sh", "/etc/rabbitmq/scripts/stop.sh"))
+    message = Path(f"/proc/{container.pid}/root/dev/termination-log")
+    cluster.wait(120, lambda: queue in message.read_text())
+    waits = hook.poll() is None
+    cluster.box.annotate(1, "skip-stop", "true")
+    took = cluster.wait(120, lambda: hook.poll() is not None)
+    cluster.record("blocked stop: ends after it is told to, s", took)
+    cluster.box.annotate(1, "skip-stop", "")
+    container.kill()
+    for index in (1, 2):
+        cluster.box.start(index)
+
+    assert waits
+    cluster.wait(120, cluster.whole)

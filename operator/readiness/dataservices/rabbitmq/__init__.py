@@ -1,0 +1,20 @@
+"""RabbitMQ: members that find each other by name, quorum queues, and a stop that waits for its queues."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.rabbitmq.conf import PORTS, problems
+from readiness.dataservices.rabbitmq.objects import build_objects
+from readiness.dataservices.rabbitmq.pods import build_members
+from readiness.dataservices.rabbitmq.users import CREDENTIALS
+from readiness.model import Manifest
+
+
+def build_rabbitmq(order: Order) -> tuple[Manifest, ...]:
+    """Every child but the credentials Secret."""
+    return (*build_objects(order), build_members(order))
+
+
+RABBITMQ: Final = Kind("rabbitmq", PORTS["amqp"], CREDENTIALS, build_rabbitmq, problems)

@@ -1,0 +1,78 @@
+"""Everything of a RabbitMQ but its StatefulSet: Services, Secrets, configuration, budget, network.
+
+Built whole, shaped like the YAML. Owners and common labels are added by whoever applies them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+from typing import Final
+
+from readiness.dataservices.order import Order
+from readiness.dataservices.parts import (
+    build_account,
+    build_budget,
+    build_config,
+    build_headless,
+    build_secret,
+    build_service,
+)
+from readiness.dataservices.rabbitmq.conf import PLUGINS, PORTS, operator_conf, part_of, user_conf
+from readiness.dataservices.rabbitmq.users import COOKIE, binding, definitions
+from readiness.model import Manifest
+
+CLUSTER_PORTS: Final = {"epmd": 4369, "distribution": 25672}
+_SCRIPTS: Final = ("prepare.sh", "start.sh", "stop.sh", "alive.sh")
+
+
+def build_objects(order: Order) -> tuple[Manifest, ...]:
+    """In the order in which they are created."""
+    part, known = part_of(order), order.credentials
+    conf = {"10-operator.conf": operator_conf(order), "90-user.conf": user_conf(order)}
+    cookie = build_secret(order.name("cookie"), {COOKIE: known[COOKIE]})
+    return (
+        build_account(order),
+        {**cookie, "immutable": True},
+        build_secret(order.name("definitions"), {"definitions.json": definitions(known)}),
+        build_secret(order.name(), binding(order), "servicebinding.io/rabbitmq"),
+        build_config(order.name("plugins"), {"enabled_plugins": f"[{','.join(PLUGINS)}].\n"}),
+        build_config(order.name("conf"), conf),
+        build_config(order.name("scripts"), {name: _script(name) for name in _SCRIPTS}),
+        build_headless(replace(part, ports=CLUSTER_PORTS)),
+        build_service(part, order.name()),
+        build_budget(part),
+        _wall(order),
+    )
+
+
+def _script(name: str) -> str:
+    return files(__package__).joinpath("scripts", name).read_text(encoding="utf-8")
+
+
+def _wall(order: Order) -> Manifest:
+    """Members among themselves, clients of the namespace, the operator's looks, and metrics for all."""
+    members = {"podSelector": {"matchLabels": part_of(order).selector}}
+    home = {"kubernetes.io/metadata.name": order.operator_namespace}
+    operator = {"namespaceSelector": {"matchLabels": home}}
+    command_line = {**_port(35672), "endPort": 35682}
+    cluster = [*map(_port, CLUSTER_PORTS.values()), command_line]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": order.name()},
+        "spec": {
+            **members,
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [members], "ports": cluster},
+                {"from": [{"podSelector": {}}], "ports": [_port(PORTS["amqp"])]},
+                {"from": [operator], "ports": [_port(PORTS["management"])]},
+                {"ports": [_port(PORTS["metrics"])]},
+            ],
+        },
+    }
+
+
+def _port(number: int) -> Manifest:
+    return {"port": number, "protocol": "TCP"}

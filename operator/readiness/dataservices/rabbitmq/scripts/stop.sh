@@ -1,0 +1,17 @@
+#!/bin/sh
+# Before SIGTERM: waits, within bounds, until no queue would lose its majority with this member, then hands over
+# what it leads. Statements stand apart on purpose: whatever the wait came to, the member is drained.
+PATH=/opt/rabbitmq/sbin:/usr/lib/rabbitmq/bin:$PATH
+end=$(($(date +%s) + STOP_WAIT))
+
+[ "$REPLICAS" -gt 1 ] || exit 0
+timeout "$STOP_CHECK" rabbitmq-diagnostics -q check_running > /dev/null 2>&1 || exit 0
+
+while [ ! -s /etc/rabbitmq/pod/skip-stop ]; do
+  timeout "$STOP_ROUND" rabbitmq-upgrade -q await_online_quorum_plus_one -t 60 > /dev/null 2>&1 && break
+  timeout "$STOP_CHECK" rabbitmq-queues check_if_node_is_quorum_critical > /dev/termination-log 2>&1
+  [ "$(date +%s)" -lt "$end" ] || break
+  sleep 2
+done
+timeout "$STOP_DRAIN" rabbitmq-upgrade -q drain > /dev/null 2>&1
+exit 0

@@ -1,0 +1,1 @@
+"""Talking to the members of data services: one module for each kind. They decide nothing."""

@@ -1,0 +1,106 @@
+"""A RabbitMQ looked at and told what to do, through the management API of whichever member answers.
+
+What follows from a look is decided in `dataservices/rabbitmq`; an outcome is judged by the next
+look. Passwords travel in headers and bodies only, and no answer's text goes further than here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
+from readiness.dataservices.rabbitmq.conf import PORTS, node_name
+from readiness.dataservices.rabbitmq.reading import (
+    Observed,
+    connected_of,
+    members_of,
+    queues_of,
+    users_of,
+)
+from readiness.dataservices.rabbitmq.users import OPERATOR, password_hash
+
+TIMEOUT: Final = httpx.Timeout(5.0, connect=2.0)
+_NODES: Final = "/api/nodes?columns=name,running,partitions,mem_alarm,disk_free_alarm"
+_QUEUES: Final = "/api/queues?disable_stats=true&enable_queue_totals=true"
+_USERS: Final = "/api/users?columns=name,password_hash"
+_CONNECTIONS: Final = "/api/connections?columns=user"
+_JSON: Final[Mapping[str, str]] = {"hashing_algorithm": "rabbit_password_hashing_sha256"}
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """Where members are asked, with what login. `hosts` are the members' full names, in any order."""
+
+    hosts: Sequence[str]
+    credentials: Mapping[str, str]
+    transport: httpx.AsyncBaseTransport | None = None
+
+    async def read(self) -> Observed:
+        """The cluster as the first member that answers tells of it."""
+        errors = []
+        for host in self.hosts:
+            try:
+                async with self._client(host) as client:
+                    return await _look(client)
+            except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+                errors.append(f"{host.partition('.')[0]} does not answer: {_word(error)}")
+        return Observed(errors=tuple(errors))
+
+    async def carry_out(self, step: SetUser | Grow | Rebalance) -> str:
+        """Tells the first member that answers; returns what went wrong, in a word."""
+        word = "no member"
+        for host in self.hosts:
+            try:
+                async with self._client(host) as client:
+                    (await client.send(self._request(client, step))).raise_for_status()
+                return ""
+            except httpx.HTTPError as error:
+                word = _word(error)
+        return word
+
+    def _client(self, host: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=f"http://{host}:{PORTS['management']}",
+            auth=(OPERATOR, self.credentials[f"{OPERATOR}-password"]),
+            timeout=TIMEOUT,
+            trust_env=False,
+            transport=self.transport,
+        )
+
+    def _request(self, client: httpx.AsyncClient, step: SetUser | Grow | Rebalance) -> httpx.Request:  # fmt: skip
+        match step:
+            case SetUser(user):
+                stored = password_hash(user.name, self.credentials[user.key])
+                body = {**_JSON, "password_hash": stored, "tags": ",".join(user.tags)}
+                return client.build_request("PUT", f"/api/users/{quote(user.name)}", json=body)
+            case Grow(pod):
+                host = next(host for host in self.hosts if host.startswith(f"{pod}."))
+                path = f"/api/queues/quorum/replicas/on/{quote(node_name(host), safe='')}/grow"
+                body = {"vhost_pattern": ".*", "queue_pattern": ".*", "strategy": "all"}
+                return client.build_request("POST", path, json=body)
+            case Rebalance():
+                return client.build_request("POST", "/api/rebalance/queues")
+
+
+async def _look(client: httpx.AsyncClient) -> Observed:
+    async def told(path: str, read: Callable[[Any], Any]) -> Any:
+        answer = await client.get(path)
+        return read(answer.raise_for_status().json())
+
+    return Observed(
+        await told(_NODES, members_of),
+        await told(_QUEUES, queues_of),
+        await told(_USERS, users_of),
+        await told(_CONNECTIONS, connected_of),
+    )
+
+
+def _word(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"status {error.response.status_code}"
+    return type(error).__name__
