@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
     from readiness.api.target import Target
 
-_EXAMPLES: Final = {"shutdown.slowRequest": '{path: "/slow?seconds={seconds}"}'}
+_EXAMPLES: Final = {
+    "shutdown.slowRequest": '{path: "/slow?seconds={seconds}"}',
+    "upstreams": "[{name: llm, urlEnv: LLM_URL, call: {path: /ask}}]",
+    "health.deepPath": '"/health?deep=true"',
+}
 """How a capability is declared, where its name does not say it."""
 Direction = Literal["higher", "lower", "superset", "subset", "true", "false"]
 

@@ -175,6 +175,7 @@ def _spoiled(timeline: Timeline) -> Verdict | None:
 
 
 def disturbed(what: str) -> Verdict:
+    """The look itself was spoiled: it is taken again."""
     """The verdict on a look that says nothing, and is taken again by itself."""
     return unknown(
         SPOILED, f"the look was spoiled: {what} meanwhile",

@@ -19,7 +19,7 @@ from readiness.timeline import NEVER
 
 WEEK: Final = 7 * 86400.0
 SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
-_RANK: Final = (Result.FAIL, Result.BLOCKED, Result.UNKNOWN, Result.PASS)
+_RANK: Final = (Result.FAIL, Result.BLOCKED, Result.UNKNOWN, Result.PASS, Result.NOT_APPLICABLE)
 
 
 def arms(*names: str) -> Callable[[Subject], tuple[Request, ...]]:
@@ -79,6 +79,19 @@ def undeclared(subject: Subject, line: str, message: str) -> Verdict:
     return Verdict(
         Result.OPT_IN_REQUIRED, "NotDeclared", message,
         fix=f"add to spec.targets[{target}].shutdown: {line}", where=subject.where,
+    )  # fmt: skip
+
+
+def of_calls(subject: Subject) -> Verdict | None:
+    """What must be declared so that upstreams can be called; None where each can."""
+    target = subject.target
+    silent = [each.name for each in target.upstreams if each.call is None]
+    if not silent:
+        return None
+    result = Result.UNKNOWN if len(silent) < len(target.upstreams) else Result.OPT_IN_REQUIRED
+    return Verdict(
+        result, "NotDeclared", f"nothing is declared that makes the application call upstream {silent[0]}",
+        fix=f"add to {silent[0]} in spec.targets[{target.name}].upstreams: call: {{path: /ask}}", where=subject.where,
     )  # fmt: skip
 
 
