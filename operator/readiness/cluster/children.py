@@ -16,7 +16,7 @@ from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.own import key_of, services_of, version_of
 from readiness.cluster.project import WHOLE
 from readiness.cluster.store import Change, Store
-from readiness.dataservices.children import KINDS
+from readiness.dataservices.children import KINDS, belongs_to
 from readiness.dataservices.provision import RETRY_SECONDS
 from readiness.dataservices.stuck import moment_of
 from readiness.model import Manifest
@@ -143,7 +143,7 @@ class Children:
             return
         if any(each.reason == "NotPermitted" for each in case.obstacles.get(service, ())):
             del case.obstacles[service]
-        if found is None:
+        if found is None or not belongs_to(found, naming.store_labels(name, service)):
             self._answers.pop(("Secret", namespace, meta["name"]), None)
             case.credentials.setdefault(service, {})
         else:

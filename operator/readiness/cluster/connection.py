@@ -68,7 +68,7 @@ class Connection:
         self,
         method: str,
         path: str,
-        body: Manifest | list[Manifest] | None = None,
+        body: Manifest | None = None,
         *,
         query: Mapping[str, str] | None = None,
         content: str = JSON,

@@ -6,7 +6,7 @@ ours alone: server-side apply with its uid. What a write met becomes an Obstacle
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from readiness import naming
@@ -20,7 +20,8 @@ from readiness.model import Manifest
 from readiness.snapshot import Obstacle
 from readiness.status import Note
 
-JSON_PATCH: Final = "application/json-patch+json"
+MERGE: Final = "application/merge-patch+json"
+ADOPT_TRIES: Final = 5
 _KEY: Final = (naming.POLICY_LABEL, naming.SERVICE_LABEL, *naming.OURS)
 
 
@@ -80,9 +81,7 @@ class Provider:
         case.curious = any(not service.ready for service in decided.services)
         recent = self._clock() - 60
         case.repaired = {place: at for place, at in case.repaired.items() if at > recent}
-        return {k: v[0].message for k, v in before.items()} != {
-            k: v[0].message for k, v in met.items()
-        }
+        return _words(before) != _words(case.obstacles)
 
     async def _carry_out(self, write: Write, case: Case) -> None:
         if write.act is Act.DELETE:
@@ -132,37 +131,39 @@ class Provider:
             if not hash_of(live):
                 live = await self._adopt(child, await self._children.find(child) or live)
             body = child | {"metadata": child["metadata"] | {"uid": live["metadata"]["uid"]}}
-            query = {"fieldManager": naming.STORE_MANAGER, "force": "true"}
-            self._ask()
-            path = path_of(child)
-            answer = await self._connection.request("PATCH", path, body, query=query, content=APPLY)
+            answer = await self._patch(child, body, APPLY)
         except ApiError as error:
-            if error.status in (404, 409):  # another object by now, or none
+            other = error.status == 422 and "metadata.uid" in error.message
+            if other or error.status in (404, 409):  # by now it is another object, or none
                 self._children.gone(child)
+                raise ApiError(409, error.message) from None
             raise
         self._children.answered(answer)
 
     async def _adopt(self, child: Manifest, made: Manifest) -> Manifest:
         """Turns our creation into an apply, or fields left out later would never go; then marks it done.
 
-        Created but not adopted, it has no hash, and whoever comes next adopts it.
+        Created but not adopted, it has no hash, and whoever comes next adopts it. Its controller
+        writes at the same time.
         """
-        meta = made["metadata"]
-        annotations = (meta.get("annotations") or {}) | {naming.DESIRED_HASH: hash_of(child)}
-        fields = [
-            entry | ({"operation": "Apply"} if entry.get("manager") == naming.STORE_MANAGER else {})
-            for entry in meta.get("managedFields") or ()
-        ]
-        patch: list[Manifest] = [
-            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
-            {"op": "add", "path": "/metadata/managedFields", "value": fields},
-            {"op": "add", "path": "/metadata/annotations", "value": annotations},
-        ]
-        query = {"fieldManager": naming.STORE_MANAGER}
+        for _ in range(ADOPT_TRIES):
+            try:
+                return await self._patch(child, _adoption(child, made), MERGE)
+            except ApiError as error:
+                if error.status != 409 or (found := await self._children.find(child)) is None:
+                    raise
+                if found["metadata"]["uid"] != made["metadata"]["uid"]:
+                    raise
+                made = found
+        raise ApiError(409, f"{child['kind']}/{child['metadata']['name']} changes too fast")
+
+    async def _patch(self, child: Manifest, body: Manifest, content: str) -> Manifest:
+        query = {"fieldManager": naming.STORE_MANAGER} | (
+            {"force": "true"} if content == APPLY else {}
+        )
         self._ask()
         return await self._connection.request(
-            "PATCH", path_of(child), patch, query=query, content=JSON_PATCH
+            "PATCH", path_of(child), body, query=query, content=content
         )
 
     async def _delete(self, child: Manifest) -> None:
@@ -180,10 +181,26 @@ class Provider:
         await self._connection.request("DELETE", path_of(child), body)
 
 
+def _adoption(child: Manifest, made: Manifest) -> Manifest:
+    meta = made["metadata"]
+    entries: list[Manifest] = meta.get("managedFields") or []
+    ours = [entry for entry in entries if entry.get("manager") == naming.STORE_MANAGER]
+    if not any(entry["operation"] == "Apply" for entry in ours):
+        entries = [e | {"operation": "Apply"} if e in ours else e for e in entries]
+    return {"metadata": {
+        "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
+        "managedFields": entries, "annotations": {naming.DESIRED_HASH: hash_of(child)},
+    }}  # fmt: skip
+
+
 def _without_hash(child: Manifest) -> Manifest:
     meta = child["metadata"]
     kept = {k: v for k, v in meta["annotations"].items() if k != naming.DESIRED_HASH}
     return child | {"metadata": meta | {"annotations": kept}}
+
+
+def _words(obstacles: Mapping[str, tuple[Obstacle, ...]]) -> dict[str, list[str]]:
+    return {service: [each.message for each in met] for service, met in obstacles.items()}
 
 
 def _repaired(write: Write) -> Note:

@@ -63,7 +63,7 @@ def _of_pod(pod: Manifest, field: str) -> Iterator[Obstacle]:
 def _of_events(
     events: Iterable[Manifest], sets: Sequence[Manifest], waiting: Sequence[Manifest], field: str
 ) -> list[Obstacle]:
-    names = {s["metadata"]["name"] for s in sets}
+    names = {s["metadata"]["name"] for s in sets if _lacks_pods(s)}
     unplaced = {p["metadata"]["name"] for p in waiting if not (p.get("spec") or {}).get("nodeName")}
     found = []
     for event in events:
@@ -76,6 +76,11 @@ def _of_events(
         elif kind == "Pod" and name in unplaced and event.get("reason") == "FailedScheduling":
             found.append(_unplaced(name, words))
     return found
+
+
+def _lacks_pods(stateful_set: Manifest) -> bool:
+    there = (stateful_set.get("status") or {}).get("replicas", 0)
+    return bool(there < stateful_set["spec"].get("replicas", 1))
 
 
 def _uncreated(name: str, words: str) -> Obstacle:
