@@ -44,12 +44,13 @@ def rootfs(layer: Layer) -> Path:
 
 @dataclass
 class Container:
-    """A running pod: its first process, as the machine sees it."""
+    """A running pod: its first process, as the machine sees it. `wanted` is whether it is to run on."""
 
     holder: subprocess.Popen[bytes]
     pid: int
     user: int
     environment: Mapping[str, str]
+    wanted: bool = True
 
     @property
     def runs(self) -> bool:
@@ -65,6 +66,7 @@ class Container:
 
     def kill(self) -> None:
         """As the kernel does it."""
+        self.wanted = False
         os.kill(self.pid, signal.SIGKILL)
         self.holder.wait()
 
@@ -142,12 +144,21 @@ class Sandbox:
         self.running[self.pod(index)] = found = self._launch(index, template["containers"][0])
         return found
 
+    def tend(self) -> int:
+        """Start again what ended by itself, as the kubelet does. Returns how many that were."""
+        ended = [name for name, each in self.running.items() if each.wanted and not each.runs]
+        for name in ended:
+            (container,) = self.workload["spec"]["template"]["spec"]["containers"]
+            self.running[name] = self._launch(int(name.rpartition("-")[2]), container)
+        return len(ended)
+
     def stop(self, index: int) -> float:
         """As the kubelet does it: hook, SIGTERM, and SIGKILL after the grace. Returns the seconds it took."""
         template = self.workload["spec"]["template"]["spec"]
         container, began = self.running[self.pod(index)], time.monotonic()
         grace = template["terminationGracePeriodSeconds"]
         hook = template["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        container.wanted = False
         container.run(*hook, timeout=grace)
         os.kill(container.pid, signal.SIGTERM)
         try:
@@ -232,14 +243,18 @@ class Sandbox:
 
     def _contents(self, volume: Manifest) -> dict[str, str]:
         if "configMap" in volume:
-            return dict(self._named("ConfigMap", volume["configMap"]["name"])["data"])
+            return self._named("ConfigMap", volume["configMap"]["name"], volume["configMap"])
         if "secret" in volume:
-            found = self._named("Secret", volume["secret"]["secretName"])["data"]
+            found = self._named("Secret", volume["secret"]["secretName"], volume["secret"])
             return {key: base64.b64decode(value).decode() for key, value in found.items()}
         return {item["path"]: "" for item in volume.get("downwardAPI", {}).get("items", ())}
 
-    def _named(self, kind: str, name: str) -> Manifest:
-        return next(m for m in self.manifests if m["kind"] == kind and m["metadata"]["name"] == name)  # fmt: skip
+    def _named(self, kind: str, name: str, volume: Manifest) -> dict[str, str]:
+        for each in self.manifests:
+            if (each["kind"], each["metadata"]["name"]) == (kind, name):
+                return dict(each["data"])
+        assert volume.get("optional"), name
+        return {}
 
     def _environment(self, index: int, container: Manifest) -> dict[str, str]:
         found = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

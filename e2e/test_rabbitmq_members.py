@@ -75,6 +75,8 @@ class Cluster:
         while not holds():
             assert time.monotonic() - began < seconds, self.box.log(0)[-3000:]
             time.sleep(0.5)
+            if restarted := self.box.tend():
+                self.record("containers that ended by themselves while others came back", restarted)
         return time.monotonic() - began
 
     def leader(self, queue: str) -> int:
@@ -107,19 +109,21 @@ class Cluster:
         self.figures.setdefault(what, []).append(round(figure, 2))
 
 
-def manifests() -> tuple[dict[str, Any], ...]:
+def manifests(*, formed: bool) -> tuple[dict[str, Any], ...]:
     service = DataService.model_validate({"name": "jobs", "rabbitmq": {}})
-    return build_rabbitmq(Order("sandbox", "shop", service, "rabbitmq", "op", "op", 3, PASSWORDS))
+    order = Order("sandbox", "shop", service, "rabbitmq", "op", "op", 3, PASSWORDS, formed)
+    return build_rabbitmq(order)
 
 
 @contextmanager
 def formed(directory: Path) -> Iterator[Cluster]:
     layer = images.debian_layer(image.SUITE, ("rabbitmq-server",))
-    with Sandbox(manifests(), rootfs(layer), directory) as box:
+    with Sandbox(manifests(formed=False), rootfs(layer), directory) as box:
         cluster = Cluster(box)
         for index in range(3):
             box.start(index)
         cluster.record("formed, s", cluster.wait(120, cluster.whole))
+        box.manifests = manifests(formed=True)
         yield cluster
 
 
@@ -248,3 +252,23 @@ def test_a_stop_that_would_cost_a_majority_waits_and_says_why(cluster: Cluster, 
 
     assert waits
     cluster.wait(120, cluster.whole)
+
+
+def test_a_member_without_its_volume_waits_where_nobody_answers(
+    cluster: Cluster, queue: str
+) -> None:
+    told = cluster.publish(queue).close()
+    for index in range(3):
+        cluster.box.running[cluster.box.pod(index)].kill()
+    shutil.rmtree(cluster.box.volume(0))
+    cluster.box.start(0)
+    cluster.wait(60, lambda: "waiting for one" in cluster.box.log(0).rpartition("Stopping")[2])
+    time.sleep(10)
+    alone = cluster.status(0)["running_nodes"]
+    for index in (1, 2):
+        cluster.box.start(index)
+    took = cluster.wait(180, cluster.whole)
+    cluster.record("emptied while all were down: whole again, s", took)
+
+    assert alone == []
+    assert not cluster.lost(queue, told)

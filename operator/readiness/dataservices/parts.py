@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from readiness import naming
 from readiness.dataservices.order import Order
 from readiness.model import Manifest
 
@@ -85,6 +86,13 @@ def build_config(name: str, contents: Mapping[str, str]) -> Manifest:
     """A ConfigMap."""
     meta = {"name": name}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": dict(contents)}
+
+
+def build_formed(order: Order) -> Manifest:
+    """The mark that exists once the service has formed: from then on no empty member may begin a new one."""
+    mark = build_config(order.name(naming.FORMED), {"since": "every member has been Ready once"})
+    mark["metadata"]["annotations"] = {naming.CREATE_ONLY: "true"}
+    return mark
 
 
 def build_account(order: Order) -> Manifest:

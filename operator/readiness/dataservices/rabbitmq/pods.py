@@ -30,7 +30,7 @@ from readiness.dataservices.rabbitmq.conf import (
 )
 from readiness.dataservices.rabbitmq.objects import CLUSTER_PORTS
 from readiness.model import Manifest
-from readiness.naming import SKIP_STOP
+from readiness.naming import FORMED, SKIP_STOP
 
 HOME: Final = "/var/lib/rabbitmq"
 DATA: Final = f"{HOME}/mnesia"
@@ -41,7 +41,7 @@ STOP_WAIT, STOP_ROUND, STOP_CHECK, STOP_DRAIN = 600, 75, 20, 120
 """Seconds: until when a round of waiting may begin, and the longest that each command may take."""
 _MOUNTED: Final = {
     "scripts": "scripts", "plugins": "plugins", "conf": "conf.d", "cookie": "cookie",
-    "definitions": "definitions", "pod": "pod",
+    "definitions": "definitions", "pod": "pod", FORMED: "formed",
 }  # fmt: skip
 
 
@@ -149,5 +149,6 @@ def _volumes(order: Order) -> list[Manifest]:
             {"name": n, "secret": {"secretName": order.name(n), "defaultMode": 0o440}}
             for n in ("cookie", "definitions")
         ),
+        {"name": FORMED, "configMap": {"name": order.name(FORMED), "optional": True}},
         {"name": "pod", "downwardAPI": {"items": [skip]}},
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from readiness.dataservices.parts import (
     build_budget,
     build_claim,
     build_config,
+    build_formed,
     build_headless,
     build_service,
     build_set,
@@ -52,7 +53,7 @@ def build(order: Order) -> tuple[Manifest, ...]:
         build_access(order),
         build_binding(order, sentinels, group_of(order)),
         build_config(order.name("config"), {**SCRIPTS, "redis.conf": config_of(order)}),
-        *([_formed(order)] if order.formed else ()),
+        *([build_formed(order)] if order.formed else ()),
         *(each(part) for part in (members, sentinels) for each in (build_wall, build_headless, build_budget)),
         build_service(sentinels, sentinels.name),
         _member_set(members, sentinels),
@@ -77,17 +78,6 @@ def group_of(order: Order) -> str:
     return f"{order.namespace}-{order.name()}"
 
 
-def formed_of(order: Order) -> str:
-    """The ConfigMap that exists once the set has formed: from then on no empty member may begin a new one."""
-    return order.name(naming.FORMED)
-
-
-def _formed(order: Order) -> Manifest:
-    mark = build_config(formed_of(order), {"since": "every member has been Ready once"})
-    mark["metadata"]["annotations"] = {naming.CREATE_ONLY: "true"}
-    return mark
-
-
 def _member_set(members: Part, sentinels: Part) -> Manifest:
     order = members.order
     spec = redis_of(order)
@@ -96,7 +86,7 @@ def _member_set(members: Part, sentinels: Part) -> Manifest:
         "command": ["sh", "/config/start.sh"],
         "env": [
             *_environment(members, members, sentinels),
-            {"name": "FORMED", "value": formed_of(order)},
+            {"name": "FORMED", "value": order.name(naming.FORMED)},
             {"name": "PAUSE_SECONDS", "value": str(PAUSE)},
             {"name": "CATCH_UP_SECONDS", "value": str(CATCH_UP)},
         ],
@@ -115,7 +105,11 @@ def _member_set(members: Part, sentinels: Part) -> Manifest:
         _secret("passwords", order.name(naming.CREDENTIALS), ("keeper", "probe", "quorum")),
         {
             "name": "formed",
-            "configMap": {"name": formed_of(order), "optional": True, "defaultMode": 0o444},
+            "configMap": {
+                "name": order.name(naming.FORMED),
+                "optional": True,
+                "defaultMode": 0o444,
+            },
         },
     ]
     template = _template(members, server, volumes)
