@@ -56,6 +56,13 @@ def options(*words: str, which: str = "shutdown") -> argparse.Namespace:
          {"config": {"env": [{"name": "A"}, {"name": "B", "invalid": ["x"], "required": True}], "startupFail": "9s"}}),
         (("--trigger", "/boom"), {"errors": {"trigger": "/old", "logFields": ["path"]}}, {"errors": {"trigger": "/boom", "logFields": ["path"]}}),
         (("--container", "app"), {}, {"container": "app"}),
+        (("--deep", "/deep"), {"health": {"path": "/up", "maxLatency": "2s"}}, {"health": {"path": "/up", "maxLatency": "2s", "deepPath": "/deep"}}),
+        (("--deep", "/deep"), {}, {"health": {"path": "/", "deepPath": "/deep"}}),
+        (("--upstream", "llm=LLM_URL/v1", "--upstream", "pay=PAY_URL", "--call", "POST /ask", "--timeout", "5s"), {"upstreams": [{"name": "old", "urlEnv": "OLD"}]},
+         {"upstreams": [{"name": "llm", "urlEnv": "LLM_URL", "path": "/v1", "call": {"path": "/ask", "method": "POST"}, "timeout": "5s"},
+                        {"name": "pay", "urlEnv": "PAY_URL", "call": {"path": "/ask", "method": "POST"}, "timeout": "5s"}]}),
+        (("--upstream", "llm=LLM_URL", "--call", "/ask"), {}, {"upstreams": [{"name": "llm", "urlEnv": "LLM_URL", "call": {"path": "/ask", "method": "GET"}}]}),
+        ((), {"upstreams": [{"name": "old", "urlEnv": "OLD"}]}, {"upstreams": [{"name": "old", "urlEnv": "OLD"}]}),
         ((), {"service": {"name": "mine", "port": 1}}, {"service": {"name": "mine", "port": 1}}),
     ],
 )  # fmt: skip
@@ -90,6 +97,44 @@ def test_wrong_options_are_named_with_their_field():
         drill_target.read_spec(
             {"targets": [drill_target.declare(options("--drain", "soon"), {}, WORKLOAD, {}) | {"workloadRef": {"kind": "Deployment", "name": "api"}}]}
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--upstream", "LLM_URL"), "llm=LLM_URL/v1"), (("--upstream", "=LLM_URL"), "llm=LLM_URL/v1")],
+)
+def test_an_upstream_has_a_name_and_a_variable(words, said):
+    with pytest.raises(UsageError, match=said):
+        drill_target.declare(options(*words), {}, WORKLOAD, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "store"),
+    [
+        ("redis=cache", {"name": "cache", "external": {"redis": {"hosts": ["cache"]}}}),
+        ("mongodb=db.shop.svc:27018", {"name": "db", "external": {"mongodb": {"hosts": ["db.shop.svc"], "port": 27018}}}),
+    ],
+)  # fmt: skip
+def test_a_store_has_a_kind_and_a_host(text, store):
+    assert drill_target.store_of(text) == store
+
+
+@pytest.mark.parametrize("text", ["cache", "redis", "mysql=db", "redis=cache:x"])
+def test_what_is_no_store_is_told_how_to_be_one(text):
+    with pytest.raises(UsageError, match="redis=cache:6379"):
+        drill_target.store_of(text)
+
+
+@pytest.mark.parametrize(
+    ("which", "ids"),
+    [
+        ("upstreams", {"CFG-012", "REL-002", "REL-003"}), ("dependencies", {"HLT-004"}),
+        ("errors", {"ERR-002"}),
+    ],
+)  # fmt: skip
+def test_a_drill_is_the_controls_that_belong_together(which, ids):
+    assert drilled.controls_of(which, ()).keys() == ids
+    assert "CFG-012" not in drilled.controls_of("startup", ())
 
 
 Behave = Callable[[int, Arm], Timeline]
@@ -161,7 +206,7 @@ def test_what_did_not_pass_is_repeated_on_clean_clones(seconds, words, result, l
     args = options("--control", "SHD-006", *words)
     console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
 
-    seen = asyncio.run(drilled.drill_all(board, subject(), "image", args, console))
+    seen = asyncio.run(drilled.drill_all(board, subject(), drilled.Images("image"), args, console))
 
     assert seen.looks["SHD-006"].standing.result is result
     assert len(board.looks) == len(board.deleted) == looks
@@ -178,7 +223,9 @@ def test_each_drill_has_its_own_controls():
     args = options("--required", "TOKEN", which="startup")
     console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
 
-    seen = asyncio.run(drilled.drill_all(board, subject(args), "image", args, console))
+    seen = asyncio.run(
+        drilled.drill_all(board, subject(args), drilled.Images("image"), args, console)
+    )
 
     assert board.looks == [["complete", "env-TOKEN-unset"]]
     assert {i: look.standing.result for i, look in seen.looks.items()} == {
@@ -227,7 +274,7 @@ def test_a_cancelled_pipeline_clears_away_and_ends_as_interrupted(monkeypatch):
     async def drill_here() -> None:
         drilled.stop_cleanly()
         console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
-        await drilled.drill_all(board, subject(), "image", options(), console)
+        await drilled.drill_all(board, subject(), drilled.Images("image"), options(), console)
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(drill_here())

@@ -22,6 +22,7 @@ from readiness.model import Manifest
 from readiness.snapshot import Snapshot
 
 NAME: Final = "target"
+STORES: Final = ("redis", "rabbitmq", "mongodb")
 
 
 async def read_subject(
@@ -50,10 +51,10 @@ async def read_subject(
     found = {s["metadata"]["name"]: s for s in services.get("items") or ()}
     target = declare(args, declared, workload, found)
     target["workloadRef"] = {"apiVersion": version, "kind": kind, "name": name}
-    stores = next(
-        (p["spec"].get("dataServices") for p in policies if p["metadata"]["name"] == policy), None
-    )
-    spec = {"targets": [target], "safety": {"allow": ["drill"]}, "dataServices": stores or []}
+    given = [store_of(text) for text in args.store]
+    target["uses"] = [*(target.get("uses") or ()), *(each["name"] for each in given)]
+    stores = [*_stores(policies, policy), *given]
+    spec = {"targets": [target], "safety": {"allow": ["drill"]}, "dataServices": stores}
     parsed = read_spec(spec)
     snapshot = Snapshot(
         namespace=namespace, workloads={target["name"]: projected(workload)}, services=found,
@@ -100,6 +101,12 @@ def _declared_for(policies: Iterable[Manifest], kind: str, name: str) -> tuple[s
     return "", {}
 
 
+def _stores(policies: Iterable[Manifest], name: str) -> Sequence[Manifest]:
+    """The data services that a policy declares."""
+    found = (p["spec"].get("dataServices") for p in policies if p["metadata"]["name"] == name)
+    return next(found, None) or ()
+
+
 def declare(
     args: argparse.Namespace,
     declared: Manifest,
@@ -116,8 +123,14 @@ def declare(
     if args.required:
         target["config"] = _requiring(declared.get("config") or {}, args.required)
     target |= {"errors": {**(declared.get("errors") or {}), "trigger": args.trigger}} if args.trigger else {}  # fmt: skip
+    if args.upstream:
+        target["upstreams"] = [_upstream(text, args) for text in args.upstream]
     target |= {"container": args.container} if args.container else {}
-    target |= {"health": {"path": args.fast}} if args.fast else {}
+    health = {"path": args.fast} if args.fast else {}
+    health |= {"deepPath": args.deep} if args.deep else {}
+    target |= (
+        {"health": {"path": "/", **(declared.get("health") or {}), **health}} if health else {}
+    )
     service, _, port = args.service.partition(":")
     service = service or ("" if "service" in target else _selecting(workload, services))
     if service:
@@ -125,6 +138,34 @@ def declare(
         chosen = port or str(ports[0].get("name") or ports[0].get("port") or "")
         target["service"] = {"name": service, "port": int(chosen) if chosen.isdigit() else chosen}
     return target
+
+
+def pair_of(text: str, option: str, example: str) -> tuple[str, str]:
+    """`name=value`. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UsageError(f"{option} {text!r}: expected something like {example}")
+    return name, value
+
+
+def _upstream(text: str, args: argparse.Namespace) -> Manifest:
+    """`llm=LLM_URL/v1`, with the call and the timeout that hold for all."""
+    name, value = pair_of(text, "--upstream", "llm=LLM_URL/v1")
+    variable, slash, path = value.partition("/")
+    method, _, route = args.call.rpartition(" ")
+    found: Manifest = {"name": name, "urlEnv": variable} | ({"path": slash + path} if slash else {})
+    found |= {"call": {"path": route, "method": method.strip() or "GET"}} if args.call else {}
+    return found | ({"timeout": args.timeout} if args.timeout else {})
+
+
+def store_of(text: str) -> Manifest:
+    """`redis=cache.shop:6380`, under the first word of its host."""
+    kind, address = pair_of(text, "--store", "redis=cache:6379")
+    host, colon, port = address.partition(":")
+    if kind not in STORES or (colon and not port.isdigit()):
+        raise UsageError(f"--store {text!r}: expected {', '.join(STORES)} and a host, as in redis=cache:6379")  # fmt: skip
+    store: Manifest = {"hosts": [host]} | ({"port": int(port)} if colon else {})
+    return {"name": host.partition(".")[0], "external": {kind: store}}
 
 
 def _requiring(config: Manifest, names: Sequence[str]) -> Manifest:

@@ -19,7 +19,7 @@ from typing import Final
 from readiness import __version__, rules
 from readiness.cli import kube
 from readiness.cli.console import Console, UnprovenError, UsageError
-from readiness.cli.drill_target import read_subject
+from readiness.cli.drill_target import STORES, pair_of, read_subject
 from readiness.cli.judged import rules_of
 from readiness.cluster.connection import Connection
 from readiness.cluster.jobs import Jobs
@@ -30,7 +30,7 @@ from readiness.engines.drill.order import Jobs as Orders
 from readiness.engines.drill.order import carry_out
 from readiness.evidence import DRILLS, Look
 from readiness.judgement import judge_safely
-from readiness.model import Safety, Severity, Verdict
+from readiness.model import Manifest, Safety, Severity, Verdict
 from readiness.naming import COMPONENT
 from readiness.output import render
 from readiness.output.sheet import Row, Sheet
@@ -38,9 +38,25 @@ from readiness.request import Answer, DrillRequest, Request, Timeline
 from readiness.script import Script, deadline_of
 from readiness.timeline import Moment
 
-FAMILIES: Final = {"shutdown": "SHD", "startup": "CFG", "errors": "ERR"}
-"""Which controls each drill is."""
+FAMILIES: Final = {
+    "shutdown": "SHD",
+    "startup": "CFG",
+    "errors": "ERR",
+    "upstreams": "REL",
+    "dependencies": "HLT",
+}
+"""Which controls each drill is, by family."""
+BESIDES: Final = {"CFG-012": "upstreams"}
+"""Those whose family is of another drill."""
 LOOKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What runs in a drill: the operator's own image, and those of throw-away stores by kind."""
+
+    operator: str
+    stores: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,17 +69,17 @@ class Drilled:
 
 def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Console) -> int:
     """Runs one drill of one workload; the exit code of its findings."""
-    controls = _controls(args.drill, args.control)
+    controls = controls_of(args.drill, args.control)
 
     async def work(connection: Connection, namespace: str) -> tuple[Subject, Drilled]:
         stop_cleanly()
         subject = await read_subject(connection, namespace, args, (kind, name), console)
         refuse_where_withheld(subject, controls.values())
-        image = args.image or await _image(connection)
+        images = await _images(connection, args)
         console.say(
             f"drilling {kind}/{name} in namespace {namespace}; Ctrl-C clears everything away"
         )
-        return subject, await drill_all(Jobs(connection, namespace), subject, image, args, console)
+        return subject, await drill_all(Jobs(connection, namespace), subject, images, args, console)
 
     try:
         subject, drilled = kube.read(args, work)
@@ -96,10 +112,10 @@ def refuse_where_withheld(subject: Subject, controls: Iterable[Control]) -> None
 
 
 async def drill_all(
-    jobs: Orders, subject: Subject, image: str, args: argparse.Namespace, console: Console
+    jobs: Orders, subject: Subject, images: Images, args: argparse.Namespace, console: Console
 ) -> Drilled:
     """Every chosen control, as often as doubt asks for it."""
-    controls = _controls(args.drill, args.control)
+    controls = controls_of(args.drill, args.control)
     drilled = Drilled({id_: Look("cli") for id_ in controls}, {})
     for nth in range(1 if args.once else LOOKS + len(DRILLS.discards)):
         due = {id_: c for id_, c in controls.items() if nth == 0 or drilled.looks[id_].streak}
@@ -113,7 +129,7 @@ async def drill_all(
             console.say(
                 f"look {nth + 1}: {', '.join(sorted(due))} did not pass; a clean clone decides"
             )
-        answers = await _once(jobs, tuple(requests), image, console) if requests else {}
+        answers = await _once(jobs, tuple(requests), images, console) if requests else {}
         drilled.timelines |= {r.arm.name: t for r, t in answers.items()}
         for id_, control in due.items():
             own: dict[Request, Answer] = {
@@ -135,26 +151,44 @@ def _settled(look: Look, seen: Verdict, *, only: bool) -> Look:
 
 
 async def _once(
-    jobs: Orders, requests: tuple[DrillRequest, ...], image: str, console: Console
+    jobs: Orders, requests: tuple[DrillRequest, ...], images: Images, console: Console
 ) -> Mapping[DrillRequest, Timeline]:
     arms = tuple(each.arm for each in requests)
-    script = Script(uuid.uuid4().hex[:10], requests[0].subject, arms, deadline=deadline_of(arms))
+    script = Script(
+        uuid.uuid4().hex[:10],
+        requests[0].subject,
+        arms,
+        deadline=deadline_of(arms),
+        images=images.stores,
+    )
     began = time.monotonic()
 
     def tell(arm: str, moment: Moment) -> None:
         console.say(f"{time.monotonic() - began:6.1f} s  {arm:10} {moment.name} {moment.detail}".rstrip())  # fmt: skip
 
-    job = build_job(script, image)
+    job = build_job(script, images.operator)
     seen = await carry_out(jobs, job, script, tell)
     return dict(zip(requests, seen, strict=True))
 
 
-async def _image(connection: Connection) -> str:
-    """The image of the installed operator."""
+async def _images(connection: Connection, args: argparse.Namespace) -> Images:
+    """What options name, else what the installed operator runs."""
+    stores = dict(pair_of(text, "--store-image", "redis=redis:8") for text in args.store_image)
+    if args.image:
+        return Images(args.image, tuple(stores.items()))
+    container = await _operator(connection)
+    env = {e["name"]: e.get("value", "") for e in container.get("env") or ()}
+    own = {kind: env.get(f"READINESS_DRILLS_{kind.upper()}_IMAGE", "") for kind in STORES}
+    return Images(container["image"], tuple((own | stores).items()))
+
+
+async def _operator(connection: Connection) -> Manifest:
+    """The container of the installed operator."""
     query = {"labelSelector": f"app.kubernetes.io/name={COMPONENT}"}
     found = await connection.request("GET", "/apis/apps/v1/deployments", query=query)
     for each in found.get("items") or ():
-        return str(each["spec"]["template"]["spec"]["containers"][0]["image"])
+        container: Manifest = each["spec"]["template"]["spec"]["containers"][0]
+        return container
     raise UnprovenError("no operator is installed: name its image with --image")
 
 
@@ -163,11 +197,11 @@ def _known() -> rules.Rules:
     return rules.load()
 
 
-def _controls(drill: str, wanted: Sequence[str]) -> dict[str, Control]:
-    known = _known().controls
-    found = {
-        i: c for i, c in known.items() if c.safety is Safety.DRILL and c.family == FAMILIES[drill]
-    }
+def controls_of(drill: str, wanted: Sequence[str]) -> dict[str, Control]:
+    """The controls of a drill, or those of them that are wanted."""
+    drills = {family: name for name, family in FAMILIES.items()}
+    known = {i: c for i, c in _known().controls.items() if c.safety is Safety.DRILL}
+    found = {i: c for i, c in known.items() if BESIDES.get(i, drills.get(c.family)) == drill}
     if unknown := set(wanted) - found.keys():
         raise UsageError(
             f"no {drill} drill {', '.join(sorted(unknown))}: expected some of {', '.join(found)}"
