@@ -1,7 +1,7 @@
 """Writes everything under charts/ and manifests/ that is derived: CRD copies, kustomize base, Argo CD fragment.
 
 The chart is the only hand-written installation; `manifests/base` is its default rendering, and `manifests/drills` what
-it adds for one namespace with drills, so that kustomize and Helm users get the same objects. Needs `helm`: from PATH, else built by e2e/localcluster. `--check` writes nothing
+it adds for one namespace with drills, `manifests/provision` for one with data services, so that kustomize and Helm users get the same objects. Needs `helm`: from PATH, else built by e2e/localcluster. `--check` writes nothing
 and fails when a file differs from what would be written.
 """
 
@@ -20,6 +20,7 @@ CHART: Final = ROOT / "charts/readiness-operator"
 COPIES: Final = CHART / "files/crds"
 BASE: Final = ROOT / "manifests/base"
 DRILLS: Final = ROOT / "manifests/drills"
+PROVISION: Final = ROOT / "manifests/provision"
 PLACEHOLDER: Final = "your-namespace"
 ARGO: Final = ROOT / "manifests/argocd"
 HEALTH: Final = ARGO / "resource_customizations/readiness.dev/ReadinessPolicy/health.lua"
@@ -94,8 +95,10 @@ def wanted() -> dict[Path, str]:
         BASE / "crds.yaml": dump(crds),
         BASE / "operator.yaml": dump(rest),
         BASE / "kustomization.yaml": dump([kustomization("crds.yaml", "operator.yaml")]),
-        DRILLS / "drills.yaml": dump(drills()),
+        DRILLS / "drills.yaml": dump(granted("drills")),
         DRILLS / "kustomization.yaml": dump([kustomization("drills.yaml")]),
+        PROVISION / "provision.yaml": dump(granted("provision")),
+        PROVISION / "kustomization.yaml": dump([kustomization("provision.yaml")]),
         ARGO / "argocd-cm.yaml": dump([argocd_cm()]),
     }
 
@@ -109,9 +112,9 @@ def kustomization(*resources: str) -> dict[str, Any]:
     }
 
 
-def drills() -> list[dict[str, Any]]:
-    """What the chart adds for one namespace with drills."""
-    added = render("--set", f"drills.namespaces={{{PLACEHOLDER}}}", crds=False)
+def granted(what: str) -> list[dict[str, Any]]:
+    """What the chart adds for one namespace with drills, or with data services."""
+    added = render("--set", f"{what}.namespaces={{{PLACEHOLDER}}}", crds=False)
     return [each for each in added if each["metadata"].get("namespace") == PLACEHOLDER]
 
 

@@ -146,6 +146,24 @@ def test_drills_reach_the_settings() -> None:
 
 
 @helm
+def test_images_of_data_services_reach_the_settings() -> None:
+    images = "provision.images.redis=redis:8,provision.images.mongodb=mongo:8,provision.images.rabbitmq=rabbit:4"
+    read = settings.Settings.read(environment(objects("--set", images)["Deployment", NAME]))
+    assert read.stores_redis_image == "redis:8"
+    assert (read.stores_mongodb_image, read.stores_rabbitmq_image) == ("mongo:8", "rabbit:4")
+
+
+@helm
+def test_data_services_are_granted_per_namespace() -> None:
+    found = generate.render("--set", "provision.namespaces={shop,blog}", crds=False)
+    granted = [each for each in found if each["metadata"]["name"] == "readiness-provision"]
+    assert sorted((each["kind"], each["metadata"]["namespace"]) for each in granted) == [
+        ("Role", "blog"), ("Role", "shop"), ("RoleBinding", "blog"), ("RoleBinding", "shop"),
+    ]  # fmt: skip
+    assert not any(each["metadata"]["name"] == "readiness-provision" for each in generate.render())
+
+
+@helm
 def test_prometheus_reaches_the_settings() -> None:
     given = "prometheus.url=http://prometheus.monitoring:9090"
     read = settings.Settings.read(environment(objects("--set", given)["Deployment", NAME]))
@@ -209,6 +227,8 @@ REFUSED = [
     ("drills.namespaces={Shop}", "namespaces"),
     ("drills.namespaces={shop,shop}", "namespaces"),
     ("drills.images.mysql=mysql:9", "mysql"),
+    ("provision.namespaces={Shop}", "namespaces"),
+    ("provision.images.mysql=mysql:9", "mysql"),
     ("drills.parallel=0", "parallel"),
     ("metrics.serviceMonitor.enabled=true", "enabled"),
     ("replicaCount=0", "replicaCount"),

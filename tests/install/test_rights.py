@@ -12,13 +12,21 @@ import pytest
 import yaml
 from aiohttp import web
 
+from readiness.api import read_policy
 from readiness.cluster import connect
+from readiness.cluster.children import PLURALS, Children
 from readiness.cluster.jobs import Jobs
 from readiness.cluster.pods import Pods
 from readiness.cluster.project import WORKLOADS
+from readiness.cluster.provide import Provider
+from readiness.cluster.store import Store
+from readiness.dataservices import KINDS
+from readiness.dataservices.provision import Act, Provision, Service, Write, provide
+from readiness.dataservices.wish import Wish
 from readiness.engines.drill.order import carry_out
-from readiness.naming import DRILL
+from readiness.naming import DESIRED_HASH, DRILL, OURS
 from readiness.script import Arm, DrillSubject, Script
+from readiness.snapshot import Obstacle, Provided, Snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE, RUN = "shop", "r1"
@@ -131,6 +139,38 @@ def carried_out(pods: Pods, seen: set[Right]) -> dict[str, Callable[[], Awaitabl
     }
 
 
+def child(kind: str, api: str, **annotations: str) -> dict[str, Any]:
+    meta = {
+        "name": "it",
+        "namespace": NAMESPACE,
+        "uid": "u",
+        "resourceVersion": "1",
+        "labels": LABELS,
+    }
+    return {"apiVersion": api, "kind": kind, "metadata": meta | {"annotations": annotations}}
+
+
+LABELS = {**OURS, "readiness.dev/policy": "shop", "readiness.dev/data-service": "cache"}
+APIS = {"StatefulSet": "apps/v1", "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1"}  # fmt: skip
+POLICY = {
+    "metadata": {"name": "shop", "namespace": NAMESPACE, "uid": "u"},
+    "spec": {"dataServices": [{"name": "cache", "redis": {"image": "redis:8"}}]},
+}
+
+
+def written() -> Provision:
+    """Every kind of child: created where it is new and where it is there, applied, deleted."""
+    writes = []
+    for kind in PLURALS:
+        desired = child(kind, APIS.get(kind, "v1"), **{DESIRED_HASH: "new"})
+        live = child(kind, APIS.get(kind, "v1"))
+        writes += [
+            Write(Act.CREATE, "cache", desired), Write(Act.APPLY, "cache", desired, live),
+            Write(Act.DELETE, "cache", live),
+        ]  # fmt: skip
+    return Provision((Service("cache", obstacles=(Obstacle("Quota", "full"),)),), tuple(writes))
+
+
 def granted(path: str, kind: str, name: str) -> set[Right]:
     found = yaml.safe_load_all((ROOT / "manifests" / path).read_text())
     (role,) = (o for o in found if (o["kind"], o["metadata"]["name"]) == (kind, name))
@@ -168,6 +208,56 @@ async def test_a_drill_is_carried_out_with_what_it_is_granted(used: tuple[set[Ri
 
     assert calls.keys() == public(Pods)
     assert seen == granted("drills/drills.yaml", "Role", "readiness-drill")
+
+
+async def test_the_operator_provides_with_what_it_is_granted(tmp_path: Path):
+    seen: set[Right] = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        right = right_of(request)
+        seen.add(right)
+        if right[2] == "list":
+            return web.json_response({"items": []})
+        if right[2] == "create":
+            return web.json_response({"message": "it is there"}, status=409)
+        kind = next(kind for kind, plural in PLURALS.items() if plural == right[1])
+        return web.json_response(child(kind, APIS.get(kind, "v1")))
+
+    async with serving(answer, tmp_path) as kubeconfig:
+        connection = await connect(kubeconfig, lambda _method, _status: None)
+        children, provider = hands(connection)
+        await provider.provide(POLICY, written())
+        for kind in PLURALS:  # a Secret is looked up before it is created
+            await provider._create(child(kind, APIS.get(kind, "v1"), **{DESIRED_HASH: "new"}))
+        await children.refresh(POLICY)
+        await connection.close()
+
+    assert children.case(POLICY).obstacles == {}
+    assert seen == granted("provision/provision.yaml", "Role", "readiness-provision")
+
+
+def hands(connection: Any) -> tuple[Children, Provider]:
+    children = Children(connection, Store(), Provided(), lambda: 1e6, lambda _text: None)
+    return children, Provider(connection, children, lambda: None, lambda: 1e6, lambda _key: None)
+
+
+async def test_without_any_right_a_policy_says_what_to_type(tmp_path: Path):
+    async def refuse(request: web.Request) -> web.Response:
+        _, resource, verb = right_of(request)
+        words = f'{resource} is forbidden: User "u" cannot {verb} resource "{resource}"'
+        return web.json_response({"kind": "Status", "message": words}, status=403)
+
+    async with serving(refuse, tmp_path) as kubeconfig:
+        connection = await connect(kubeconfig, lambda _method, _status: None)
+        children, _ = hands(connection)
+        await children.refresh(POLICY)
+        await connection.close()
+
+    snapshot = Snapshot(namespace=NAMESPACE, provided=children.view(POLICY))
+    found = provide(Wish(POLICY, read_policy(POLICY["spec"]), 1e6, "t"), snapshot, KINDS)
+    ((obstacle,),) = [service.obstacles for service in found.services]
+    assert (obstacle.reason, found.writes) == ("NotPermitted", ())
+    assert "sed 's/your-namespace/shop/' manifests/provision/provision.yaml" in obstacle.fix
 
 
 async def test_without_any_right_a_drill_says_which_one_is_missing(tmp_path: Path):
