@@ -68,8 +68,10 @@ class Ledger:
         self._thread.join(10)
 
     def _write(self) -> None:
-        client, number = self.client(), 0
+        client, number, binding = self.client(), 0, self.binding
         while not self._stop.is_set():
+            if binding is not self.binding:
+                client, binding = self.client(), self.binding
             number += 1
             try:
                 client.set(f"ledger:{number}", number)

@@ -192,6 +192,14 @@ class Rig:
         for each in self.members:
             (each.home / "formed/since").write_text("now")
 
+    def write(self, manifests: list[Manifest]) -> None:
+        """Secrets and ConfigMaps as they are now, in the volumes of running pods, as the kubelet does it."""
+        self.manifests = manifests
+        for each in self._of("StatefulSet"):
+            for number in range(each["spec"]["replicas"]):
+                pod = self.pods[f"{each['metadata']['name']}-{number}"]
+                self._fill(pod.home, each["spec"]["template"]["spec"])
+
     def secret(self, name: str) -> dict[str, str]:
         (found,) = [each for each in self._of("Secret") if each["metadata"]["name"] == name]
         return {key: base64.b64decode(text).decode() for key, text in found["data"].items()}
@@ -199,15 +207,18 @@ class Rig:
     def _add(self, name: str, domain: str, spec: Manifest) -> None:
         (container,) = spec["containers"]
         home = self.home / name
-        for volume in spec["volumes"]:
-            (home / volume["name"]).mkdir(parents=True)
-            for path, text in self._contents(volume).items():
-                (home / volume["name"] / path).write_text(text)
+        self._fill(home, spec)
         user = str(spec["securityContext"]["runAsUser"])
         address = f"{self.network}.{10 + len(self.pods)}"
         pod = Pod(name, domain, address, container, user, home, self)
         pod.make_volume()
         self.pods[name] = pod
+
+    def _fill(self, home: Path, spec: Manifest) -> None:
+        for volume in spec["volumes"]:
+            (home / volume["name"]).mkdir(parents=True, exist_ok=True)
+            for path, text in self._contents(volume).items():
+                (home / volume["name"] / path).write_text(text)
 
     def _contents(self, volume: Mapping[str, Any]) -> Mapping[str, str]:
         if "secret" in volume:

@@ -8,12 +8,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import AuthenticationError
+
+from readiness.dataservices.redis.build import group_of
+from readiness.dataservices.redis.commands import Rotate, Step, next_rotation, rotated
+from readiness.dataservices.redis.reading import Observed, observed_of
+from readiness.engines.stores.redis import Group, Server, read_group, run_step
 
 from .ledger import Ledger, finder
 from .orders import PASSWORDS, manifests_of, order_of
@@ -223,3 +229,82 @@ def test_a_sentinel_that_lost_its_state_watches_the_primary_of_now(rig: Rig, led
         assert f"watching {now.host}" in pod.says()
     assert settled(ledger) == 0
     assert primary(rig) is now
+
+
+def group(rig: Rig, credentials: Mapping[str, str] = PASSWORDS) -> Group:
+    members = tuple(Server(pod.name, pod.host, pod.address) for pod in rig.members)
+    sentinels = tuple(Server(pod.name, pod.host, pod.address, 26379) for pod in rig.sentinels)
+    return Group(group_of(ORDER), members, sentinels, credentials)
+
+
+async def observed(rig: Rig) -> Observed:
+    return observed_of(*await read_group(group(rig)))
+
+
+def reasons(seen: Observed) -> dict[str, tuple[str, ...]]:
+    return {each.name: each.reasons for each in seen.everyone if each.reasons}
+
+
+async def test_what_is_wrong_is_said_of_whom(rig: Rig):
+    seen = await observed(rig)
+    assert seen.is_whole, reasons(seen)
+    assert (seen.primary, seen.epoch, seen.lag) == (primary(rig).name, 0, seen.lag)
+    assert seen.lag is not None
+    assert seen.lag <= 2
+
+    replica = next(pod for pod in rig.members if pod is not primary(rig))
+    sentinel = rig.sentinels[0]
+    replica.kill()
+    sentinel.kill()
+    seen = await observed(rig)
+    assert reasons(seen) == {replica.name: ("Unreachable",), sentinel.name: ("Unreachable",)}
+    assert seen.primary == primary(rig).name
+
+    rig.sentinels[1].kill()
+    last, deadline = rig.sentinels[2].name, time.monotonic() + 15
+    while "NoQuorum" not in reasons(seen := await observed(rig)).get(last, ()):
+        assert time.monotonic() < deadline, reasons(seen)
+    assert seen.primary == ""
+
+    refused = observed_of(*await read_group(group(rig, {**PASSWORDS, "admin": "wrong"})))
+    assert reasons(refused)[next(pod for pod in rig.members if pod is not replica).name] == (
+        "NotPermitted",
+    )
+
+
+async def test_passwords_are_replaced_under_writes_without_a_restart(rig: Rig, ledger: Ledger):
+    servers = [pod.server for pod in rig.pods.values()]
+    known = dict(PASSWORDS)
+    for user in PASSWORDS:
+        known[f"{user}.next"] = f"fresh-{user}"
+        steps = []
+        while (step := await rotate(rig, user, known)) is not None:
+            steps.append(str(step.step))
+            known = rotated(known, step)
+            ledger.binding = rig.secret(ORDER.name())
+        assert steps == ["accept", "present", "retire", "forget"], user
+        ledger.wait_for(50)
+    rig.write(manifests_of(order_of(**known)))
+    assert known == {user: f"fresh-{user}" for user in PASSWORDS}
+    assert [server.poll() for server in servers if server] == [None] * 6
+    assert ledger.refused == 0
+
+    pod, began = primary(rig), time.monotonic()
+    pod.terminate()
+    ledger.wait_for(300)
+    pod.start()
+    print(f"\nafter rotation: planned gap {ledger.gap(began):.1f} s, lost {settled(ledger)} of {len(ledger.acknowledged)}")  # fmt: skip
+    assert ledger.lost() == 0
+    old = Redis(pod.address, 6379, username="app", password=PASSWORDS["app"])
+    with old, pytest.raises(AuthenticationError):
+        old.ping()
+
+
+async def rotate(rig: Rig, user: str, known: dict[str, str]) -> Rotate | None:
+    """One pass of the operator: everything anew from what is seen, then one step."""
+    rig.write(manifests_of(order_of(**known)))
+    members, sentinels = await read_group(group(rig, known))
+    step = next_rotation(user, known, (*members, *sentinels), overlapped=True)
+    if step and step.step in (Step.ACCEPT, Step.RETIRE):
+        await run_step(group(rig, known), step)
+    return step

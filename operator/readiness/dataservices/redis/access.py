@@ -1,6 +1,6 @@
 """Who may do what: one user for each purpose, derived from the generated passwords.
 
-ACL files hold hashes only. Each user has its current password and, while one is being replaced, the one before it.
+ACL files hold hashes only. Each user has its current password and, while it is being replaced, the next or the one before.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from readiness.dataservices.order import Credential, Order
 from readiness.dataservices.parts import Part, build_secret
 from readiness.model import Manifest
 
+NEXT: Final = ".next"
+"""Ends the key of a password that nobody uses yet: first every server has to accept it."""
 PREVIOUS: Final = ".previous"
-"""Ends the key of a password that is still accepted while clients take up the one that replaces it."""
+"""Ends the key of a password that is still accepted while clients take up the one that replaced it."""
 
 _CLIENT: Final = "+ping +auth +hello +client|setname +client|setinfo +client|id"
 MEMBER_USERS: Final[Mapping[str, str]] = {
@@ -36,10 +38,15 @@ SENTINEL_USERS: Final[Mapping[str, str]] = {
 CREDENTIALS: Final = tuple(Credential(user) for user in {**MEMBER_USERS, **SENTINEL_USERS})
 
 
+def hash_of(password: str) -> str:
+    """As ACLs hold a password."""
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
 def hashes_of(user: str, credentials: Mapping[str, str]) -> tuple[str, ...]:
-    """Hashes of the passwords that a user may have now, the current one first."""
-    accepted = (credentials.get(user), credentials.get(user + PREVIOUS))
-    return tuple(hashlib.sha256(each.encode()).hexdigest() for each in accepted if each)
+    """Hashes of every password that a user may have now, the current one first."""
+    accepted = (credentials.get(user + suffix) for suffix in ("", NEXT, PREVIOUS))
+    return tuple(hash_of(each) for each in accepted if each)
 
 
 def acl_of(users: Mapping[str, str], credentials: Mapping[str, str]) -> str:
