@@ -17,6 +17,8 @@ from readiness.workload import pod_spec
 
 DAY: Final = 86400.0
 _POSITIVE: Final = re.compile(r"\+?[0.]*[1-9]")
+SETTLED: Final = 600.0
+"""Seconds after which the kubelet no longer holds earlier ends against a container."""
 _REQUIRED: Final = ("requests.cpu", "requests.memory", "limits.memory")
 
 
@@ -120,21 +122,43 @@ _SYMPTOMS: Final = (
 
 def _symptom(pod: Manifest, status: Manifest, subject: Subject) -> str:
     """The worst thing that one container's status shows, or empty."""
-    state, last = status.get("state") or {}, status.get("lastState") or {}
-    if (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff":
-        return "CrashLoop"
-    ends = [e for e in (state.get("terminated"), last.get("terminated")) if e]
+    ends = _ends(status)
     oom = float(subject.params["oomDays"]) * DAY
     if any(
         e.get("reason") == "OOMKilled" and _age(e.get("finishedAt"), subject) <= oom for e in ends
     ):
         return "OOMKilled"
+    if _loops(status, subject):
+        return "CrashLoop"
     if int(status.get("restartCount") or 0) <= int(subject.params["maxRestarts"]):
         return ""
     if not any(_age(end.get("finishedAt"), subject) <= DAY for end in ends):
         return ""
     young = _age((pod.get("status") or {}).get("startTime"), subject) <= DAY
     return "RestartsTooOften" if young else _UNCLEAR
+
+
+def _loops(status: Manifest, subject: Subject) -> bool:
+    """Whether it waits to be started again, or has not yet outlasted a run that was short.
+
+    Between two waits a looping container runs for a moment; the verdict must not follow it.
+    """
+    state = status.get("state") or {}
+    if (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff":
+        return True
+    ends = _ends(status)
+    if int(status.get("restartCount") or 0) < 2 or not ends:
+        return False
+    lasted = _age(ends[0].get("startedAt"), subject) - _age(ends[0].get("finishedAt"), subject)
+    present = (state.get("running") or {}).get("startedAt")
+    up = _age(present, subject) if present or "running" in state else 0.0
+    return lasted < SETTLED and up < min(SETTLED, max(60.0, 2 * lasted))
+
+
+def _ends(status: Manifest) -> list[Manifest]:
+    """How the container ended, as far as it is told, the latest first."""
+    states = (status.get("state") or {}, status.get("lastState") or {})
+    return [end for each in states if (end := each.get("terminated"))]
 
 
 def _statuses(pod: Manifest) -> Iterator[Manifest]:
@@ -175,8 +199,8 @@ PLUGINS: Final = (
         id="REL-004",
         title="No crash loops and OOM kills",
         severity=Severity.P1,
-        criterion="As far as the present pods show: no container waits in CrashLoopBackOff, none was OOM-killed within 7 "
-        "days, none of a pod younger than a day restarted more than 3 times. An older pod with more restarts, one of them "
+        criterion="As far as the present pods show: no container waits in CrashLoopBackOff or has, since it did, "
+        "not yet run for a minute and twice as long as the time before; none was OOM-killed within 7 days, none of a pod younger than a day restarted more than 3 times. An older pod with more restarts, one of them "
         "within 24 h, is Unknown: the API keeps the last end of a container only.",
         fix="kubectl logs --previous shows how the container ended; raise the memory limit or roll back",
         judge=on_workload(judge_restarts),
