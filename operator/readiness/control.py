@@ -23,6 +23,11 @@ _EXAMPLES: Final = {
     "shutdown.slowRequest": '{path: "/slow?seconds={seconds}"}',
     "upstreams": "[{name: llm, urlEnv: LLM_URL, call: {path: /ask}}]",
     "health.deepPath": '"/health?deep=true"',
+    "shutdown.logPattern": "shutting down",
+    "shutdown.jobsField": "jobs",
+    "scenarios.job": "steps that start a job of {seconds}, find it working, and find it done once "
+    "(docs/drills.md has an example)",
+    "config.bootstrapPattern": "created the first account",
 }
 """How a capability is declared, where its name does not say it."""
 Direction = Literal["higher", "lower", "superset", "subset", "true", "false"]

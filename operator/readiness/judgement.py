@@ -63,12 +63,13 @@ def revision_of(subject: Subject) -> tuple[str, str]:
 
 
 def declares(target: Target, capability: str) -> bool:
-    """Whether the target declares `http.protected`, `health.deepPath` and the like."""
+    """Whether the target declares `http.protected`, `scenarios.job` and the like."""
     value: object = target
     for part in capability.split("."):
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in part)
-        value = getattr(value, {"external_u_r_l": "external_url"}.get(snake, snake), None)
-        if not value:
+        snake = {"external_u_r_l": "external_url"}.get(snake, snake)
+        named = {each.name: each for each in value} if isinstance(value, tuple) else {}
+        if not (value := named.get(part) or getattr(value, snake, None)):
             return False
     return True
 

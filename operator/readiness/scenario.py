@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+JOB: Final = "job"
+"""The scenario that starts a job, waits until it is done, and tells whether its effect is there once."""
+WORKING: Final = "working"
+"""Its step that holds while a worker has the job."""
 SECONDS: Final = "seconds"
+"""The placeholder for how long a job is to take."""
 LONGEST_VALUE: Final = 256
 _PLACE: Final = re.compile(r"\{([a-z][a-z0-9]*)\}")
 

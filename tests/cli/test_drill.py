@@ -54,6 +54,7 @@ def options(*words: str, which: str = "shutdown") -> argparse.Namespace:
         (("--standalone",), {}, {"shutdown": {"standalone": True}}),
         (("--required", "B"), {"config": {"env": [{"name": "A"}, {"name": "B", "invalid": ["x"]}], "startupFail": "9s"}},
          {"config": {"env": [{"name": "A"}, {"name": "B", "invalid": ["x"], "required": True}], "startupFail": "9s"}}),
+        (("--bootstrap", "seeded"), {"config": {"startupFail": "9s"}}, {"config": {"bootstrapPattern": "seeded", "startupFail": "9s"}}),
         (("--trigger", "/boom"), {"errors": {"trigger": "/old", "logFields": ["path"]}}, {"errors": {"trigger": "/boom", "logFields": ["path"]}}),
         (("--container", "app"), {}, {"container": "app"}),
         (("--deep", "/deep"), {"health": {"path": "/up", "maxLatency": "2s"}}, {"health": {"path": "/up", "maxLatency": "2s", "deepPath": "/deep"}}),
@@ -90,6 +91,28 @@ def test_mistakes_have_a_remedy(readiness, words, said):
 @pytest.mark.parametrize("ref", ["deploy/a", "Deployment/a", "deployments/a", "sts/a", "rollout/a"])
 def test_kinds_are_named_as_kubectl_names_them(ref):
     assert drill.workload_of(ref)[1] == "a"
+
+
+POLICY = """
+apiVersion: readiness.dev/v1alpha1
+kind: ReadinessPolicy
+metadata: {name: mine}
+spec: {targets: [{name: api, workloadRef: {kind: Deployment, name: api}}]}
+"""
+
+
+@pytest.mark.parametrize(("text", "names"), [(POLICY, ["mine"]), ("kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}", [])])  # fmt: skip
+def test_a_policy_may_come_from_a_file(tmp_path, text, names):
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
+
+    assert [p["metadata"]["name"] for p in drill_target.read_file(str(path), console)] == names
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.yaml"):
+        drill_target.read_file(str(tmp_path / "none.yaml"), Console({}, io.StringIO(), io.StringIO(), io.StringIO()))  # fmt: skip
 
 
 def test_wrong_options_are_named_with_their_field():
@@ -230,7 +253,7 @@ def test_each_drill_has_its_own_controls():
     assert board.looks == [["complete", "env-TOKEN-unset"]]
     assert {i: look.standing.result for i, look in seen.looks.items()} == {
         "CFG-001": Result.PASS, "CFG-002": Result.OPT_IN_REQUIRED,
-        "CFG-006": Result.OPT_IN_REQUIRED, "CFG-007": Result.OPT_IN_REQUIRED,
+        "CFG-006": Result.OPT_IN_REQUIRED, "CFG-007": Result.OPT_IN_REQUIRED, "CFG-014": Result.OPT_IN_REQUIRED,
     }  # fmt: skip
 
 

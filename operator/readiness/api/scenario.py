@@ -13,10 +13,8 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from readiness.api.formats import JsonKey, Name, Path, int_or_string, lasting, matching
 from readiness.api.types import Count, Rule, Schema, keyed, scalar_set
+from readiness.scenario import JOB, SECONDS, WORKING
 
-JOB: Final = "job"
-WORKING: Final = "working"
-SECONDS: Final = "seconds"
 LONGEST: Final = 256
 _PLACE: Final = re.compile(r"\{([a-z][a-z0-9]*)\}")
 

@@ -29,22 +29,9 @@ EPILOG: Final = (
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     """The workload, what it declares, and what to write."""
     found = kube.build_parser(prog, text, EPILOG)
-    found.add_argument("drill", choices=DRILLS, help="how it stops (SHD), refuses a wrong environment (CFG), logs server errors (ERR), bears failing upstreams (REL), tells of silent dependencies (HLT)")  # fmt: skip
+    found.add_argument("drill", choices=DRILLS, help="how it stops and what becomes of its jobs (SHD), starts (CFG), logs server errors (ERR), bears failing upstreams (REL), tells of silent dependencies (HLT)")  # fmt: skip
     found.add_argument("ref", metavar="KIND/NAME", help="for example deployment/api")
-    declared = found.add_argument_group("what the workload declares (a policy's declaration is the default)")  # fmt: skip
-    declared.add_argument("--slow", metavar="PATH", default="", help="a request that takes as long as {seconds} in its path says")  # fmt: skip
-    declared.add_argument("--fast", metavar="PATH", default="", help="a request that answers at once; default: health.path, else /")  # fmt: skip
-    declared.add_argument("--drain", metavar="TIME", default="", help="how long it may finish work after SIGTERM; default 15s")  # fmt: skip
-    declared.add_argument("--required", metavar="NAME", action="append", default=[], help="a variable that it must not start without; may be repeated")  # fmt: skip
-    declared.add_argument("--trigger", metavar="PATH", default="", help="a request that provokes a server error")  # fmt: skip
-    declared.add_argument("--upstream", metavar="NAME=VARIABLE[/PATH]", action="append", default=[], help="a service that it calls, and the variable with its URL; may be repeated")  # fmt: skip
-    declared.add_argument("--call", metavar="[METHOD ]PATH", default="", help="a request that makes it call its upstreams")  # fmt: skip
-    declared.add_argument("--timeout", metavar="TIME", default="", help="how long that may wait for an upstream; default 30s")  # fmt: skip
-    declared.add_argument("--deep", metavar="PATH", default="", help="its health with that of its dependencies")  # fmt: skip
-    declared.add_argument("--store", metavar="KIND=HOST[:PORT]", action="append", default=[], help="a redis, rabbitmq or mongodb that it uses; may be repeated")  # fmt: skip
-    declared.add_argument("--container", default="", help="default: the first one with ports")
-    declared.add_argument("--service", metavar="NAME[:PORT]", default="", help="the Service that clients use")  # fmt: skip
-    declared.add_argument("--standalone", action="store_true", help="your word that it needs no store: undeclared addresses do not refuse the drill")  # fmt: skip
+    _add_declared(found)
     how = found.add_argument_group("how")
     how.add_argument("--image", default="", help="the operator's image for the drill's own pods; default: that of the installed operator")  # fmt: skip
     how.add_argument("--store-image", metavar="KIND=IMAGE", action="append", default=[], help="the image of a throw-away store; default: that of the installed operator")  # fmt: skip
@@ -61,6 +48,26 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     how.add_argument("-o", "--output", choices=FORMATS, default="human")
     how.add_argument("-v", "--verbose", action="store_true", help="show findings that hold, too")
     return found
+
+
+def _add_declared(parser: argparse.ArgumentParser) -> None:
+    """What the workload declares, where no policy does or another one is to be tried."""
+    declared = parser.add_argument_group("what the workload declares (a policy's declaration is the default)")  # fmt: skip
+    declared.add_argument("--policy", metavar="FILE", default="", help="a manifest of the policy to use, instead of the cluster's")  # fmt: skip
+    declared.add_argument("--slow", metavar="PATH", default="", help="a request that takes as long as {seconds} in its path says")  # fmt: skip
+    declared.add_argument("--fast", metavar="PATH", default="", help="a request that answers at once; default: health.path, else /")  # fmt: skip
+    declared.add_argument("--drain", metavar="TIME", default="", help="how long it may finish work after SIGTERM; default 15s")  # fmt: skip
+    declared.add_argument("--required", metavar="NAME", action="append", default=[], help="a variable that it must not start without; may be repeated")  # fmt: skip
+    declared.add_argument("--bootstrap", metavar="REGEX", default="", help="what its log says when it sets up an empty store")  # fmt: skip
+    declared.add_argument("--trigger", metavar="PATH", default="", help="a request that provokes a server error")  # fmt: skip
+    declared.add_argument("--upstream", metavar="NAME=VARIABLE[/PATH]", action="append", default=[], help="a service that it calls, and the variable with its URL; may be repeated")  # fmt: skip
+    declared.add_argument("--call", metavar="[METHOD ]PATH", default="", help="a request that makes it call its upstreams")  # fmt: skip
+    declared.add_argument("--timeout", metavar="TIME", default="", help="how long that may wait for an upstream; default 30s")  # fmt: skip
+    declared.add_argument("--deep", metavar="PATH", default="", help="its health with that of its dependencies")  # fmt: skip
+    declared.add_argument("--store", metavar="KIND=HOST[:PORT]", action="append", default=[], help="a redis, rabbitmq or mongodb that it uses; may be repeated")  # fmt: skip
+    declared.add_argument("--container", default="", help="default: the first one with ports")
+    declared.add_argument("--service", metavar="NAME[:PORT]", default="", help="the Service that clients use")  # fmt: skip
+    declared.add_argument("--standalone", action="store_true", help="your word that it needs no store: undeclared addresses do not refuse the drill")  # fmt: skip
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

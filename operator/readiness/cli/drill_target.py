@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from readiness import files
 from readiness.api.policy import PolicySpec
 from readiness.cli.console import Console, UsageError
 from readiness.cluster.connection import ApiError, Connection
@@ -44,16 +45,16 @@ async def read_subject(
                 f"no {kind} {name!r} in namespace {namespace}: {error.message}"
             ) from None
         raise
-    policies = await _policies(connection, namespace)
-    policy, declared = _declared_for(policies, kind, name)
-    if policy:
-        console.say(f"using what ReadinessPolicy {policy} declares about it; options win")
+    policies = (
+        read_file(args.policy, console) if args.policy else await _policies(connection, namespace)
+    )
+    declared, stores = _declaration(policies, ref, args.policy, console)
     found = {s["metadata"]["name"]: s for s in services.get("items") or ()}
     target = declare(args, declared, workload, found)
     target["workloadRef"] = {"apiVersion": version, "kind": kind, "name": name}
     given = [store_of(text) for text in args.store]
     target["uses"] = [*(target.get("uses") or ()), *(each["name"] for each in given)]
-    stores = [*_stores(policies, policy), *given]
+    stores = [*stores, *given]
     spec = {"targets": [target], "safety": {"allow": ["drill"]}, "dataServices": stores}
     parsed = read_spec(spec)
     snapshot = Snapshot(
@@ -83,6 +84,15 @@ async def _policies(connection: Connection, namespace: str) -> list[Manifest]:
         raise
 
 
+def read_file(path: str, console: Console) -> list[Manifest]:
+    """The policies of a file. Raises UsageError for one that cannot be read."""
+    try:
+        found = files.load([path], console.read)
+    except files.InputError as error:
+        raise UsageError(*error.problems) from None
+    return [each.manifest for each in found.objects if each.manifest["kind"] == "ReadinessPolicy"]
+
+
 def read_spec(spec: Manifest) -> PolicySpec:
     """The spec made of options. Raises UsageError naming what is wrong with them."""
     try:
@@ -91,20 +101,21 @@ def read_spec(spec: Manifest) -> PolicySpec:
         raise UsageError(f"the options do not make a target: {error}") from None
 
 
-def _declared_for(policies: Iterable[Manifest], kind: str, name: str) -> tuple[str, Manifest]:
-    """(policy, target) of the first policy that judges this workload; nothing when none does."""
+def _declaration(
+    policies: Iterable[Manifest], ref: tuple[str, str], file: str, console: Console
+) -> tuple[Manifest, list[Manifest]]:
+    """(target, data services) of the first policy that judges this workload; nothing when none in the cluster does."""
     for policy in policies:
-        for target in (policy.get("spec") or {}).get("targets") or ():
-            ref = target.get("workloadRef") or {}
-            if (ref.get("kind"), ref.get("name")) == (kind, name):
-                return policy["metadata"]["name"], target
-    return "", {}
-
-
-def _stores(policies: Iterable[Manifest], name: str) -> Sequence[Manifest]:
-    """The data services that a policy declares."""
-    found = (p["spec"].get("dataServices") for p in policies if p["metadata"]["name"] == name)
-    return next(found, None) or ()
+        spec = policy.get("spec") or {}
+        for target in spec.get("targets") or ():
+            of = target.get("workloadRef") or {}
+            if (of.get("kind"), of.get("name")) == ref:
+                name = policy["metadata"]["name"]
+                console.say(f"using what ReadinessPolicy {name} declares about it; options win")
+                return target, spec.get("dataServices") or []
+    if file:
+        raise UsageError(f"{file} holds no ReadinessPolicy with a target {'/'.join(ref)}")
+    return {}, []
 
 
 def declare(
@@ -120,8 +131,10 @@ def declare(
     shutdown |= {"slowRequest": {"path": args.slow}} if args.slow else {}
     shutdown |= {"drain": args.drain} if args.drain else {}
     target |= {"shutdown": shutdown}
-    if args.required:
-        target["config"] = _requiring(declared.get("config") or {}, args.required)
+    config: Manifest = {**(declared.get("config") or {})}
+    config |= {"bootstrapPattern": args.bootstrap} if args.bootstrap else {}
+    config = _requiring(config, args.required) if args.required else config
+    target |= {"config": config} if config else {}
     target |= {"errors": {**(declared.get("errors") or {}), "trigger": args.trigger}} if args.trigger else {}  # fmt: skip
     if args.upstream:
         target["upstreams"] = [_upstream(text, args) for text in args.upstream]

@@ -140,20 +140,32 @@ def _unkilled(container: Manifest) -> Manifest:
     return made
 
 
+def lasting_volumes(workload: Manifest) -> tuple[str, ...]:
+    """Names of the template's volumes that outlive a pod: what is kept in them, no clone has."""
+    templates = (workload.get("spec") or {}).get("volumeClaimTemplates") or ()
+    volumes = pod_spec(workload).get("volumes") or ()
+    claims = (template["metadata"]["name"] for template in templates)
+    others = (v["name"] for v in volumes if not v.keys() - {"name"} <= _OWN_VOLUMES)
+    return tuple(dict.fromkeys((*others, *claims)))
+
+
 def _volumes(workload: Manifest, spec: Manifest) -> Iterator[Manifest]:
     """The template's own volumes; whatever outlives a pod is empty, at the same path.
 
     An emptyDir may be written by anyone, as the root of a fresh volume with the template's fsGroup
     may be written by the application.
     """
-    templates = (workload.get("spec") or {}).get("volumeClaimTemplates") or ()
-    claims = [template["metadata"]["name"] for template in templates]
-    for volume in spec.get("volumes") or ():
-        if volume["name"] not in claims:
-            own = volume.keys() - {"name"} <= _OWN_VOLUMES
-            yield volume if own else {"name": volume["name"], "emptyDir": dict(_EMPTY)}
-    for name in claims:
-        yield {"name": name, "emptyDir": dict(_EMPTY)}
+    lasting = lasting_volumes(workload)
+    given = spec.get("volumes") or ()
+    for volume in given:
+        yield volume if volume["name"] not in lasting else _empty(volume["name"])
+    for name in lasting:
+        if all(volume["name"] != name for volume in given):
+            yield _empty(name)
+
+
+def _empty(name: str) -> Manifest:
+    return {"name": name, "emptyDir": dict(_EMPTY)}
 
 
 def _of_kin(rule: Manifest, metadata: Manifest) -> bool:

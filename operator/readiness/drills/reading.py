@@ -32,7 +32,7 @@ _SPOILED: Final = {
     "pulled": "an image was pulled",
     "flapped": "the node's readiness changed",
 }
-_REASONS: Final = {"Refused": "DrillRefused", "NotReady": "ControlArmFailed", "Ended": "ControlArmFailed", "Denied": "AdmissionDenied"}  # fmt: skip
+_REASONS: Final = {"Refused": "DrillRefused", "NotReady": "ControlArmFailed", "Ended": "ControlArmFailed", "Unplayed": "ControlArmFailed", "Denied": "AdmissionDenied"}  # fmt: skip
 _LOST: Final = ("ContainerStatusUnknown", "NodeLost", "NodeShutdown", "Evicted", "Preempted")
 """Reasons that the kubelet or the node gave, not the application; their exit codes are made up."""
 

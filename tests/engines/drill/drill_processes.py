@@ -62,6 +62,7 @@ class Processes:
         self._refusals = refusals or {}
         self._events: asyncio.Queue[tuple[str, Manifest]] = asyncio.Queue()
         self._running: dict[str, asyncio.subprocess.Process] = {}
+        self.made: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._folder = tempfile.TemporaryDirectory()
         self._logs = Path(self._folder.name)
@@ -85,6 +86,7 @@ class Processes:
                 env=os.environ | {each["name"]: each["value"] for each in container.get("env", ())},
             )  # fmt: skip
         self._running[name] = process
+        self.made.append(name)
         self._spawn(self._live(manifest, process))
         return manifest
 

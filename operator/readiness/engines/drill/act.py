@@ -16,7 +16,7 @@ from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line, Query
 from readiness.model import Manifest
-from readiness.timeline import NEVER, Call, Exchange, Moment, Said
+from readiness.timeline import NEVER, Call, Check, Exchange, Moment, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,17 @@ class World:
 
 @dataclass(slots=True)
 class Act:
-    """One arm under way. `hook` are the seconds of its preStop (None: not shown), `stopped` is when
-    it was told to end, `told` is set then, `parallel` what it proved to work on at once. `usual` are words that
-    a health endpoint said when it was first asked, `told_of` counts the calls to each upstream that have been read."""
+    """One arm under way. `clones` are its pods to be, one for each Boot, of which it has come to the `nth`.
+
+    `hook` are the seconds of their preStop (None: not shown), `stopped` is when the first was told to end, `told` is set
+    then, `parallel` what it proved to work on at once, `values` what scenarios have extracted. `usual` are words that a health
+    endpoint said when it was first asked, `told_of` counts the calls to each upstream that have been read."""
 
     world: World
     name: str
-    manifest: Manifest
-    clone: Clone
+    clones: tuple[tuple[Manifest, Clone], ...]
     hook: float | None
+    nth: int = -1
     parallel: int = 1
     stopped: float = NEVER
     told: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,6 +53,8 @@ class Act:
     calls: list[Call] = field(default_factory=list)
     usual: dict[str, frozenset[str]] = field(default_factory=dict)
     told_of: Counter[str] = field(default_factory=Counter)
+    checks: list[Check] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
@@ -63,15 +67,26 @@ class Act:
         """The clone's, which is how a sink knows it."""
         return str(self.clone.pod["status"]["podIP"])
 
+    @property
+    def manifest(self) -> Manifest:
+        """The pod that steps act on."""
+        return self.clones[max(self.nth, 0)][0]
+
+    @property
+    def clone(self) -> Clone:
+        """What is seen of it."""
+        return self.clones[max(self.nth, 0)][1]
+
     def note(self, name: str, detail: str = "") -> None:
         """Record that something happened now."""
-        moment = Moment(self.now, name, detail)
+        moment = Moment(self.now, name, detail, self.clone.nth)
         self.moments.append(moment)
         self.world.tell(self.name, moment)
 
     def is_told(self) -> None:
         """From now on the clone may know that it is to end."""
-        self.stopped = self.now
+        self.clone.told = True
+        self.stopped = self.stopped if self.stopped != NEVER else self.now
         self.told.set()
         self.note("stopped")
 

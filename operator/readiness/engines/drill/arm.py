@@ -7,10 +7,10 @@ Whatever goes wrong ends the arm with a Problem; the timeline up to then is kept
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from readiness.engines.drill import faults, load, steps
+from readiness.engines.drill import faults, load, play, steps
 from readiness.engines.drill.act import Act, World
 from readiness.engines.drill.clone import Clone
 from readiness.model import Manifest
@@ -27,10 +27,11 @@ from readiness.step import (
     Linger,
     Logs,
     Pause,
+    Play,
     Send,
     Stop,
 )
-from readiness.timeline import Problem, ProblemError, Timeline
+from readiness.timeline import Moment, Problem, ProblemError, Timeline
 from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pre_stop_seconds
 
 STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
@@ -47,15 +48,21 @@ STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
     Fault: faults.fault,
     Ask: faults.ask,
     Calls: faults.calls,
+    Play: play.play,
 }
 
 
-def build_act(world: World, arm: Arm, manifest: Manifest, container: str) -> Act:
-    """The arm before its first step. A signal to the process runs no preStop hook."""
-    app = app_container(manifest, container or None) or {}
+def build_act(world: World, arm: Arm, manifests: Sequence[Manifest], container: str) -> Act:
+    """The arm before its first step, with a manifest for each Boot. A signal to the process runs no preStop hook."""
+    app = app_container(manifests[0], container or None) or {}
     signalled = any(isinstance(step, Stop) and step.signal for step in arm.steps)
-    clone = Clone(str(app.get("name", "")), world.now, lambda moment: world.tell(arm.name, moment))
-    return Act(world, arm.name, manifest, clone, 0.0 if signalled else pre_stop_seconds(app))
+
+    def tell(moment: Moment) -> None:
+        world.tell(arm.name, moment)
+
+    name = str(app.get("name", ""))
+    clones = tuple((m, Clone(name, world.now, tell, nth)) for nth, m in enumerate(manifests))
+    return Act(world, arm.name, clones, 0.0 if signalled else pre_stop_seconds(app))
 
 
 async def run_arm(act: Act, arm: Arm) -> Timeline:
@@ -74,13 +81,15 @@ async def run_arm(act: Act, arm: Arm) -> Timeline:
 
 
 def _timeline(act: Act, problem: Problem | None) -> Timeline:
-    grace = act.manifest["spec"].get("terminationGracePeriodSeconds")
-    clone, moments = act.clone, (*act.moments, *act.clone.moments)
+    manifest, clone = act.clones[0]
+    grace = manifest["spec"].get("terminationGracePeriodSeconds")
+    moments = (*act.moments, *(m for _, each in act.clones for m in each.moments))
+    endings = tuple(ending for _, each in act.clones for ending in each.endings)
     return Timeline(
         act.name, stopped=act.stopped, hook=act.hook, parallel=act.parallel,
         grace=float(DEFAULT_GRACE_SECONDS if grace is None else grace),
-        container=clone.container, node=clone.node, endings=tuple(clone.endings), said=tuple(act.said),
-        calls=tuple(act.calls), problem=problem,
+        container=clone.container, node=clone.node, endings=endings, said=tuple(act.said),
+        checks=tuple(act.checks), calls=tuple(act.calls), problem=problem,
         exchanges=tuple(sorted(act.done, key=lambda x: x.start)),
         moments=tuple(sorted(moments, key=lambda m: m.at)),
     )  # fmt: skip

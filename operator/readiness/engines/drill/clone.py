@@ -24,12 +24,14 @@ def _nobody(moment: Moment) -> None:
 
 
 class Clone:
-    """The newest state of one pod. `changed` is set at every event."""
+    """The newest state of one pod. `nth` says which of an arm's clones it is; `told`: it was asked to end."""
 
     def __init__(
-        self, container: str, now: Callable[[], float], tell: Callable[[Moment], None] = _nobody
-    ) -> None:
+        self, container: str, now: Callable[[], float], tell: Callable[[Moment], None] = _nobody, nth: int = 0,
+    ) -> None:  # fmt: skip
         self.container = container
+        self.nth = nth
+        self.told = False
         self.pod: Manifest = {}
         self.moments: list[Moment] = []
         self.endings: list[Ending] = []
@@ -63,17 +65,18 @@ class Clone:
                 Ending(
                     self._now(), status["name"], int(told.get("exitCode", 0)),
                     int(told.get("signal", 0)), told.get("reason", ""),
-                    stamp_of(told.get("startedAt")), stamp_of(told.get("finishedAt")),
+                    stamp_of(told.get("startedAt")), stamp_of(told.get("finishedAt")), self.nth,
                 )
             )  # fmt: skip
             if status["name"] == self.container:
-                self._note(Moment(self._now(), "ended", f"exit code {self.endings[-1].code}"))
+                self._note("ended", f"exit code {self.endings[-1].code}")
 
     def _once(self, name: str, detail: str = "") -> None:
         if not any(m.name == name for m in self.moments):
-            self._note(Moment(self._now(), name, detail))
+            self._note(name, detail)
 
-    def _note(self, moment: Moment) -> None:
+    def _note(self, name: str, detail: str = "") -> None:
+        moment = Moment(self._now(), name, detail, self.nth)
         self.moments.append(moment)
         self._tell(moment)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,14 +21,15 @@ from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line
 from readiness.model import Manifest
+from readiness.naming import drill
 from readiness.request import Hop, HopKind
-from readiness.script import Arm, Script, seconds_of
+from readiness.script import STORE_SECONDS, Arm, Script, seconds_of
+from readiness.step import Boot
 from readiness.timeline import Moment, Problem, ProblemError, Timeline
 from readiness.workload import config_maps
 
 CAPS: Final = Caps(connect=3.0)
 BEAT: Final = 0.05
-READY_SECONDS: Final = 60.0
 SINK: Final = ""
 _PORT: Final = re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+(?=->)")
 
@@ -126,13 +127,7 @@ class Drill:
         for name in config_maps(workload):
             config = await self._stage.config(name)
             configs[name] = {} if isinstance(config, Problem) else dict(config.get("data") or {})
-        addresses = {}
-        for name, store in self._props.stores.items():
-            address = store if isinstance(store, Problem) else await self._open(store)
-            if isinstance(address, Problem):
-                return address
-            addresses[name] = address
-        sink = self._props.sink
+        sink, addresses = self._props.sink, {}
         if isinstance(sink, dict):
             address = await self._open(sink)
             if isinstance(address, str):
@@ -140,7 +135,33 @@ class Drill:
             else:
                 sink = address
         self._props = replace(self._props, sink=sink, addresses=addresses, configs=configs)
+        if all(arm.apart for arm in self._script.arms):
+            return None
+        opened = await self._with_stores(self._props)
+        if isinstance(opened, Problem):
+            return opened
+        self._props = opened
         return None
+
+    async def _with_stores(self, props: Props) -> Props | Problem:
+        """The props once every store is Ready, with their addresses."""
+        addresses = dict(props.addresses)
+        for name, store in props.stores.items():
+            address = store if isinstance(store, Problem) else await self._open(store)
+            if isinstance(address, Problem):
+                return address
+            addresses[name] = address
+        return replace(props, addresses=addresses)
+
+    async def _apart(self, arm: Arm) -> Props | Problem:
+        """The props of one arm: stores of its own where it asks for them, the drill's otherwise."""
+        if not arm.apart:
+            return self._props
+        stores = {
+            name: s if isinstance(s, Problem) else _renamed(s, drill(self._script.run, "store", name, arm.name))
+            for name, s in self._props.stores.items()
+        }  # fmt: skip
+        return await self._with_stores(replace(self._props, stores=stores))
 
     async def _open(self, manifest: Manifest) -> str | Problem:
         """The address of a store or sink, once it is Ready."""
@@ -148,10 +169,10 @@ class Drill:
         self._clones[manifest["metadata"]["name"]] = store
         if isinstance(made := await self._stage.create(manifest), Problem):
             return made
-        await store.until(lambda s: s.moment("ready") or s.ending is not None, READY_SECONDS)
+        await store.until(lambda s: s.moment("ready") or s.ending is not None, STORE_SECONDS)
         if store.moment("ready"):
             return str(store.pod["status"]["podIP"])
-        words = f"{manifest['metadata']['name']} is not Ready"
+        words = f"the drill's own pod of {store.container} is not Ready"
         return store.obstacle(patient=False) or Problem("StoreUnavailable", words)
 
     def _prop(self, name: str) -> Prop:
@@ -170,19 +191,46 @@ class Drill:
 
     async def _arm(self, workload: Manifest, arm: Arm, nth: int, places: asyncio.Semaphore) -> None:
         async with places:
-            manifest = self._build(workload, arm, nth, self._props)
+            props = await self._apart(arm)
+            manifests = props if isinstance(props, Problem) else self._manifests(workload, arm, nth, props)  # fmt: skip
+            if isinstance(manifests, Problem):
+                self._report(Timeline(arm.name, problem=manifests))
+            else:
+                await self._run(arm, manifests)
+            if arm.apart and isinstance(props, Props):
+                await self._close(each for each in props.stores.values() if isinstance(each, dict))
+
+    async def _run(self, arm: Arm, manifests: tuple[Manifest, ...]) -> None:
+        world = World(self._stage, self.now, self._line, self._prop, self._reports.moment)
+        act = build_act(world, arm, manifests, self._script.subject.container)
+        names = [manifest["metadata"]["name"] for manifest in manifests]
+        self._clones |= {name: clone for name, (_, clone) in zip(names, act.clones, strict=True)}
+        seen = await run_arm(act, arm)
+        lag = max((late for at, late in self._late if at >= seen.moment("ready")), default=0.0)
+        self._report(replace(seen, lag=lag, problem=_nameless(seen.problem, names)))
+        await self._close(manifests)
+
+    def _manifests(
+        self, workload: Manifest, arm: Arm, nth: int, props: Props
+    ) -> tuple[Manifest, ...] | Problem:
+        """A clone for each Boot, numbered apart from those of other arms."""
+        boots = sum(isinstance(step, Boot) for step in arm.steps)
+        made = []
+        for number in range(
+            nth, nth + max(boots, 1) * len(self._script.arms), len(self._script.arms)
+        ):
+            manifest = self._build(workload, arm, number, props)
             if isinstance(manifest, Problem):
-                self._report(Timeline(arm.name, problem=manifest))
-                return
-            world = World(self._stage, self.now, self._line, self._prop, self._reports.moment)
-            act = build_act(world, arm, manifest, self._script.subject.container)
-            name = manifest["metadata"]["name"]
-            self._clones[name] = act.clone
-            seen = await run_arm(act, arm)
-            lag = max((late for at, late in self._late if at >= seen.moment("ready")), default=0.0)
-            self._report(replace(seen, lag=lag, problem=_nameless(seen.problem, name)))
-            if not act.clone.gone and act.clone.pod:
-                await self._stage.end(act.clone.pod)
+                return manifest
+            made.append(manifest)
+        return tuple(made)
+
+    async def _close(self, manifests: Iterable[Manifest]) -> None:
+        """End what of these pods is still there."""
+        for manifest in manifests:
+            clone = self._clones[manifest["metadata"]["name"]]
+            if not clone.gone and clone.pod:
+                await self._stage.end(clone.pod)
 
     def _report(self, timeline: Timeline) -> None:
         self._reports.timeline(replace(timeline, epoch=self._epoch))
@@ -211,8 +259,15 @@ class Drill:
                 self._late.append((before, late))
 
 
-def _nameless(problem: Problem | None, name: str) -> Problem | None:
-    """The problem without what is another at every look: the clone's name, ports of connections."""
+def _nameless(problem: Problem | None, names: Iterable[str]) -> Problem | None:
+    """The problem without what is another at every look: the clones' names, ports of connections."""
     if problem is None:
         return None
-    return replace(problem, words=_PORT.sub(r"\1", problem.words.replace(name, "clone")))
+    words = problem.words
+    for name in names:
+        words = words.replace(name, "clone")
+    return replace(problem, words=_PORT.sub(r"\1", words))
+
+
+def _renamed(manifest: Manifest, name: str) -> Manifest:
+    return {**manifest, "metadata": {**manifest["metadata"], "name": name}}

@@ -9,7 +9,7 @@ from readiness.drills.saying import said_of, settled
 from readiness.engines.drill.act import Act
 from readiness.engines.drill.clone import Clone
 from readiness.step import Boot, Exit, Linger, Logs, Pause, Stop
-from readiness.timeline import NEVER, Problem, ProblemError
+from readiness.timeline import Problem, ProblemError
 
 PATIENT_SECONDS: Final = 15.0
 """How long an obstacle may last that may pass by itself: no node yet, a registry's hiccup."""
@@ -21,7 +21,8 @@ READ_AGAIN: Final = 0.5
 
 
 async def boot(act: Act, step: Boot) -> None:
-    """Create the clone; wait until it is Ready, has ended, or cannot start."""
+    """Create the next clone; wait until it is Ready, has ended, or cannot start."""
+    act.nth += 1
     made = await act.world.stage.create(act.manifest)
     if isinstance(made, Problem):
         raise ProblemError(made)
@@ -53,7 +54,7 @@ async def pause(act: Act, step: Pause) -> None:
     """Waits; a clone that ends meanwhile, unasked, ends the arm."""
     clone = act.clone
     ended = await clone.until(lambda c: c.over, step.seconds)
-    if ended and act.stopped == NEVER:
+    if ended and not clone.told:
         code = clone.ending.code if clone.ending else None
         _raise(Problem("Ended", f"container {clone.container} ended by itself with exit code {code}"))  # fmt: skip
 

@@ -1,0 +1,120 @@
+"""CFG-014: what an application sets up once, it does not set up again, proven by starting it twice.
+
+Judged from a word of the log and from how long the starts took; no text of a log comes here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from readiness.control import Control, Subject, declaration, failed, passed, unknown
+from readiness.drills import trial, twice
+from readiness.drills.clone import lasting_volumes
+from readiness.drills.reading import disturbed, problem_verdict, timeline_of
+from readiness.drills.starting import RESOLUTION, config_of
+from readiness.drills.subject import drill_subject
+from readiness.model import Result, Safety, Severity, Verdict
+from readiness.request import Answers, Request
+from readiness.timeline import Timeline
+
+SKIP: Final = (
+    "look in the store first, and skip the work (accounts, hashes, seeds) where it has been done"
+)
+
+
+def ask(subject: Subject) -> tuple[Request, ...]:
+    """One arm: two clones, one after the other, on the same stores."""
+    request = twice.request_of(subject)
+    return (request,) if request else ()
+
+
+def judge(subject: Subject, answers: Answers) -> Verdict:
+    """A first start that sets nothing up proves nothing."""
+    if config_of(subject).bootstrap_pattern is None:
+        return Verdict(
+            Result.OPT_IN_REQUIRED, "NotDeclared", "no line of the log is declared that tells of setting up",
+            fix=f"add to spec.targets[{subject.target.name}]: config: "
+            f"{{{declaration('config.bootstrapPattern').removeprefix('config.')}}}", where=subject.where,
+        )  # fmt: skip
+    request = twice.request_of(subject)
+    if request is None:
+        return _not_asked(subject)
+    seen = timeline_of(answers, request)
+    if seen is None:
+        verdict = unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
+    else:
+        verdict = problem_verdict(seen) or _judge(subject, seen)
+    return replace(verdict, where=subject.where, via="drill/twice")
+
+
+def _not_asked(subject: Subject) -> Verdict:
+    if subject.workload is None or drill_subject(subject).stores:
+        return trial.not_asked(subject)
+    return unknown(
+        "NoSharedStore", "the target uses no store that two clones could share: each start is a first one",
+        fix="declare the store in dataServices, and its name in uses of the target", where=subject.where,
+    )  # fmt: skip
+
+
+def _judge(subject: Subject, seen: Timeline) -> Verdict:
+    pattern, starts = config_of(subject).bootstrap_pattern, twice.starts_of(seen)
+    if len(seen.said) < 2 or starts is None:
+        return unknown("StartNotSeen", "the second start was not seen to its end", fix="it is repeated by itself")  # fmt: skip
+    first, second = (bool(said.found) for said in seen.said)
+    if not first:
+        return unknown(
+            "ControlArmFailed", "a first start on an empty store does not say that it sets anything up",
+            expected=f"a line that matches {pattern!r} within {twice.SAID:g} s of Ready", observed="none",
+            fix="correct config.bootstrapPattern, or declare in uses the store that it sets up",
+        )  # fmt: skip
+    if second:
+        return _repeated(subject, str(pattern))
+    evidence = f"Ready {starts[0]:.1f} s after the first start, {starts[1]:.1f} s after the second"
+    if starts[1] > twice.limit_of(subject, starts[0]):
+        return replace(_slower(seen), evidence=evidence)
+    return passed(
+        "SetUpOnce",
+        "a second start on the same store sets nothing up, and is not slower",
+        evidence=evidence,
+    )
+
+
+def _repeated(subject: Subject, pattern: str) -> Verdict:
+    assert subject.workload is not None
+    if volumes := lasting_volumes(subject.workload):
+        return unknown(
+            "VolumeNotShared", "what it sets up may be kept in a volume, which is empty in each clone",
+            observed=f"volume {volumes[0]}", fix="nothing is wrong with it; a drill cannot tell",
+        )  # fmt: skip
+    return failed(
+        "SetUpAgain", "a second start on the same store sets up again what is there",
+        expected=f"no line that matches {pattern!r}", observed="one", fix=SKIP,
+    )  # fmt: skip
+
+
+def _slower(seen: Timeline) -> Verdict:
+    """Late as a machine is on which the prober itself comes late, a start says nothing."""
+    if seen.lag > RESOLUTION:
+        return disturbed("the prober itself was held up")
+    return failed(
+        "SlowerStart", "a second start on the same store is slower than the first",
+        expected=f"Ready as soon as the first time, {twice.SHARE:.0%} later at most, with a probe's period and "
+        f"{twice.ALLOWANCE:g} s for what the node does", observed="later", fix=SKIP,
+    )  # fmt: skip
+
+
+PLUGINS: Final = (
+    Control(
+        id="CFG-014",
+        title="Setting up is done once",
+        severity=Severity.P0,
+        criterion="A clone that is started a second time on the same throw-away stores logs no line that matches "
+        "config.bootstrapPattern, which the first start on the empty stores does, and is Ready as soon: 10 % later at most, "
+        "with the probe's period and 5 s for noise. What it has stored is not compared.",
+        fix=SKIP,
+        safety=Safety.DRILL, max_age=trial.WEEK, needs=("config.bootstrapPattern",),
+        ask=ask, judge=judge,
+        checklists=("000/3.8",),
+    ),
+)  # fmt: skip
