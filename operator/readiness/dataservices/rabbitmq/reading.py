@@ -138,7 +138,7 @@ def _member_of(node: Document) -> Member:
         node.get("running") is True,
         all(key in node for key in (*alarms, "partitions")),
         tuple(key.removesuffix("_alarm") for key in alarms if node.get(key)),
-        tuple(sorted(map(pod_of, node.get("partitions", ())))),
+        tuple(sorted(map(pod_of, node.get("partitions") or ()))),
     )
 
 
@@ -150,8 +150,8 @@ def _queue_of(queue: Document) -> Queue:
         str(queue.get("type", "classic")),
         queue.get("durable") is True,
         pod_of(leader),
-        frozenset(map(pod_of, queue.get("members", ()))),
-        frozenset(map(pod_of, queue.get("online", ()))),
+        frozenset(map(pod_of, queue.get("members") or ())),
+        frozenset(map(pod_of, queue.get("online") or ())),
     )
 
 

@@ -1,0 +1,123 @@
+"""The management API: what a real RabbitMQ 4.0 answered, read; and what it is sent."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
+from readiness.dataservices.rabbitmq.reading import (
+    Observed,
+    blocked_stops,
+    classic_queues,
+    disturbances,
+)
+from readiness.dataservices.rabbitmq.users import CREDENTIALS, USERS, password_hash
+from readiness.engines.stores.rabbitmq import Management
+
+ANSWERS = Path(__file__).with_name("answers")
+KNOWN = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
+SET = "shop-jobs-a7d93164"
+HOSTS = tuple(f"{SET}-{n}.{SET}-nodes.sandbox.svc" for n in range(3))
+PODS = tuple(f"{SET}-{n}" for n in range(3))
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def recorded(state: str) -> Answer:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=(ANSWERS / f"{request.url.path.rpartition('/')[2]}-{state}.json").read_bytes())  # fmt: skip
+
+    return answer
+
+
+async def look(answer: Answer) -> Observed:
+    return await Management(HOSTS, KNOWN, httpx.MockTransport(answer)).read()
+
+
+async def test_a_whole_cluster_is_read():
+    found = await look(recorded("whole"))
+
+    assert [(m.pod, m.running, m.settled) for m in found.members] == [(p, True, True) for p in PODS]
+    assert disturbances(found, 3) == ()
+    assert [queue.name for queue in classic_queues(found)] == ["old"]
+    assert {q.name: q.members for q in found.queues or ()} == {"old": frozenset(), "orders": frozenset(PODS)}  # fmt: skip
+    assert found.users == {user.name: password_hash(user.name, KNOWN[user.key]) for user in USERS}
+    assert found.connected == {"app-a"}
+    assert blocked_stops(found, PODS[:1]) == ()
+
+
+async def test_a_stop_that_waits_is_named_with_its_queues():
+    found = await look(recorded("short"))
+    (blocked,) = blocked_stops(found, PODS[:1])
+
+    assert disturbances(found, 3) == (
+        "2 of 3 members run",
+        "queue orders has 2 of 3 members online",
+    )
+    assert blocked.reason == "TerminationBlocked"
+    assert blocked.message == f"Pod/{PODS[0]} is to stop and waits: without it orders would have no majority"  # fmt: skip
+
+
+async def test_the_next_member_is_asked_where_one_does_not_answer():
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == HOSTS[0]:
+            raise httpx.ConnectError("refused")
+        return recorded("whole")(request)
+
+    assert disturbances(await look(answer), 3) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (lambda _: httpx.Response(401, text="a body that goes no further"), "status 401"),
+        (lambda _: httpx.Response(200, text="<html>"), "JSONDecodeError"),
+        (lambda _: httpx.Response(200, json=[{"running": True}]), "KeyError"),
+        (lambda _: httpx.Response(200, json=7), "TypeError"),
+        (lambda _: httpx.Response(200, json=[7]), "TypeError"),
+    ],
+)
+async def test_what_is_no_answer_is_not_taken_for_one(answer: Answer, word: str):
+    found = await look(answer)
+
+    assert found.queues is found.users is found.connected is None
+    assert found.errors[0] == f"{PODS[0]} does not answer: {word}"
+    assert disturbances(found, 3)[0] == "no member tells of its queues"
+
+
+NODE = f"rabbit%40{HOSTS[2]}"
+STORED = password_hash("monitoring", KNOWN["monitoring-password"])
+SENT = [
+    (SetUser(USERS[2]), "PUT", "/api/users/monitoring", {"hashing_algorithm": "rabbit_password_hashing_sha256", "password_hash": STORED, "tags": "monitoring"}),
+    (Grow(PODS[2]), "POST", f"/api/queues/quorum/replicas/on/{NODE}/grow", {"vhost_pattern": ".*", "queue_pattern": ".*", "strategy": "all"}),
+    (Rebalance(), "POST", "/api/rebalance/queues", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("step", "method", "path", "body"), SENT)
+async def test_what_is_sent(step: SetUser | Grow | Rebalance, method: str, path: str, body: object):
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(204)
+
+    word = await Management(HOSTS, KNOWN, httpx.MockTransport(answer)).carry_out(step)
+    (request,) = seen
+    login = base64.b64decode(request.headers["authorization"].removeprefix("Basic ")).decode()
+
+    assert word == ""
+    assert (request.method, request.url.raw_path.decode()) == (method, path)
+    assert json.loads(request.content or "null") == body
+    assert login == f"readiness-operator:{KNOWN['readiness-operator-password']}"
+
+
+async def test_a_refusal_is_a_word():
+    refuse = httpx.MockTransport(lambda _: httpx.Response(401, text="secret"))
+
+    assert await Management(HOSTS, KNOWN, refuse).carry_out(Rebalance()) == "status 401"
