@@ -1,0 +1,178 @@
+"""Data services from the outside: a real process with the rights it is granted, a real API server, no node."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+import yaml
+from holdrig import ROOT, until
+from holdworld import policy
+
+from readiness import naming
+
+pytestmark = pytest.mark.api
+NAME = naming.store("app", "cache")
+CACHE = {"name": "cache", "redis": {"image": "registry.example.com/redis:8"}}
+QUIET = 3.0
+
+
+def grant(space, seat) -> None:
+    """What the chart adds for a namespace with data services."""
+    text = (ROOT / "manifests/provision/provision.yaml").read_text()
+    found = [
+        each for each in yaml.safe_load_all(text.replace("your-namespace", space.name)) if each
+    ]
+    for each in found:
+        for subject in each.get("subjects", ()):
+            subject["namespace"] = seat.name
+    space.api.running.apply(*found)
+
+
+def provisioned(space) -> str:
+    return space.condition("Provisioned")
+
+
+def message(space, type_: str = "Provisioned") -> str:
+    rows = space.status().get("conditions") or ()
+    return next((row["message"] for row in rows if row["type"] == type_), "")
+
+
+def stateful_sets(space) -> list[str]:
+    found = space.api.request("GET", space.path("statefulsets", group="/apis/apps/v1"))
+    return [each["metadata"]["name"] for each in found["items"]]
+
+
+def test_without_the_right_it_says_what_to_type_and_with_it_it_goes_on(launch, space, seat):
+    operator = launch()
+    space.apply(policy(controls=(), targets=[], dataServices=[CACHE]))
+    until(lambda: provisioned(space) == "False/NotPermitted", 20)
+    assert f"sed 's/your-namespace/{space.name}/' manifests/provision/provision.yaml" in message(space)  # fmt: skip
+    assert space.condition("Ready") == "False/NotPermitted"
+    grant(space, seat)
+    until(lambda: provisioned(space) == "False/Provisioning", 40, "provisioning")
+    until(lambda: stateful_sets(space) == [NAME, f"{NAME}-sentinel"])
+    assert space.status()["dataServices"][0]["secretName"] == NAME
+    credentials = space.api.request("GET", space.path("secrets", f"{NAME}-credentials"))["data"]
+    text = operator.text() + json.dumps([space.status(), space.events()])
+    assert not any(value in text for value in decoded(credentials))
+
+
+def decoded(data: dict[str, str]) -> list[str]:
+    return [base64.b64decode(text).decode() for text in data.values()]
+
+
+def test_what_stands_is_left_alone_and_what_is_changed_is_put_back(launch, space, seat, audit):
+    grant(space, seat)
+    launch()
+    space.apply(policy(controls=(), targets=[], dataServices=[CACHE]))
+    until(lambda: len(stateful_sets(space)) == 2)
+    time.sleep(QUIET)
+    audit.mark()
+    time.sleep(12)  # two looks at what is not Ready
+    assert audit.calls(seat.user, space.name) == []
+
+    patch = {"spec": {"replicas": 1}}
+    body = {
+        "headers": {"Content-Type": "application/merge-patch+json"},
+        "content": json.dumps(patch),
+    }
+    path = space.path("statefulsets", NAME, group="/apis/apps/v1")
+    space.http.patch(path, **body)
+    until(lambda: space.api.request("GET", path)["spec"]["replicas"] == 3, 5, "the repair")
+    until(lambda: [e for e in space.events() if e["reason"] == "DriftRepaired"])
+    space.http.patch(path, **body)
+    time.sleep(QUIET)
+    calls = audit.calls(seat.user, space.name)
+    assert calls.count("patch statefulsets 200") == 1, calls
+
+
+def test_a_policy_that_is_deleted_stops_nothing_and_finds_everything_again(launch, space, seat, audit):  # fmt: skip
+    grant(space, seat)
+    launch()
+    wanted = policy(controls=(), targets=[], dataServices=[CACHE])
+    space.apply(wanted)
+    until(lambda: len(stateful_sets(space)) == 2)
+    time.sleep(QUIET)
+    before = versions(space)
+    space.delete("readinesspolicies", "app")
+    time.sleep(QUIET)
+    audit.mark()
+    space.apply(wanted)
+    until(lambda: provisioned(space) == "False/Provisioning")
+    time.sleep(QUIET)
+
+    assert versions(space) == before, "the same objects, untouched"
+    assert {c for c in audit.calls(seat.user, space.name) if "readiness" not in c and "events" not in c} == set()  # fmt: skip
+
+
+def versions(space) -> dict[str, tuple[str, int]]:
+    """uid and generation of what the service is made of."""
+    found = {}
+    for plural, group in (("statefulsets", "/apis/apps/v1"), ("services", ""), ("configmaps", ""), ("secrets", "")):  # fmt: skip
+        for each in space.api.request("GET", space.path(plural, group=group))["items"]:
+            meta = each["metadata"]
+            if meta["name"].startswith(NAME):
+                moves = meta.get("generation", meta["resourceVersion"])
+                found[f"{plural}/{meta['name']}"] = (meta["uid"], moves)
+    return found
+
+
+def test_removal_waits_for_a_word(launch, space, seat):
+    grant(space, seat)
+    launch()
+    space.apply(policy(controls=(), targets=[], dataServices=[CACHE]))
+    until(lambda: len(stateful_sets(space)) == 2)
+    space.apply(policy(controls=(), targets=[], environment="staging"))
+    until(lambda: provisioned(space) == "False/RemovalPending")
+    assert len(stateful_sets(space)) == 2
+    space.api.kubectl("annotate", "-n", space.name, "rdy/app", f"{naming.CONFIRM_REMOVAL}=cache")
+    until(lambda: stateful_sets(space) == [])
+    until(lambda: provisioned(space) == "True/NothingDeclared")
+    left = versions(space)
+    assert set(left) == {f"secrets/{NAME}-credentials"}
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ({"replicas": 1}, ("FewerThanThree", "redis.replicas")),
+        ({"config": [{"name": "dir", "value": "/tmp"}]}, ("ManagedSetting", "config[dir]")),
+    ],
+)
+def test_bad_wishes_are_named(launch, space, seat, service, said):
+    grant(space, seat)
+    launch()
+    wish = CACHE | {"redis": CACHE["redis"] | service}
+    space.apply(policy(controls=(), targets=[], dataServices=[wish]))
+    until(lambda: provisioned(space) not in ("", "Unknown/Evaluating"))
+    assert provisioned(space) == f"False/{said[0]}"
+    assert said[1] in message(space)
+    assert stateful_sets(space) == []
+
+
+def test_a_missing_storage_class_is_named_within_a_minute(launch, space, seat):
+    grant(space, seat)
+    launch()
+    wish = CACHE | {"redis": CACHE["redis"] | {"storageClass": "nope"}}
+    began = time.monotonic()
+    space.apply(policy(controls=(), targets=[], dataServices=[wish]))
+    until(lambda: provisioned(space) == "False/StorageClassNotFound", 60, "the storage class")
+    print(f"named after {time.monotonic() - began:.1f} s: {message(space)}")
+    assert "PersistentVolumeClaim/data-" in message(space)
+    assert space.condition("Stalled") == "True/StorageClassNotFound"
+
+
+def test_a_quota_is_named_within_a_minute(launch, space, seat):
+    grant(space, seat)
+    launch()
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}}  # fmt: skip
+    space.apply(quota)
+    time.sleep(1)
+    began = time.monotonic()
+    space.apply(policy(controls=(), targets=[], dataServices=[CACHE]))
+    until(lambda: provisioned(space) == "False/Quota", 60, "the quota")
+    print(f"named after {time.monotonic() - began:.1f} s: {message(space)}")
+    assert "small" in message(space)
