@@ -14,8 +14,10 @@ from readiness.cluster import Cluster
 from readiness.engines import Engines
 from readiness.evidence import Memory
 from readiness.incidents import Incidents
+from readiness.model import Manifest
 from readiness.recall import needs_recall, recalled
 from readiness.rules import Rules
+from readiness.snapshot import Snapshot
 
 Key = tuple[str, str]
 
@@ -45,15 +47,22 @@ class Reconciler:
         for target, seen in self.engines.passages(key):
             self.cluster.note(policy, target, seen)
         await self.cluster.refresh(policy)
-        snapshot = replace(self.cluster.snapshot(policy), incidents=self.incidents())
+        snapshot = self._snapshot(key, policy)
         situation = plan.Situation(policy, snapshot, memory, self.clock(), token=self.token())
         uid = policy["metadata"]["uid"]
         answers = await self.engines.run(key, plan.requests(self.rules, situation), uid)
         decided = plan.make(self.rules, situation, answers)
         self.memories[key] = decided.memory
         self.engines.follow(key, decided.streams)
+        self.engines.watch(key, decided.provision.looks)
         await self.cluster.execute(policy, decided)
         return decided
+
+    def _snapshot(self, key: Key, policy: Manifest) -> Snapshot:
+        """What the watches tell, with what was told in the background."""
+        found = self.cluster.snapshot(policy)
+        provided = replace(found.provided, seen=self.engines.seen(key))
+        return replace(found, incidents=self.incidents(), provided=provided)
 
     def forget(self, key: Key) -> None:
         """Drops what is remembered and under way for a policy that is gone."""

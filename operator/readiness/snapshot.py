@@ -57,11 +57,34 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberSeen:
+    """One member as its servers tell of it; `reasons` is empty when all is well."""
+
+    name: str
+    role: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A data service as its own servers tell of it.
+
+    `primary` is empty where there is none or it is not known; `reason` is one word for what is wrong
+    with the whole. `lag` in seconds moves by itself, so it makes no two looks differ.
+    """
+
+    primary: str = ""
+    members: tuple[MemberSeen, ...] = ()
+    reason: str = ""
+    lag: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Provided:
     """What was seen of the data services that the operator provides for one policy.
 
     `children` are whole, by kind and name, also those of services the policy no longer declares;
-    `pods`, `credentials` and `obstacles` are by service, `events` are warnings about any of them.
+    `pods`, `credentials`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
     `repaired` says when a child was last put back, by kind and name. `images` are the settings'.
     """
 
@@ -70,6 +93,7 @@ class Provided:
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     obstacles: Mapping[str, tuple[Obstacle, ...]] = field(default_factory=dict)
     events: tuple[Manifest, ...] = ()
+    seen: Mapping[str, Seen] = field(default_factory=dict)
     repaired: Mapping[tuple[str, str], float] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     operator_image: str = ""

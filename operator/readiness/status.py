@@ -108,7 +108,7 @@ def status_of(
         "conditions": _written(standing, conditions_of(ground, findings, provision)),
     }
     if provision.services:
-        told["dataServices"] = [service_row(service) for service in provision.services]
+        told["dataServices"] = _services(standing, provision)
     honoured = _run_at(standing, ground)
     return told | ({"lastRunAt": honoured} if honoured else {})
 
@@ -165,6 +165,12 @@ def _note(standing: Standing, told: Manifest, type_: str) -> Note | None:
 def renewal_of(told: Manifest, now: float) -> float:
     """When validUntil will have less than half left, as epoch seconds."""
     return max(epoch(told["validUntil"]) - RENEW_BELOW, now + 1)
+
+
+def _services(standing: Standing, provision: Provision) -> list[Manifest]:
+    old = {row["name"]: row for row in standing.status.get("dataServices") or ()}
+    now = timestamp(standing.now)
+    return [service_row(service, old.get(service.name, {}), now) for service in provision.services]
 
 
 def _valid_until(standing: Standing, ground: Ground, findings: Sequence[Finding]) -> str:

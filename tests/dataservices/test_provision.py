@@ -13,8 +13,9 @@ from readiness import naming
 from readiness.dataservices.children import KINDS, hash_of
 from readiness.dataservices.provision import Act, Provision, provide
 from readiness.dataservices.telling import provisioned_of, service_row
-from readiness.snapshot import Obstacle, Provided, Snapshot
+from readiness.snapshot import MemberSeen, Obstacle, Provided, Seen, Snapshot
 
+AT = "2027-01-15T08:00:00Z"
 CACHE: Object = {"name": "cache", "redis": {}}
 NAME = naming.store("shop", "cache")
 IMAGES = {"redis": "redis:7"}
@@ -107,7 +108,7 @@ def test_what_is_as_desired_is_not_written():
 
     assert found.writes == ()
     assert told(found) == ("True", "Provisioned")
-    assert service_row(found.services[0]) == {
+    assert service_row(found.services[0], {}, AT) == {
         "name": "cache",
         "kind": "redis",
         "ready": True,
@@ -203,7 +204,7 @@ def test_nothing_is_removed_before_somebody_says_so():
     assert found.writes == ()
     assert told(found) == ("False", "RemovalPending")
     assert "readiness.dev/confirm-removal=cache" in provisioned_of(found)[2]
-    assert service_row(found.services[0]) == {
+    assert service_row(found.services[0], {}, AT) == {
         "name": "cache",
         "ready": False,
         "reason": "RemovalPending",
@@ -297,3 +298,59 @@ def test_what_met_an_obstacle_is_tried_again_after_a_while(since: float, tried: 
 
     assert bool(found.writes) is tried
     assert told(found) == ("False", "NameTaken")
+
+
+# --- what the servers tell
+
+
+def seen_row(primary: str, old: Object) -> Object:
+    members = (MemberSeen(f"{NAME}-0", "primary"), MemberSeen(f"{NAME}-1", "replica", ("Lagging",)))
+    pods = tuple(pod(f"{NAME}-{n}") for n in range(2))
+    found = run(
+        policy(CACHE), pods={"cache": pods}, seen={"cache": Seen(primary, members)}, **running(policy(CACHE))
+    )  # fmt: skip
+    assert [each.addresses for each in found.looks] == [{f"{NAME}-0": "10.0.0.1", f"{NAME}-1": "10.0.0.1"}]  # fmt: skip
+    return service_row(found.services[0], old, AT)
+
+
+def pod(name: str) -> Object:
+    ready = {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}
+    return {"metadata": {"name": name}, "spec": {"nodeName": "n"}, "status": ready}
+
+
+def test_members_are_told_as_their_servers_tell():
+    row = seen_row(f"{NAME}-0", {})
+
+    assert row["primary"] == f"{NAME}-0"
+    assert "lastFailover" not in row
+    assert row["members"] == [
+        {"name": f"{NAME}-0", "ready": True, "role": "primary"},
+        {"name": f"{NAME}-1", "ready": True, "role": "replica", "reason": "Lagging"},
+    ]
+
+
+FAILOVER = {"at": AT, "from": "old-0", "to": f"{NAME}-0"}
+
+
+@pytest.mark.parametrize(
+    ("primary", "old", "failover"),
+    [
+        (f"{NAME}-0", {"primary": "old-0"}, FAILOVER),
+        (f"{NAME}-0", {"primary": f"{NAME}-0", "lastFailover": {"at": "then"}}, {"at": "then"}),
+        ("", {"primary": "old-0", "lastFailover": {"at": "then"}}, {"at": "then"}),
+        ("", {"primary": "old-0"}, None),
+        (f"{NAME}-0", {}, None),
+    ],
+)
+def test_a_failover_is_a_primary_that_follows_another(primary: str, old: Object, failover: Any):
+    row = seen_row(primary, old)
+
+    assert row.get("lastFailover") == failover
+    assert row["primary"] == (primary or old["primary"]), "while there is none, the last one stands"
+
+
+def test_nobody_is_asked_before_there_is_a_way_to_log_in():
+    seen = running(policy(CACHE))
+    found = run(policy(CACHE), pods={"cache": (pod(f"{NAME}-0"),)}, children=seen["children"])
+
+    assert found.looks == ()

@@ -92,6 +92,16 @@ class MemberStatus(Schema):
 
     name: ObjectKey = Field(description="Its pod.")
     ready: Flag = Field(description="Whether the pod is Ready.")
+    role: Word = Field("", description="What it is to the others, such as primary or replica.")
+    reason: Reason = Field("", description="What its server tells of itself that is not in order.")
+
+
+class Failover(Schema):
+    """A primary that was followed by another."""
+
+    at: Timestamp = Field(description="When it was seen.")
+    from_: ObjectKey = Field(alias="from", description="Pod of the primary before.")
+    to: ObjectKey = Field(description="Pod of the primary since.")
 
 
 class DataServiceStatus(Schema):
@@ -105,6 +115,10 @@ class DataServiceStatus(Schema):
     reason: Reason = Field("", description="Why it is not, in one CamelCase word.")
     secret_name: ObjectKey = Field(
         "", description="Secret with everything needed to connect, as Service Binding has it."
+    )
+    primary: ObjectKey = Field("", description="Pod of the primary that was last seen.")
+    last_failover: Failover | None = Field(
+        None, description="When the primary last changed, planned or not."
     )
     members: Annotated[tuple[MemberStatus, ...], *atomic()] = Field(
         (), max_length=16, description="Its members, by pod."

@@ -74,6 +74,15 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What to look at: the order a service was built from, and where its pods are, by name."""
+
+    kind: str
+    order: Order
+    addresses: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of data service.
 

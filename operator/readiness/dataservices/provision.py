@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from readiness import naming
 from readiness.dataservices.children import belongs_to, hash_of, is_create_only
 from readiness.dataservices.drift import difference
-from readiness.dataservices.order import Kind
+from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
 from readiness.dataservices.stuck import obstacles_of
 from readiness.dataservices.wish import (
@@ -26,7 +26,7 @@ from readiness.dataservices.wish import (
     refusals_of,
 )
 from readiness.model import Manifest
-from readiness.snapshot import Obstacle, Provided, Snapshot
+from readiness.snapshot import Obstacle, Provided, Seen, Snapshot
 from readiness.workload import is_ready
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Service:
     kind: str = ""
     secret: str = ""
     members: tuple[tuple[str, bool], ...] = ()
+    seen: Seen | None = None
+    look: Look | None = None
     obstacles: tuple[Obstacle, ...] = ()
     waiting: str = ""
 
@@ -77,10 +79,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """The whole: services in the policy's order, writes in theirs, and when to look again."""
+    """The whole: services in the policy's order, writes in theirs, whom to ask, and when to look again."""
 
     services: tuple[Service, ...] = ()
     writes: tuple[Write, ...] = ()
+    looks: tuple[Look, ...] = ()
     next_at: float = FOREVER
 
 
@@ -95,7 +98,8 @@ def provide(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
     found += _removed(wish, snapshot.provided, {service.name for service in declared})
     services = tuple(service for service, _ in found)
     writes = tuple(write for _, each in found for write in each)
-    return Provision(services, writes, _next(wish.now, services, snapshot.provided))
+    looks = tuple(service.look for service in services if service.look is not None)
+    return Provision(services, writes, looks, _next(wish.now, services, snapshot.provided))
 
 
 def _provided(
@@ -115,6 +119,8 @@ def _provided(
     told = replace(
         told,
         members=tuple((pod["metadata"]["name"], is_ready(pod)) for pod in pods),
+        seen=provided.seen.get(service.name),
+        look=_look(kind, order, pods),
         obstacles=(*met, *stuck),
         waiting=_waiting(desired, live),
     )
@@ -150,6 +156,17 @@ def _removed(wish: Wish, provided: Provided, declared: set[str]) -> Iterator[Tol
             yield Service(name, waiting="it is being removed"), writes
         else:
             yield Service(name, obstacles=(pending(wish.policy, name),)), ()
+
+
+def _look(kind: Kind, order: Order, pods: tuple[Manifest, ...]) -> Look | None:
+    """Whom to ask, once there is somebody and a way to log in."""
+    addresses = {
+        pod["metadata"]["name"]: str(pod["status"]["podIP"])
+        for pod in pods
+        if (pod.get("status") or {}).get("podIP")
+    }
+    known = all(credential.key in order.credentials for credential in kind.credentials)
+    return Look(kind.name, order, addresses) if addresses and known else None
 
 
 def _live(wish: Wish, provided: Provided, service: str) -> dict[Place, Manifest]:

@@ -17,18 +17,34 @@ PASSING: Final = frozenset({PROVISIONING, "Crashing", "Unschedulable", "RemovalP
 MEMBERS: Final = 16
 
 
-def service_row(service: Service) -> Manifest:
-    """The row of `status.dataServices`."""
+def service_row(service: Service, old: Manifest, now: str) -> Manifest:
+    """The row of `status.dataServices`. `old` is the row as it was: it knows the primary before this one."""
     reason = service.obstacles[0].reason if service.obstacles else ""
+    primary = service.seen.primary if service.seen else ""
+    before = old.get("primary", "")
+    failover = {"at": now, "from": before, "to": primary}
     row = {
         "name": service.name,
         "kind": service.kind,
         "ready": service.ready,
         "reason": reason or (PROVISIONING if service.waiting else ""),
         "secretName": service.secret,
-        "members": [{"name": name, "ready": ready} for name, ready in service.members[:MEMBERS]],
+        "primary": primary or before,
+        "members": [
+            {"name": name, "ready": ready, **_member(service, name)}
+            for name, ready in service.members[:MEMBERS]
+        ],
+        "lastFailover": failover
+        if before and primary not in ("", before)
+        else old.get("lastFailover", ""),
     }
     return {key: value for key, value in row.items() if value not in ("", [])}
+
+
+def _member(service: Service, name: str) -> Manifest:
+    seen = next((m for m in service.seen.members if m.name == name), None) if service.seen else None
+    told = {"role": seen.role, "reason": ", ".join(seen.reasons)} if seen else {}
+    return {key: value for key, value in told.items() if value}
 
 
 def provisioned_of(provision: Provision) -> tuple[str, str, str]:

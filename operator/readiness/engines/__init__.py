@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from readiness.dataservices.order import Look
 from readiness.engines.batch import Batch, build_prober
 from readiness.engines.connection import Clock
 from readiness.engines.dialer import Caps, Dialer, build_trust
@@ -18,9 +19,11 @@ from readiness.engines.drills import Drills, Office, Owner, is_drill
 from readiness.engines.guard import Egress, Guard, addresses_of
 from readiness.engines.pace import LIMITS, Limits, Pace
 from readiness.engines.resolve import Resolver
+from readiness.engines.stores import Stores
 from readiness.engines.stream import Streams
 from readiness.passages import Passage
 from readiness.request import Stream, Trial, TrialAnswers
+from readiness.snapshot import Seen
 
 __all__ = [
     "Caps",
@@ -65,6 +68,7 @@ class Engines:
         self._wake = wake
         self._run_id = run_id
         self._drills = drills
+        self._stores = Stores(wake)
         self._batches: dict[Key, asyncio.Task[None]] = {}
         self._finished: dict[Key, dict[tuple[str, str], TrialAnswers]] = {}
 
@@ -105,6 +109,14 @@ class Engines:
         """What the streams of `key` have seen of rollouts that are over, once."""
         return self._streams.passages(key)
 
+    def watch(self, key: Key, looks: Sequence[Look]) -> None:
+        """Looks at data services from now on, and no longer at others of this policy."""
+        self._stores.follow(key, looks)
+
+    def seen(self, key: Key) -> Mapping[str, Seen]:
+        """What the last looks at the data services of `key` saw."""
+        return self._stores.seen(key)
+
     async def finish(self, key: Key) -> Answered:
         """Wait for the batch of `key` and return everything it has brought."""
         if (batch := self._batches.get(key)) is not None:
@@ -116,6 +128,7 @@ class Engines:
         if self._drills is not None:
             self._drills.forget(key)
         self._streams.forget(key)
+        self._stores.follow(key, ())
         self._drop(key)
 
     def _drop(self, key: Key) -> None:
@@ -130,6 +143,7 @@ class Engines:
         for key in tuple(self._batches):
             self.forget(key)
         await self._streams.close()
+        await self._stores.close()
         self._pace.close()
         if self._drills is not None:
             await self._drills.close()

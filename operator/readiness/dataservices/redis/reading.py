@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from readiness.snapshot import MemberSeen, Seen
+
 MAX_LAG: Final = 10
 """Seconds: as `min-replicas-max-lag` has it, a replica behind more than this does not count."""
 
@@ -78,6 +80,12 @@ def observed_of(members: tuple[Answer, ...], sentinels: tuple[Answer, ...]) -> O
         members=tuple(_member(each, primary, lags.get(each.host)) for each in members),
         sentinels=tuple(_sentinel(each, agreed, len(members)) for each in sentinels),
     )
+
+
+def seen_of(observed: Observed) -> Seen:
+    """What is told of it."""
+    members = tuple(MemberSeen(m.name, m.role, m.reasons) for m in observed.everyone)
+    return Seen(observed.primary, members, "" if observed.primary else "NoPrimary", observed.lag)
 
 
 def _member(answer: Answer, primary: Answer | None, lag: int | None) -> Member:

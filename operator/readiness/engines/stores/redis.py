@@ -22,9 +22,13 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from readiness.dataservices.order import Look
+from readiness.dataservices.parts import Part
 from readiness.dataservices.redis.access import MEMBER_USERS, SENTINEL_USERS, hash_of
+from readiness.dataservices.redis.build import group_of, members_of, sentinels_of
 from readiness.dataservices.redis.commands import Rotate, Step
-from readiness.dataservices.redis.reading import Answer
+from readiness.dataservices.redis.reading import Answer, observed_of, seen_of
+from readiness.snapshot import Seen
 
 SECONDS: Final = 3.0
 
@@ -49,6 +53,11 @@ class Group:
     credentials: Mapping[str, str]
 
 
+async def look(asked: Look) -> Seen:
+    """One look at a whole set, understood."""
+    return seen_of(observed_of(*await read_group(_group(asked))))
+
+
 async def read_group(group: Group) -> tuple[tuple[Answer, ...], tuple[Answer, ...]]:
     """What every member and every sentinel answers, asked at once."""
     members = [_read(each, _member_facts, group) for each in group.members]
@@ -60,6 +69,19 @@ async def read_group(group: Group) -> tuple[tuple[Answer, ...], tuple[Answer, ..
 async def run_step(group: Group, rotate: Rotate) -> None:
     """A step of a rotation on every server. It may be repeated; a server that is away raises, and the rest has to wait."""
     await asyncio.gather(*(_change(each, group, rotate) for each in (*group.members, *group.sentinels)))  # fmt: skip
+
+
+def _group(asked: Look) -> Group:
+    members, sentinels = members_of(asked.order), sentinels_of(asked.order)
+
+    def servers(part: Part) -> tuple[Server, ...]:
+        ((_, port),) = part.ports.items()
+        names = (host.partition(".")[0] for host in part.hosts)
+        addressed = ((name, asked.addresses.get(name, "")) for name in names)
+        return tuple(Server(n, h, a, port) for (n, a), h in zip(addressed, part.hosts, strict=True))
+
+    name = group_of(asked.order)
+    return Group(name, servers(members), servers(sentinels), asked.order.credentials)
 
 
 async def _read(
