@@ -13,13 +13,13 @@ from typing import Any, Final
 HERE: Final = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "apps")] if str(HERE / "apps") not in sys.path else []
 
-from specimen.defects import DEFECTS, Defect  # noqa: E402 (the path must be set first)
+from specimen.defects import DEFECTS, Defect, StartDefect  # noqa: E402 (the path must be set first)
+from specimen.defects.faults import DEFECTS as FAULT_DEFECTS  # noqa: E402
 from specimen.defects.starting import DEFECTS as START_DEFECTS  # noqa: E402
-from specimen.defects.starting import StartDefect  # noqa: E402
 
 Manifest = dict[str, Any]
 __all__ = [
-    "DEFECTS", "DRILL_CONTROLS", "HTTP_CONTROLS", "START_DEFECTS", "Defect", "Manifest", "StartDefect", "drill_target",
+    "DEFECTS", "DRILL_CONTROLS", "FAULT_CONTROLS", "FAULT_DEFECTS", "HTTP_CONTROLS", "START_DEFECTS", "Defect", "Manifest", "StartDefect", "drill_target",
     "expected", "expected_of_drills", "merged", "slug", "target",
 ]  # fmt: skip
 
@@ -28,6 +28,7 @@ HTTP_CONTROLS: Final = (
     "AUT-001", "CFG-009", "OBS-001", "OBS-012",
 )  # fmt: skip
 DRILL_CONTROLS: Final = ("CFG-001", "CFG-002", "CFG-006", "CFG-007", "ERR-002")
+FAULT_CONTROLS: Final = ("CFG-012", "REL-002", "REL-003", "HLT-004")
 DRILL_ENVIRONMENT: Final = {"ENVIRONMENT": "production", "API_TOKEN": "matrix", "DATA_DIR": "/tmp"}
 DRILL_DECLARED: Final[Manifest] = {
     "shutdown": {"standalone": True},
@@ -52,6 +53,19 @@ DRILL_DECLARED: Final[Manifest] = {
         "logFields": ["path", "method", "status", "time", "message"],
     },
 }
+FAULT_ENVIRONMENT: Final = {"DEPENDENCIES": "cache=cache:6379", "LLM_URL": "http://llm.example.com", "PAY_URL": "http://pay.example.com"}  # fmt: skip
+FAULT_STORES: Final = [{"name": "cache", "external": {"redis": {"hosts": ["cache"]}}}]
+FAULT_DECLARED: Final[Manifest] = {
+    "health": {"path": "/health", "deepPath": "/health?deep=true"},
+    "uses": ["cache"],
+    "upstreams": [
+        {
+            "name": name, "urlEnv": f"{name.upper()}_URL", "path": "/v1", "hosts": [f"{name}.example.com"],
+            "timeout": "6s", "retries": 3, "retryBudget": "16s", "call": {"path": path, "method": method},
+        }
+        for name, path, method in (("llm", "/ask", "GET"), ("pay", "/pay", "POST"))
+    ],
+}  # fmt: skip
 DECLARED: Final[Manifest] = {
     "health": {
         "path": "/health",
@@ -101,15 +115,15 @@ def target(name: str, url: str, declares: Mapping[str, Any]) -> Manifest:
     }
 
 
-def drill_target(name: str) -> Manifest:
+def drill_target(name: str, declared: Manifest = DRILL_DECLARED) -> Manifest:
     """The target of one specimen that is drilled."""
     ref = {"kind": "Deployment", "name": name}
-    return {"name": name, "workloadRef": ref, **copy.deepcopy(DRILL_DECLARED)}
+    return {"name": name, "workloadRef": ref, **copy.deepcopy(declared)}
 
 
 def expected_of_drills(defect: StartDefect | None) -> dict[str, str]:
     """Result and reason by control that does not pass."""
-    return dict(defect.fails) if defect else {}
+    return {**defect.fails, **defect.unproven} if defect else {}
 
 
 def expected(defect: Defect | None) -> dict[str, str]:

@@ -43,6 +43,13 @@ Seen on clones only: a process that runs has started. `make test-slow` drills th
 
 {start_table}
 
+## How applications bear that others fail: {faults} defects
+
+Seen on clones only, whose upstreams and store the drill plays and makes fail. `make test-slow` drills them, on processes
+([tests/apps/test_fault_matrix.py](../tests/apps/test_fault_matrix.py)) and on pods.
+
+{fault_table}
+
 ## What manifests say: {manifests} defects
 
 The sample [shop.yaml](../manifests/samples/shop.yaml) with one thing changed
@@ -92,6 +99,8 @@ def matrix_page() -> str:
         fails=FAILS, open=OPEN, other=OTHER, http=len(matrix.DEFECTS), manifests=len(manifests),
         starts=len(matrix.START_DEFECTS),
         start_table=grid(matrix.START_DEFECTS.values(), matrix.DRILL_CONTROLS, {}),
+        faults=len(matrix.FAULT_DEFECTS),
+        fault_table=grid(matrix.FAULT_DEFECTS.values(), matrix.FAULT_CONTROLS, {}),
         http_table=grid(matrix.DEFECTS.values(), matrix.HTTP_CONTROLS, {}),
         manifest_table=grid(manifests, columns, unseen),
     )  # fmt: skip

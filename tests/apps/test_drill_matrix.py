@@ -5,7 +5,6 @@ Engine, arms and judges are the real ones; e2e/test_drill_matrix.py does the sam
 
 import asyncio
 import itertools
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,7 +30,7 @@ from readiness.timeline import Problem, Timeline
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "engines" / "drill"))
-from drill_processes import Processes  # noqa: E402 (the path must be set first)
+from drill_processes import Processes, own_port  # noqa: E402 (the path must be set first)
 
 KNOWN = discover(readiness.controls, Requirement)
 CONTROLS: Mapping[str, Control] = {
@@ -81,15 +80,6 @@ def test_a_defect_fails_exactly_the_controls_that_name_it(
 
     assert wrong == matrix.expected_of_drills(ROWS[id_]), verdicts
     assert CANARY not in told
-
-
-def own_port(below: Iterator[int]) -> int:
-    """A port that nobody listens on, below those that the system gives away meanwhile."""
-    for port in below:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-    raise AssertionError("unreachable")
 
 
 async def drilled(defects: str, ports: Iterator[int]) -> tuple[dict[str, Verdict], str]:

@@ -3,7 +3,8 @@
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { readFileSync } from "node:fs";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
+import { connect } from "node:net";
 import process from "node:process";
 
 const env = process.env;
@@ -41,10 +42,51 @@ const json = (status, value, headers = {}) => ({
 });
 const noStore = { "cache-control": "private, no-store" };
 const refused = () => json(401, { error: "unauthorized" }, { ...noStore, "www-authenticate": "Bearer" });
-const health = (url) => {
+
+// Dependencies: fetch keeps its connections; each attempt has a timeout, only what failed at once is repeated, with full
+// gaps that double and vary, and a POST carries one key.
+const upstreams = Object.fromEntries(["llm", "pay"].flatMap((name) => {
+  const url = env[`${name.toUpperCase()}_URL`];
+  return url ? [[name, url]] : [];
+}));
+const calls = { "/ask": ["GET", "llm"], "/pay": ["POST", "pay"] };
+const again = new Set([429, 502, 503]);
+const reason = (error) => (error.name === "TimeoutError" ? 504 : 502);
+const call = async (method, url) => {
+  const headers = method === "POST" ? { "idempotency-key": randomUUID() } : {};
+  let status = 502;
+  for (let attempt = 0; attempt < 4; attempt++) {
+    if (attempt) await new Promise((done) => setTimeout(done, 500 * 2 ** attempt * (0.8 + 0.4 * Math.random())));
+    try {
+      const answer = await fetch(url, { method, headers, signal: AbortSignal.timeout(5000) });
+      await answer.arrayBuffer();
+      status = answer.status;
+    } catch (error) { status = reason(error); }
+    if (!again.has(status) || status === 504) return status;
+  }
+  return status;
+};
+const ping = (host, port) => new Promise((done) => {
+  const line = connect({ host, port }, () => line.write("PING\r\n"));
+  const end = (up) => { line.destroy(); done(up); };
+  line.setTimeout(1000, () => end(false)).on("data", () => end(true)).on("error", () => end(false)).on("close", () => done(false));
+});
+const states = () => Promise.all([
+  ...(env.DEPENDENCIES ?? "orders,cache").split(",").map(async (text) => {
+    const [name, address] = text.split("=");
+    const [host, port] = (address ?? "").split(":");
+    return [name, !address || (await ping(host, Number(port)))];
+  }),
+  ...Object.entries(upstreams).map(async ([name, url]) =>
+    [name, await fetch(url, { signal: AbortSignal.timeout(1000) }).then((a) => a.status < 500, () => false)]),
+]);
+const health = async (url) => {
   const now = { STATUS: "UP", Timestamp: Date.now(), Uptime: process.uptime() };
-  const parts = ["orders", "cache"].map((name) => ({ name, status: "UP" }));
-  return json(200, url.searchParams.has("deep") ? { ...now, components: parts } : now, noStore);
+  if (!url.searchParams.has("deep")) return json(200, now, noStore);
+  const found = await states();
+  const up = found.every(([, well]) => well);
+  const components = found.map(([name, well]) => ({ name, status: well ? "UP" : "DOWN" }));
+  return json(up ? 200 : 503, { ...now, STATUS: up ? "UP" : "DOWN", components }, noStore);
 };
 
 const routes = {
@@ -57,7 +99,12 @@ const routes = {
   "/api/session": refused,
 };
 
-const answer = (request, url, secure) => {
+const answer = async (request, url, secure) => {
+  const [method, name] = calls[url.pathname] ?? [];
+  if (name in upstreams && request.method === method) {
+    const status = await call(method, upstreams[name]);
+    return json(status, { upstream: name, status }, noStore);
+  }
   if (request.method === "OPTIONS" && url.pathname.startsWith("/api/")) return { status: 204, headers: {}, body: "" };
   if (!["GET", "HEAD"].includes(request.method)) return json(405, { error: "method not allowed" }, { allow: "GET, HEAD" });
   if (url.pathname === "/metrics" && !secure) {
@@ -86,10 +133,10 @@ const slow = (url, response) => {
   setTimeout(tick, 1000);
 };
 
-const listener = (secure) => (request, response) => {
+const listener = (secure) => async (request, response) => {
   const url = new URL(request.url, "http://shop");
   if (url.pathname === "/slow") return slow(url, response);
-  const { status, headers, body } = answer(request, url, secure);
+  const { status, headers, body } = await answer(request, url, secure);
   count(status);
   response.writeHead(status, {
     ...headers,

@@ -14,6 +14,7 @@ from specimen.config import Config
 from specimen.http import Request, Response
 from specimen.log import Log, log
 from specimen.metrics import CONTENT_TYPE, Metrics
+from specimen.upstream import Manners, answers, call, reachable
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
@@ -23,15 +24,19 @@ CSP = (
     "default-src 'self'; script-src 'self' 'nonce-{nonce}'; object-src 'none'; base-uri 'self'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+POLITE = Manners()
+CALLS = {"/ask": ("GET", "llm"), "/pay": ("POST", "pay")}
+"""Which upstream a route calls, with the route's own method."""
 NO_STORE = ("Cache-Control", "no-store")
 
 
 class Shop:
     """The application: `await shop(request)` answers. `exposed` is false for what only the cluster may read."""
 
-    def __init__(self, config: Config, tell: Log = log) -> None:
+    def __init__(self, config: Config, tell: Log = log, manners: Manners = POLITE) -> None:
         self._config = config
         self._tell = tell
+        self._manners = manners
         self._started = time.monotonic()
         self._metrics = Metrics()
         self._routes: dict[str, Callable[[Request], Response]] = {
@@ -70,12 +75,12 @@ class Shop:
             return Response(
                 200, (("Content-Type", CONTENT_TYPE),), self._metrics.exposition().encode()
             )
-        if route is None:
-            return problem(request, 404, "Not found")
-        if request.method not in ("GET", "HEAD"):
+        if request.path in CALLS and request.method == CALLS[request.path][0]:
+            return await self._call(request)
+        if route is not None and request.method not in ("GET", "HEAD"):
             refused = problem(request, 405, "Method not allowed")
             return replace(refused, headers=(*refused.headers, ("Allow", "GET, HEAD")))
-        return route(request)
+        return route(request) if route else problem(request, 404, "Not found")
 
     async def _health(self, request: Request) -> Response:
         """Shallow: this process only, which is what Kubernetes' probes need. Deep: its dependencies, too."""
@@ -85,14 +90,27 @@ class Shop:
             "uptime": round(time.monotonic() - self._started, 3),
         }
         if request.query.get("deep") == "true":
-            names = self._config.dependencies
-            states = await asyncio.gather(*(reachable(name) for name in names))
-            said["components"] = {
-                name.partition("=")[0]: {"status": "ok" if up else "down"}
-                for name, up in zip(names, states, strict=True)
-            }
-            said["status"] = "ok" if all(states) else "degraded"
+            states = await self._states()
+            said["components"] = {n: {"status": "ok" if up else "down"} for n, up in states.items()}
+            said["status"] = "ok" if all(states.values()) else "degraded"
         return as_json(said, 200 if said["status"] == "ok" else 503, NO_STORE)
+
+    async def _states(self) -> dict[str, bool]:
+        """Each dependency, asked at the same time as the others."""
+        looks = {
+            n.partition("=")[0]: reachable(self._manners, n) for n in self._config.dependencies
+        }
+        looks |= {n: answers(self._manners, url) for n, url in self._config.upstreams.items()}
+        return dict(zip(looks, await asyncio.gather(*looks.values()), strict=True))
+
+    async def _call(self, request: Request) -> Response:
+        """What an upstream said, in a word: the caller learns when it said nothing."""
+        method, name = CALLS[request.path]
+        url = self._config.upstreams.get(name)
+        if url is None:
+            return problem(request, 404, "Not found")
+        status = await call(self._manners, method, url)
+        return as_json({"upstream": name, "status": status}, status, NO_STORE)
 
     def _orders(self, request: Request) -> Response:
         return as_json({"orders": []}, 200, NO_STORE) if self._known(request) else unauthorized()
@@ -191,16 +209,3 @@ def slow(request: Request) -> Response:
 def fail(request: Request) -> Response:
     """An error that no route catches, to see what becomes of one."""
     raise RuntimeError("this route always fails")
-
-
-async def reachable(dependency: str) -> bool:
-    """Whether a dependency with an address accepts connections; one without is always there."""
-    host, _, port = dependency.partition("=")[2].rpartition(":")
-    if not host:
-        return True
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 1)
-    except (OSError, TimeoutError, ValueError):
-        return False
-    writer.close()
-    return True

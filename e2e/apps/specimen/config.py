@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LEVELS = ("debug", "info", "warning", "error")
 STORES = ("files",)
+UPSTREAMS = ("llm", "pay")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|\*")
 
 
@@ -16,7 +17,8 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Config:
-    """How this process runs. Dependencies are `name` or `name=host:port`, which deep health then connects to."""
+    """How this process runs. Dependencies are `name`, or `name=host:port` of a Redis that deep health then asks; `upstreams`
+    are URLs by name."""
 
     port: int = 8080
     tls_port: int = 0
@@ -30,6 +32,7 @@ class Config:
     data_dir: str = ""
     origins: tuple[str, ...] = ("https://shop.example.com",)
     dependencies: tuple[str, ...] = ("orders", "cache")
+    upstreams: Mapping[str, str] = field(default_factory=dict)
     defects: tuple[str, ...] = ()
 
     @classmethod
@@ -57,6 +60,12 @@ class Config:
         store = environ.get("STORE", cls.store)
         if store not in STORES:
             wrong.append(f"STORE: {store!r} is not installed: pip install shop-store-{store}")
+        upstreams = {n: url for n in UPSTREAMS if (url := environ.get(f"{n.upper()}_URL", ""))}
+        wrong += [
+            f"{n.upper()}_URL: {url!r} is no http URL"
+            for n, url in upstreams.items()
+            if not url.startswith("http://")
+        ]
         found = cls(
             port=int(number("PORT", cls.port, 65535)),
             tls_port=int(number("TLS_PORT", 0, 65535)),
@@ -70,6 +79,7 @@ class Config:
             data_dir=environ.get("DATA_DIR", ""),
             origins=origins,
             dependencies=words(environ.get("DEPENDENCIES", "orders,cache")),
+            upstreams=upstreams,
             defects=words(environ.get("DEFECTS", "")),
         )
         if found.tls_port and not (found.tls_cert and found.tls_key):

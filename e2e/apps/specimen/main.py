@@ -8,16 +8,16 @@ import sys
 
 from specimen.app import Shop
 from specimen.config import Config, ConfigError, words
-from specimen.defects import planted
+from specimen.defects import DRILL_DEFECTS, planted
 from specimen.defects.starting import Parts, prepared
 from specimen.http import Server
-from specimen.log import Log, log
+from specimen.log import log
 
 
-async def serve(config: Config, tell: Log) -> None:
+async def serve(config: Config, parts: Parts) -> None:
     """Listen until SIGTERM or SIGINT, then drain."""
-    application = planted(Shop(config, tell), config.defects)
-    server, stopping = Server(application), asyncio.Event()
+    application = planted(Shop(config, parts.log, parts.manners), config.defects)
+    server, stopping, tell = Server(parts.wrap(application)), asyncio.Event(), parts.log
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -42,7 +42,9 @@ def refuse(error: ConfigError) -> None:
 def main() -> None:
     """Run until told to stop; exit code 2 for settings that cannot be used."""
     defects = words(os.environ.get("DEFECTS", ""))
-    parts = prepared(Parts(Config.read, refuse, log), defects)
+    parts = prepared(
+        Parts(Config.read, refuse, log), (DRILL_DEFECTS[d] for d in defects if d in DRILL_DEFECTS)
+    )
     try:
         config = parts.read(os.environ)
         planted(Shop(config), config.defects)
@@ -51,4 +53,4 @@ def main() -> None:
         return
     if config.production and not config.data_dir:
         parts.log("warning", "DATA_DIR is not set: orders are kept in memory and lost at the end")
-    asyncio.run(serve(config, parts.log))
+    asyncio.run(serve(config, parts))

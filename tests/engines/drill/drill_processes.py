@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def own_port(below: Iterator[int]) -> int:
+    """A port that nobody listens on, below those that the system gives away meanwhile."""
+    for port in below:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise AssertionError("unreachable")
+
+
 def clone(name: str, code: str, grace: float = 5.0, **spec: Any) -> Manifest:
     """A pod whose container is a Python program; it finds its port in argv[1]."""
     container = {"name": "app", "command": [sys.executable, "-c", code]}
@@ -38,9 +47,11 @@ def clone(name: str, code: str, grace: float = 5.0, **spec: Any) -> Manifest:
     }  # fmt: skip
 
 
-def sink(name: str, ports: Sequence[int], gates: Mapping[int, int] | None = None) -> Manifest:
+def sink(
+    name: str, ports: Sequence[int], gates: Mapping[int, int] | None = None, control: int = 0
+) -> Manifest:
     """A fault sink with upstreams on these ports, or the gates of stores behind others; everything on loopback."""
-    control, gates = free_port(), gates or {}
+    control, gates = control or free_port(), gates or {}
     args = [word for port in ports for word in ("--port", str(port))]
     args += [
         word for port, behind in gates.items() for word in ("--gate", f"{port}=127.0.0.1:{behind}")

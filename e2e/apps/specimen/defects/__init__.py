@@ -5,22 +5,25 @@ controls that must fail, with the reason; `unproven` those that can then prove n
 """
 
 from specimen.config import ConfigError
-from specimen.defects import access, cors, headers, health, metrics, starting
+from specimen.defects import access, cors, faults, headers, health, metrics, starting
 from specimen.defects.plants import Defect
+from specimen.defects.starting import StartDefect
 from specimen.http import Application, Request, Response
 
-__all__ = ["DEFECTS", "Defect", "planted"]
+__all__ = ["DEFECTS", "DRILL_DEFECTS", "Defect", "StartDefect", "planted"]
 
 DEFECTS: dict[str, Defect] = {
     defect.id: defect
     for module in (health, headers, cors, access, metrics)
     for defect in module.DEFECTS
 }
+DRILL_DEFECTS: dict[str, StartDefect] = {**starting.DEFECTS, **faults.DEFECTS}
+"""Those that only a drill sees."""
 
 
 def planted(application: Application, ids: tuple[str, ...]) -> Application:
     """The application with these defects. Raises ConfigError for one that does not exist."""
-    unknown = [text for text in ids if text not in DEFECTS and text not in starting.DEFECTS]
+    unknown = [text for text in ids if text not in DEFECTS and text not in DRILL_DEFECTS]
     if unknown:
         raise ConfigError(f"DEFECTS: no such defect: {', '.join(unknown)}")
     memory: dict[str, str] = {}

@@ -7,23 +7,28 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from specimen.config import Config, ConfigError
+from specimen.http import Application
 from specimen.log import Log
+from specimen.upstream import Manners
 
 Environment = Mapping[str, str]
 Entry = dict[str, object]
+POLITE = Manners()
 
 
 @dataclass(frozen=True)
 class Parts:
-    """How settings are read, how wrong ones are refused, how things are told."""
+    """How settings are read, how wrong ones are refused, how things are told; how dependencies are treated; who answers."""
 
     read: Callable[[Environment], Config]
     refuse: Callable[[ConfigError], None]
     log: Log
+    manners: Manners = POLITE
+    wrap: Callable[[Application], Application] = lambda application: application
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,10 @@ class StartDefect:
     unproven: Mapping[str, str] = field(default_factory=dict)
 
 
-def prepared(parts: Parts, ids: tuple[str, ...]) -> Parts:
+def prepared(parts: Parts, defects: Iterable[StartDefect]) -> Parts:
     """The parts with these defects."""
-    for id_ in ids:
-        if id_ in DEFECTS:
-            parts = DEFECTS[id_].plant(parts)
+    for defect in defects:
+        parts = defect.plant(parts)
     return parts
 
 
