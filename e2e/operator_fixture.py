@@ -49,7 +49,14 @@ class Operator:
 
     def permit_drills(self, namespace: str) -> None:
         """The rights that drills need in a namespace, as somebody without Helm would apply them."""
-        text = (image.ROOT / "manifests" / "drills" / "drills.yaml").read_text()
+        self._permit("drills", namespace)
+
+    def permit_data_services(self, namespace: str) -> None:
+        """Likewise the rights to provide data services."""
+        self._permit("provision", namespace)
+
+    def _permit(self, what: str, namespace: str) -> None:
+        text = (image.ROOT / "manifests" / what / f"{what}.yaml").read_text()
         self.cluster.run(
             "kubectl", "apply", "-f", "-", text=text.replace("your-namespace", namespace)
         )

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "gate": "exit code of a policy's verdict, for pipelines",
     "drill": "prove on throw-away clones how a workload stops and starts",
     "wait": "wait until a policy is ready or compliant",
+    "render": "the objects that the data services of a policy become",
     "crd": "print, write or compare the CustomResourceDefinitions",
     "run": "run the operator",
     "version": "print the version",
