@@ -65,13 +65,14 @@ def judge_plugin(subject: Subject, answers: Answers) -> Verdict:
 def _judged(subject: Subject, answers: Answers, cases: Sequence[Case], judge: Judge) -> Verdict:
     if subject.workload is None:
         return trial.not_asked(subject)
-    wrong = starting.read_control(subject, answers, cases)
+    asked = starting.requests_of(subject, cases)
+    wrong = starting.read_control(subject, answers, asked)
     if wrong is not None:
         return replace(wrong, where=subject.where)
     limit = seconds(starting.config_of(subject).startup_fail)
     judged = []
     for case in cases:
-        seen = starting.read_case(subject, answers, cases, case)
+        seen = starting.read_case(subject, answers, asked, case)
         verdict = seen if isinstance(seen, Verdict) else judge(limit, case, seen)
         evidence = f"{case.told}: {verdict.result}/{verdict.reason}"
         judged.append(replace(verdict, where=subject.where, via=f"drill/{case.arm.name}", evidence=evidence))  # fmt: skip

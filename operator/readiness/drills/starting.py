@@ -115,9 +115,11 @@ def ask(subject: Subject, cases: Iterable[Case]) -> tuple[Request, ...]:
     return tuple(requests_of(subject, cases).values())
 
 
-def read_control(subject: Subject, answers: Answers, cases: Iterable[Case]) -> Verdict | None:
+def read_control(
+    subject: Subject, answers: Answers, asked: Mapping[str, DrillRequest]
+) -> Verdict | None:
     """Why the control arm proves nothing; None when it started."""
-    seen = timeline_of(answers, requests_of(subject, cases)[COMPLETE])
+    seen = timeline_of(answers, asked[COMPLETE])
     found = _read(seen, "", seconds(config_of(subject).startup_fail))
     if isinstance(found, Start) and found.started:
         return None
@@ -134,10 +136,9 @@ def read_control(subject: Subject, answers: Answers, cases: Iterable[Case]) -> V
 
 
 def read_case(
-    subject: Subject, answers: Answers, cases: Iterable[Case], case: Case
+    subject: Subject, answers: Answers, asked: Mapping[str, DrillRequest], case: Case
 ) -> Start | Verdict:
     """What became of the clone of one case."""
-    asked = requests_of(subject, cases)
     limit = seconds(config_of(subject).startup_fail)
     found = _read(timeline_of(answers, asked[case.arm.name]), case.word, limit)
     if isinstance(found, Verdict):
