@@ -115,7 +115,7 @@ class Processes:
         port = int(env.get("PORT", self._port))
         while True:
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await asyncio.open_connection(_address(manifest), port)
                 writer.close()
                 break
             except OSError:
@@ -164,10 +164,10 @@ class Processes:
 
     def _pod(self, manifest: Manifest, state: Manifest, *, ready: bool = False) -> Manifest:
         conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
-        statuses = [{"name": "app", "state": state}]
+        statuses = [{"name": manifest["spec"]["containers"][0]["name"], "state": state}]
         return manifest | {
             "status": {
-                "podIP": "127.0.0.1",
+                "podIP": _address(manifest),
                 "conditions": conditions,
                 "containerStatuses": statuses,
             }
@@ -178,6 +178,12 @@ class Processes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _address(manifest: Manifest) -> str:
+    """Where its process listens."""
+    env = {e["name"]: e["value"] for e in manifest["spec"]["containers"][0].get("env", ()) if "value" in e}  # fmt: skip
+    return str(env.get("ADDRESS", "127.0.0.1"))
 
 
 def _stamp() -> str:
