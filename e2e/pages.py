@@ -11,7 +11,8 @@ from typing import Final, Protocol
 HERE: Final = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []
 
-import manifest_defects  # noqa: E402 (the path must be set first)
+import jobs  # noqa: E402 (the path must be set first)
+import manifest_defects  # noqa: E402
 import matrix  # noqa: E402
 import thirdparty  # noqa: E402
 
@@ -49,6 +50,13 @@ Seen on clones only, whose upstreams and store the drill plays and makes fail. `
 ([tests/apps/test_fault_matrix.py](../tests/apps/test_fault_matrix.py)) and on pods.
 
 {fault_table}
+
+## What becomes of jobs, and of what is set up once: {jobs} defects
+
+Seen on clones only, of a worker over a throw-away Redis that is built in two ways ([e2e/apps/worker](../e2e/apps/worker)).
+`make test-slow` drills them, on processes ([tests/apps/test_job_matrix.py](../tests/apps/test_job_matrix.py)) and on pods.
+
+{job_table}
 
 ## What manifests say: {manifests} defects
 
@@ -102,6 +110,7 @@ def matrix_page() -> str:
         faults=len(matrix.FAULT_DEFECTS),
         fault_table=grid(matrix.FAULT_DEFECTS.values(), matrix.FAULT_CONTROLS, {}),
         http_table=grid(matrix.DEFECTS.values(), matrix.HTTP_CONTROLS, {}),
+        jobs=len(jobs.DEFECTS), job_table=grid(jobs.DEFECTS.values(), jobs.CONTROLS, {}),
         manifest_table=grid(manifests, columns, unseen),
     )  # fmt: skip
 
