@@ -27,7 +27,7 @@ HTTP_CONTROLS: Final = (
     "HLT-001", "HLT-002", "HLT-003", "HDR-001", "HDR-002", "HDR-003", "HDR-004", "HDR-005", "COR-001", "COR-003",
     "AUT-001", "CFG-009", "OBS-001", "OBS-012",
 )  # fmt: skip
-DRILL_CONTROLS: Final = ("CFG-001", "CFG-002", "CFG-006", "CFG-007", "ERR-002")
+DRILL_CONTROLS: Final = ("CFG-001", "CFG-002", "CFG-006", "CFG-007", "ERR-002", "LIM-007")
 FAULT_CONTROLS: Final = ("CFG-012", "REL-002", "REL-003", "HLT-004")
 DRILL_ENVIRONMENT: Final = {"ENVIRONMENT": "production", "API_TOKEN": "matrix", "DATA_DIR": "/tmp"}
 DRILL_DECLARED: Final[Manifest] = {
@@ -48,6 +48,7 @@ DRILL_DECLARED: Final[Manifest] = {
         ],
         "startupFail": "30s",
     },
+    "limits": {"body": "1Mi", "request": {"path": "/api/feedback", "body": '{"text": "fine"}'}},
     "errors": {
         "trigger": "/fail",
         "logFields": ["path", "method", "status", "time", "message"],

@@ -32,6 +32,7 @@ COMMANDS: Final = {
 }
 INTERNAL: Final = {
     "drill-job": "the process of a drill's Job",
+    "drill-meter": "read what the container beside it uses",
     "drill-signal": "signal the process beside it",
     "drill-sink": "the upstreams and store gates of a drill",
 }
@@ -39,7 +40,7 @@ INTERNAL: Final = {
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-LASTING: Final = ("run", "wait", "drill", "drill-job", "drill-sink")
+LASTING: Final = ("run", "wait", "drill", "drill-job", "drill-sink", "drill-meter")
 HELP_WORDS: Final = ("-h", "--help", "help")
 
 

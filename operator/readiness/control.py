@@ -28,6 +28,7 @@ _EXAMPLES: Final = {
     "scenarios.job": "steps that start a job of {seconds}, find it working, and find it done once "
     "(docs/drills.md has an example)",
     "config.bootstrapPattern": "created the first account",
+    "limits.request": '{path: /api/orders, body: "{}"}',
 }
 """How a capability is declared, where its name does not say it."""
 Direction = Literal["higher", "lower", "superset", "subset", "true", "false"]

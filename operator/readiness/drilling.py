@@ -110,7 +110,15 @@ def build_crew(script: Script, place: Place, image: str) -> tuple[Build, Props]:
             if isinstance(props.sink, Problem):
                 return props.sink
             sinks = props.sinks()
-        seen = replace(place, index=nth, stores=props.addresses, configs=props.configs, sinks=sinks)
+        avoid = tuple(node for name, node in script.avoid if name == arm.name)
+        seen = replace(
+            place,
+            index=nth,
+            stores=props.addresses,
+            configs=props.configs,
+            sinks=sinks,
+            avoid=avoid,
+        )
         if (changed := _changed(workload, script.subject)) is not None:
             return changed
         return build_clone(workload, script.subject, arm, seen)

@@ -132,6 +132,7 @@ class Script:
 
     `run` is the id that its objects, log and termination message carry; `deadline` is when the
     whole must have ended, in seconds from its start. `images` are those of throw-away stores, by kind.
+    `avoid` names by arm the nodes on which it has been seen: doubt is settled elsewhere, where possible.
     """
 
     run: str
@@ -141,6 +142,7 @@ class Script:
     deadline: float = 600.0
     labels: tuple[tuple[str, str], ...] = ()
     images: tuple[tuple[str, str], ...] = ()
+    avoid: tuple[tuple[str, str], ...] = ()
 
     def calls(self, arm: Arm) -> bool:
         """Whether the clone of an arm is to call the fault sink."""
@@ -165,7 +167,8 @@ def _longest(step: Step) -> float:
         case Pause():
             return step.seconds
         case Send():
-            return (step.seconds + ANSWER_SECONDS) * step.times
+            held = step.body.hold if step.body else 0.0
+            return (step.seconds + held + ANSWER_SECONDS) * step.times
         case Hold() | Fault():
             return ANSWER_SECONDS
         case Play():

@@ -33,12 +33,35 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """What a request carries: `text`, or `size` bytes of filling that a parser of `kind` has to keep.
+
+    Of these at most `ration` are sent (0: all), the last of them `hold` seconds after the rest. A
+    `chunked` one does not announce its length.
+    """
+
+    kind: str = "application/json"
+    text: str = ""
+    size: int = 0
+    ration: int = 0
+    hold: float = 0.0
+    chunked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """As soon as the next clone's container runs, to its end: what it uses, every `every` seconds, beside the steps that follow."""
+
+    every: float = 1.0
+    step: Literal["meter"] = "meter"
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Requests on fresh connections: `times` in a row, each of them `parallel` at once.
 
     `seconds` is how long the application was asked to take (0: as it likes); with `measure` the
     answers prove how many it works on at the same time, which bounds what `Flow` opens.
-    `body` bytes are sent with the request, or the text of `content`.
     """
 
     label: str
@@ -48,8 +71,7 @@ class Send:
     parallel: int = 1
     seconds: float = 0.0
     measure: bool = False
-    body: int = 0
-    content: str = ""
+    body: Body | None = None
     step: Literal["send"] = "send"
 
 
@@ -199,6 +221,7 @@ class Calls:
 Step = (
     Boot
     | Pause
+    | Meter
     | Send
     | Hold
     | Flow

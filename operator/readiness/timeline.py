@@ -22,7 +22,8 @@ class Exchange:
     `start` is when connecting began, `connected` when it succeeded, `first` the first byte of the
     answer, `end` the last; NEVER for what did not happen. `seconds` is how long the application
     was asked to take. `size` is the body's; `whole` says that it came complete. `close`: the answer announced the end of its connection. `held`: the connection had served a request before. `unframed`: neither a
-    length nor chunks tell where the body ends, so a cut one looks whole. `fits`: it said what its step waited for; `found` are the words of the step that it held.
+    length nor chunks tell where the body ends, so a cut one looks whole. `fits`: it said what its step waited for; `found` are the words of the step that it held. `sent` counts bytes of
+    the request's body that the kernel took.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Exchange:
     unframed: bool = False
     fits: bool = False
     found: tuple[str, ...] = ()
+    sent: int = 0
 
     @property
     def answered(self) -> bool:
@@ -52,8 +54,8 @@ class Exchange:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Something that happened to the clone: created, scheduled, running, ready, stopping, stopped, sent (a signal, by
-    then), ended, gone, closed (an idle connection's end), pulled, restarted, flapped (its node's readiness). `detail`
-    is the cluster's own words; `clone` says which of the arm's it was, 0 the first."""
+    then), ended, gone, closed (an idle connection's end), flapped (its node was not Ready). `detail` is the
+    cluster's own words; `clone` says which of the arm's it was, 0 the first."""
 
     at: float
     name: str
@@ -139,6 +141,25 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """What the application's container used up to one time. NEVER: that could not be read.
+
+    `memory` are bytes that only it can give back: anonymous and shared ones, with what it keeps in a
+    tmpfs, without page cache. `rss` are those of its processes, where each counts what it shares.
+    `held` is the length of all periods in which its CPU quota held it back, `waited` how long its
+    threads could have run and did not; both in seconds since it started. `killed` counts processes
+    that it lost for want of memory.
+    """
+
+    at: float
+    memory: int = -1
+    rss: int = -1
+    held: float = NEVER
+    waited: float = NEVER
+    killed: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
@@ -167,7 +188,9 @@ class Timeline:
 
     `grace` and `hook` are the clone's terminationGracePeriodSeconds and preStop sleep (None: a hook whose duration is not
     shown). `parallel` is what the application proved to work on at once. `lag` is the longest our
-    own loop was late, `throttled` the share of periods in which the clone was held back (NEVER: not measured).
+    own loop was late, `throttled` the share of the time since it was Ready in which the clone was held back
+    (NEVER: not measured). `samples` are what a meter read, where memory moved; `blind` is the longest it did
+    not look, `unmeasured` why it could not.
     """
 
     arm: str
@@ -186,6 +209,9 @@ class Timeline:
     said: tuple[Said, ...] = ()
     checks: tuple[Check, ...] = ()
     calls: tuple[Call, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    blind: float = NEVER
+    unmeasured: str = ""
     problem: Problem | None = None
 
     def labelled(self, label: str) -> tuple[Exchange, ...]:

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,11 @@ KNOWN = discover(readiness.controls, Requirement)
 CONTROLS: Mapping[str, Control] = {
     i: c for i in matrix.DRILL_CONTROLS if isinstance(c := KNOWN[i], Control)
 }
-ROWS: Mapping[str, StartDefect | None] = {"none": None, **matrix.START_DEFECTS}
+PODS_ONLY = {"LIM-007/memory-volume"}  # what a process writes to a tmpfs is not its own memory
+ROWS: Mapping[str, StartDefect | None] = {
+    "none": None, **{i: d for i, d in matrix.START_DEFECTS.items() if i not in PODS_ONLY}
+}  # fmt: skip
+REQUESTED = ("error", "oversize")
 AT_ONCE = 4
 LOOKS = 3  # a machine that is held up spoils a look, and says so
 CANARY = "hunter2-canary"
@@ -86,7 +91,11 @@ async def drilled(defects: str, ports: Iterator[int]) -> tuple[dict[str, Verdict
     """One drill of the specimen with these defects, by one look."""
     port = own_port(ports)
     subject = subject_of(port, defects)
-    asked = {id_: control.ask(subject) for id_, control in CONTROLS.items()}
+    own = {
+        id_: replace(subject, params={p.name: p.default for p in c.params})
+        for id_, c in CONTROLS.items()
+    }
+    asked = {id_: control.ask(own[id_]) for id_, control in CONTROLS.items()}
     requests = {r.arm.name: r for each in asked.values() for r in each if isinstance(r, DrillRequest)}  # fmt: skip
     arms = tuple(r.arm for r in requests.values())
     timelines: list[Timeline] = []
@@ -94,12 +103,12 @@ async def drilled(defects: str, ports: Iterator[int]) -> tuple[dict[str, Verdict
     def build(workload: Manifest, arm: Arm, nth: int, props: Props) -> Manifest | Problem:
         assert subject.workload is not None
         pod = subject.workload["spec"]["template"]["spec"]
-        container = edit_environment(pod["containers"][0], arm, (), "")
+        container = edit_environment(pod["containers"][0], arm, drill_subject(subject), {})
         if isinstance(container, Problem):
             return container
-        if arm.name != "error":  # what is not requested needs no port of the drill's
-            own = {"name": "PORT", "value": str(own_port(ports))}
-            container["env"] = [e for e in container["env"] if e["name"] != "PORT"] + [own]
+        if arm.name not in REQUESTED:  # the rest needs no port of the drill's
+            told = {"name": "PORT", "value": str(own_port(ports))}
+            container["env"] = [e for e in container["env"] if e["name"] != "PORT"] + [told]
         spec = {**pod, "containers": [container], "terminationGracePeriodSeconds": 2}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": arm.name}, "spec": spec}
 
@@ -108,7 +117,7 @@ async def drilled(defects: str, ports: Iterator[int]) -> tuple[dict[str, Verdict
     reports = Reports(lambda arm, moment: None, timelines.append)
     await Drill(script, Processes(port), dialer, (build, Props()), reports).run()
     answers = {requests[each.arm]: each for each in timelines}
-    return {id_: c.judge(subject, answers) for id_, c in CONTROLS.items()}, repr(timelines)
+    return {id_: c.judge(own[id_], answers) for id_, c in CONTROLS.items()}, repr(timelines)
 
 
 def subject_of(port: int, defects: str) -> Subject:

@@ -16,6 +16,7 @@ from specimen.http import Server
 
 APPS = Path(__file__).resolve().parents[2] / "e2e" / "apps"
 HEALTHY = Config()
+CHUNKED = b"POST /api/feedback HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n%s\r\n%s"
 GET = b"GET %s HTTP/1.1\r\nHost: shop\r\n\r\n"
 
 
@@ -83,7 +84,12 @@ async def test_requests_under_way_are_finished_and_idle_connections_closed() -> 
         (b"nonsense\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 9999999\r\n\r\n", 413),
         (b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (CHUNKED % (b"Content-Length: 9\r\n", b"0\r\n\r\n"), 400),
+        (CHUNKED % (b"", b"nonsense\r\n"), 400),
+        (CHUNKED % (b"", b"2\r\n{}\r\n0\r\nTrailer: x\r\n\r\n"), 202),
+        (CHUNKED % (b"", b"5;a=b\r\n[1,2]\r\n0\r\n\r\n"), 400),
+        (CHUNKED % (b"", b"FFFFF\r\n%s\r\nFF\r\n" % (b"x" * 0xFFFFF) + b"x" * 0xFF), 413),
         (b"GET / HTTP/1.1\r\nHost: shop\r\nX: %s\r\n\r\n" % (b"a" * 20000), 431),
         (b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n", 405),
         (b"HEAD / HTTP/1.1\r\nHost: shop\r\n\r\n", 200),

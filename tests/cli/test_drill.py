@@ -56,6 +56,8 @@ def options(*words: str, which: str = "shutdown") -> argparse.Namespace:
          {"config": {"env": [{"name": "A"}, {"name": "B", "invalid": ["x"], "required": True}], "startupFail": "9s"}}),
         (("--bootstrap", "seeded"), {"config": {"startupFail": "9s"}}, {"config": {"bootstrapPattern": "seeded", "startupFail": "9s"}}),
         (("--trigger", "/boom"), {"errors": {"trigger": "/old", "logFields": ["path"]}}, {"errors": {"trigger": "/boom", "logFields": ["path"]}}),
+        (("--takes", "/in"), {"limits": {"body": "1M", "request": {"path": "/old", "method": "PUT"}}}, {"limits": {"body": "1M", "request": {"path": "/in", "method": "PUT"}}}),
+        (("--body-limit", "5M"), {}, {"limits": {"body": "5M"}}),
         (("--container", "app"), {}, {"container": "app"}),
         (("--deep", "/deep"), {"health": {"path": "/up", "maxLatency": "2s"}}, {"health": {"path": "/up", "maxLatency": "2s", "deepPath": "/deep"}}),
         (("--deep", "/deep"), {}, {"health": {"path": "/", "deepPath": "/deep"}}),

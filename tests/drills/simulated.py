@@ -15,7 +15,7 @@ from typing import Any
 
 from readiness.model import Outcome
 from readiness.script import Arm
-from readiness.step import Boot, Exit, Flow, Hold, Knock, Pause, Send, Stop
+from readiness.step import Boot, Exit, Flow, Hold, Knock, Meter, Pause, Send, Stop
 from readiness.timeline import NEVER, Ending, Exchange, Moment, Problem, Timeline
 
 WIRE = 0.001
@@ -174,7 +174,7 @@ class Simulation:
     def steps(self) -> Work:
         takes: dict[type[Any], Callable[[Any], Work]] = {
             Boot: self.boot, Pause: self.pause, Send: self.send, Hold: self.hold, Stop: self.stop,
-            Exit: self.wait_exit, Flow: self.flow, Knock: self.knock,
+            Exit: self.wait_exit, Flow: self.flow, Knock: self.knock, Meter: self.meter,
         }  # fmt: skip
         for step in self.arm.steps:
             work = takes[type(step)](step)
@@ -188,6 +188,9 @@ class Simulation:
         self.note("created")
         yield self.pod.startup
         self.note("ready")
+
+    def meter(self, step: Meter) -> Work:
+        yield 0
 
     def pause(self, step: Pause) -> Work:
         yield step.seconds

@@ -57,11 +57,11 @@ def test_every_arm_settles_has_a_control_and_waits_for_the_end(
     arm = arms(Pod(grace=45), drain=drain, slowRequest=slow, drainEnv={"name": "D"}).get(name)
     if arm is None:
         return
-    boot, _, control, *_, stop, end = arm.steps
+    meter, boot, _, control, *_, stop, end = arm.steps
     pauses = [s.seconds for s in arm.steps if isinstance(s, Pause)]
     asked = [s.seconds for s in arm.steps if isinstance(s, Send)]
 
-    assert boot.step == "boot"
+    assert (meter.step, boot.step) == ("meter", "boot")
     assert control == Send("fast", "/healthz", times=5)
     assert sum(pauses) + sum(asked) >= 6
     assert stop == Stop("INT" if name == "sigint" else "")

@@ -14,7 +14,7 @@ from readiness.model import Outcome, Result
 from readiness.request import DrillRequest
 from readiness.script import Arm, Edit, deadline_of, seconds_of
 from readiness.step import Logs
-from readiness.timeline import Ending, Exchange, Moment, Problem, Said, Timeline
+from readiness.timeline import Ending, Exchange, Moment, Problem, Said, Sample, Timeline
 
 from .simulated import Pod
 from .worlds import KNOWN, subject_of, told
@@ -42,8 +42,11 @@ def outcome(arm: Arm, row: Mapping[str, Any]) -> Timeline:
         endings = (Ending(3.0 + after, "app", told["exit"], 0, reason, 1e9, 1e9 + after),)
     words = () if told.get("silent") else tuple(w for s in arm.steps if isinstance(s, Logs) for w in s.words)  # fmt: skip
     at = 3.0 + told.get("hang", 1)
+    moments += [Moment(9.0, "flapped")] * told.get("flapped", False)
+    waited, after = told.get("waited", 0.0), told.get("after", told.get("hang", 1))
+    samples = () if told.get("unmetered") else (Sample(2.9 + after, waited=waited),)
     return Timeline(arm.name, container="app", moments=tuple(moments), endings=endings, lag=told.get("lag", 0.0),
-                    said=(Said("log", at, words),))  # fmt: skip
+                    said=(Said("log", at, words),), samples=samples)  # fmt: skip
 
 
 def erring(arm: Arm, row: Mapping[str, Any]) -> Timeline:

@@ -12,6 +12,7 @@ const log = (level, message, fields = {}) =>
   console.log(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields }));
 const port = Number(env.PORT ?? 8080);
 const tlsPort = Number(env.TLS_PORT ?? 0);
+const maxBody = 1024 * 1024;
 const drain = Number((env.DRAIN ?? "15").replace(/s$/, ""));
 const origins = new Set((env.CORS_ORIGINS ?? "https://shop.example.com").split(",").map((text) => text.trim()));
 if (![port, tlsPort, drain].every(Number.isFinite)) {
@@ -133,10 +134,35 @@ const slow = (url, response) => {
   setTimeout(tick, 1000);
 };
 
+// What anyone may tell, as a JSON object. An announced body is refused unread, any other as soon as it is too large.
+const feedback = (request, done) => {
+  const parts = [];
+  let size = 0;
+  const refuse = () => {
+    parts.length = 0;
+    request.removeAllListeners("data").removeAllListeners("end").pause();
+    done(json(413, { error: "too large" }, { connection: "close" }));
+  };
+  if (Number(request.headers["content-length"] ?? 0) > maxBody) return refuse();
+  request.on("data", (part) => { parts.push(part); if ((size += part.length) > maxBody) refuse(); });
+  request.on("end", () => {
+    try {
+      done(json(Object.prototype.toString.call(JSON.parse(Buffer.concat(parts))) === "[object Object]" ? 202 : 400, {}));
+    } catch {
+      done(json(400, { error: "not a JSON object" }));
+    }
+  });
+};
+
 const listener = (secure) => async (request, response) => {
   const url = new URL(request.url, "http://shop");
   if (url.pathname === "/slow") return slow(url, response);
-  const { status, headers, body } = await answer(request, url, secure);
+  const send = (answered) => respond(request, response, url, secure, answered);
+  if (url.pathname === "/api/feedback" && request.method === "POST") return feedback(request, send);
+  return send(await answer(request, url, secure));
+};
+
+const respond = (request, response, url, secure, { status, headers, body }) => {
   count(status);
   response.writeHead(status, {
     ...headers,

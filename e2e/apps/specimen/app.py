@@ -49,6 +49,7 @@ class Shop:
             "/api/orders": self._orders,
             "/api/session": self._session,
         }
+        self._takers: dict[str, Callable[[Request], Response]] = {"/api/feedback": feedback}
 
     async def __call__(self, request: Request) -> Response:
         """The answer, complete."""
@@ -68,7 +69,6 @@ class Shop:
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS" and request.path.startswith("/api/"):
             return Response(204)
-        route = self._routes.get(request.path)
         if request.path == "/health":
             return await self._health(request)
         if request.path == "/metrics" and not request.tls:  # the edge does not serve it
@@ -77,10 +77,18 @@ class Shop:
             )
         if request.path in CALLS and request.method == CALLS[request.path][0]:
             return await self._call(request)
-        if route is not None and request.method not in ("GET", "HEAD"):
-            refused = problem(request, 405, "Method not allowed")
-            return replace(refused, headers=(*refused.headers, ("Allow", "GET, HEAD")))
-        return route(request) if route else problem(request, 404, "Not found")
+        return self._routed(request)
+
+    def _routed(self, request: Request) -> Response:
+        """What is read, and what takes a body."""
+        read, taker = self._routes.get(request.path), self._takers.get(request.path)
+        if read is not None and request.method in ("GET", "HEAD"):
+            return read(request)
+        if taker is not None and request.method == "POST":
+            return taker(request)
+        if read is None and taker is None:
+            return problem(request, 404, "Not found")
+        return not_allowed(request, "GET, HEAD" if read else "POST")
 
     async def _health(self, request: Request) -> Response:
         """Shallow: this process only, which is what Kubernetes' probes need. Deep: its dependencies, too."""
@@ -182,6 +190,21 @@ def problem(request: Request, status: int, title: str) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return page(title, status=status)
     return as_json({"error": title}, status)
+
+
+def not_allowed(request: Request, allowed: str) -> Response:
+    """What to do with this path instead."""
+    refused = problem(request, 405, "Method not allowed")
+    return replace(refused, headers=(*refused.headers, ("Allow", allowed)))
+
+
+def feedback(request: Request) -> Response:
+    """What anyone may tell, as a JSON object."""
+    try:
+        told = json.loads(request.body)
+    except (ValueError, RecursionError):
+        told = None
+    return as_json({"thanks": True}, 202) if isinstance(told, dict) else problem(request, 400, "Not a JSON object")  # fmt: skip
 
 
 def unauthorized() -> Response:

@@ -45,6 +45,8 @@ class Response:
 
 
 Application = Callable[[Request], Awaitable[Response]]
+Take = Callable[[asyncio.StreamReader, int | None], Awaitable[bytes]]
+"""Reads a body of that length, or in chunks (None). Raises BadRequestError for one that is too large."""
 
 
 class BadRequestError(Exception):
@@ -58,8 +60,9 @@ class BadRequestError(Exception):
 class Server:
     """Listens for one application, on as many ports as `listen` is called for."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, take: Take | None = None) -> None:
         self._application = application
+        self._take = take or take_body
         self._listeners: list[asyncio.Server] = []
         self._idle: set[asyncio.StreamWriter] = set()
         self._open: set[asyncio.Task[None]] = set()
@@ -129,7 +132,7 @@ class Server:
         finally:
             self._idle.discard(writer)
         try:
-            request, keep = await _read(reader, head, tls)
+            request, keep = await _read(reader, head, tls, self._take)
         except BadRequestError as error:
             await _send(writer, _refusal(error.status), "GET", keep=False)
             return False
@@ -139,7 +142,42 @@ class Server:
         return keep
 
 
-async def _read(reader: asyncio.StreamReader, head: bytes, tls: bool) -> tuple[Request, bool]:
+async def take_body(reader: asyncio.StreamReader, length: int | None) -> bytes:
+    """A body that fits: an announced one is refused unread, one in chunks as soon as it is too large."""
+    if length is not None:
+        if length > MAX_BODY:
+            raise BadRequestError(413)
+        return await reader.readexactly(length)
+    body = bytearray()
+    async for chunk in chunks(reader):
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BadRequestError(413)
+    return bytes(body)
+
+
+async def chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The parts of a chunked body, none larger than MAX_HEAD."""
+    while size := _size(await reader.readuntil(b"\n")):
+        while size:
+            part = await reader.readexactly(min(size, MAX_HEAD))
+            size -= len(part)
+            yield part
+        await reader.readexactly(2)
+    while (await reader.readuntil(b"\n")).strip():
+        pass  # trailers tell nothing
+
+
+def _size(line: bytes) -> int:
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError:
+        raise BadRequestError(400) from None
+
+
+async def _read(
+    reader: asyncio.StreamReader, head: bytes, tls: bool, take: Take
+) -> tuple[Request, bool]:
     """The request, and whether its client wants to keep the connection."""
     first, *lines = head.decode("latin-1").split("\r\n")[:-2]
     try:
@@ -156,11 +194,10 @@ async def _read(reader: asyncio.StreamReader, head: bytes, tls: bool) -> tuple[R
         raise BadRequestError(400)
     if version == "HTTP/1.1" and "host" not in headers:
         raise BadRequestError(400)
-    if "transfer-encoding" in headers:
-        raise BadRequestError(501)
-    if int(length) > MAX_BODY:
-        raise BadRequestError(413)
-    body = await asyncio.wait_for(reader.readexactly(int(length)), READ_SECONDS)
+    coding = headers.get("transfer-encoding", "").lower()
+    if coding and (coding != "chunked" or "content-length" in headers):
+        raise BadRequestError(501 if coding != "chunked" else 400)
+    body = await asyncio.wait_for(take(reader, None if coding else int(length)), READ_SECONDS)
     url, options = urlsplit(target), headers.get("connection", "").lower()
     keep = "close" not in options if version == "HTTP/1.1" else "keep-alive" in options
     return Request(method, url.path, dict(parse_qsl(url.query)), headers, body, tls), keep

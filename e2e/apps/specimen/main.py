@@ -17,7 +17,7 @@ from specimen.log import log
 async def serve(config: Config, parts: Parts) -> None:
     """Listen until SIGTERM or SIGINT, then drain."""
     application = planted(Shop(config, parts.log, parts.manners), config.defects)
-    server, stopping, tell = Server(parts.wrap(application)), asyncio.Event(), parts.log
+    server, stopping, tell = Server(parts.wrap(application), parts.take), asyncio.Event(), parts.log
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

@@ -19,6 +19,7 @@ from readiness.api.formats import (
     lasting,
     matching,
 )
+from readiness.api.limits import Limits
 from readiness.api.scenario import Scenario
 from readiness.api.shutdown import Short, Shutdown
 from readiness.api.startup import Errors, StartConfig
@@ -243,6 +244,7 @@ class Target(Schema):
         None, description="Environment variables and how wrong ones are refused (CFG family)."
     )
     errors: Errors | None = Field(None, description="How server errors are logged (ERR family).")
+    limits: Limits | None = Field(None, description="Largest bodies of requests (LIM family).")
     http: Http | None = Field(None, description="Routes (HDR, AUT, CFG-009).")
     cors: Cors | None = Field(None, description="Cross-origin access (COR family).")
     headers: Headers | None = Field(

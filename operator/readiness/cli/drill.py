@@ -1,4 +1,4 @@
-"""`readiness drill shutdown|startup|errors|upstreams|dependencies REF`: one drill now, watched as it goes, explained, drawn.
+"""`readiness drill shutdown|startup|errors|upstreams|dependencies|limits REF`: one drill now, watched as it goes, explained, drawn.
 
 Uses the arms, the Job and the judge of the operator. What a policy declares about the workload is
 used where there is one; options win over it.
@@ -18,7 +18,7 @@ KINDS: Final = {
     "deployment": "Deployment", "deploy": "Deployment", "statefulset": "StatefulSet",
     "sts": "StatefulSet", "daemonset": "DaemonSet", "ds": "DaemonSet", "rollout": "Rollout",
 }  # fmt: skip
-DRILLS: Final = ("shutdown", "startup", "errors", "upstreams", "dependencies")
+DRILLS: Final = ("shutdown", "startup", "errors", "upstreams", "dependencies", "limits")
 EPILOG: Final = (
     "Makes clones of the workload's pods in its namespace, never touches its own pods, and clears everything "
     "away, also on Ctrl-C. Needs the rights of manifests/drills in that namespace. Exit codes: 0 nothing failed, "
@@ -29,7 +29,7 @@ EPILOG: Final = (
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     """The workload, what it declares, and what to write."""
     found = kube.build_parser(prog, text, EPILOG)
-    found.add_argument("drill", choices=DRILLS, help="how it stops and what becomes of its jobs (SHD), starts (CFG), logs server errors (ERR), bears failing upstreams (REL), tells of silent dependencies (HLT)")  # fmt: skip
+    found.add_argument("drill", choices=DRILLS, help="how it stops and what becomes of its jobs (SHD), starts (CFG), logs server errors (ERR), bears failing upstreams (REL), tells of silent dependencies (HLT), takes large bodies (LIM)")  # fmt: skip
     found.add_argument("ref", metavar="KIND/NAME", help="for example deployment/api")
     _add_declared(found)
     how = found.add_argument_group("how")
@@ -65,6 +65,8 @@ def _add_declared(parser: argparse.ArgumentParser) -> None:
     declared.add_argument("--timeout", metavar="TIME", default="", help="how long that may wait for an upstream; default 30s")  # fmt: skip
     declared.add_argument("--deep", metavar="PATH", default="", help="its health with that of its dependencies")  # fmt: skip
     declared.add_argument("--store", metavar="KIND=HOST[:PORT]", action="append", default=[], help="a redis, rabbitmq or mongodb that it uses; may be repeated")  # fmt: skip
+    declared.add_argument("--takes", metavar="PATH", default="", help="a request that takes a JSON body from anyone")  # fmt: skip
+    declared.add_argument("--body-limit", metavar="SIZE", default="", help="its largest body; default 10M")  # fmt: skip
     declared.add_argument("--container", default="", help="default: the first one with ports")
     declared.add_argument("--service", metavar="NAME[:PORT]", default="", help="the Service that clients use")  # fmt: skip
     declared.add_argument("--standalone", action="store_true", help="your word that it needs no store: undeclared addresses do not refuse the drill")  # fmt: skip

@@ -1,6 +1,7 @@
 """`readiness drill-signal`: beside process 1 of a clone, in a drill's ephemeral container. Not for people.
 
-`who` tells which user it runs as, since only that user may signal it; a name sends the signal.
+`who` tells which user and group it runs as, since only that user may signal it, and only both may read what
+it uses; a name sends the signal.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Does it, and leaves word in the termination message."""
-    owner = PROCESS.stat().st_uid
     if args.name == "who":
-        word = str(owner)
+        owner = PROCESS.stat()
+        word = f"{owner.st_uid}:{owner.st_gid}"
     else:
         os.kill(1, signal.Signals[f"SIG{args.name}"])
         word = f"sent SIG{args.name}"

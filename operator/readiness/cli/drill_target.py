@@ -138,6 +138,8 @@ def declare(
     target |= {"errors": {**(declared.get("errors") or {}), "trigger": args.trigger}} if args.trigger else {}  # fmt: skip
     if args.upstream:
         target["upstreams"] = [_upstream(text, args) for text in args.upstream]
+    if args.takes or args.body_limit:
+        target["limits"] = _limiting(declared.get("limits") or {}, args.takes, args.body_limit)
     target |= {"container": args.container} if args.container else {}
     health = {"path": args.fast} if args.fast else {}
     health |= {"deepPath": args.deep} if args.deep else {}
@@ -186,6 +188,12 @@ def _requiring(config: Manifest, names: Sequence[str]) -> Manifest:
     known = {each["name"]: each for each in config.get("env") or ()}
     named = {name: {**known.get(name, {}), "name": name, "required": True} for name in names}
     return {**config, "env": [*(known | named).values()]}
+
+
+def _limiting(limits: Manifest, takes: str, most: str) -> Manifest:
+    """The declared limits, with another request or size."""
+    request = {"request": {**(limits.get("request") or {}), "path": takes}} if takes else {}
+    return {**limits, **request, **({"body": most} if most else {})}
 
 
 def _selecting(workload: Manifest, services: Mapping[str, Manifest]) -> str:

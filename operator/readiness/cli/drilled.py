@@ -27,7 +27,7 @@ from readiness.consent import withheld
 from readiness.control import Control, Subject
 from readiness.drills.job import build_job
 from readiness.engines.drill.order import Jobs as Orders
-from readiness.engines.drill.order import carry_out
+from readiness.engines.drill.order import Nodes, carry_out, elsewhere
 from readiness.evidence import DRILLS, Look
 from readiness.judgement import judge_safely
 from readiness.model import Manifest, Safety, Severity, Verdict
@@ -44,6 +44,7 @@ FAMILIES: Final = {
     "errors": "ERR",
     "upstreams": "REL",
     "dependencies": "HLT",
+    "limits": "LIM",
 }
 """Which controls each drill is, by family."""
 BESIDES: Final = {"CFG-012": "upstreams"}
@@ -61,10 +62,11 @@ class Images:
 
 @dataclass(slots=True)
 class Drilled:
-    """What has been seen so far: the standing look of each control, the newest timeline of each arm."""
+    """What has been seen so far: the standing look of each control, the newest timeline of each arm, the nodes of all."""
 
     looks: dict[str, Look]
     timelines: dict[str, Timeline]
+    nodes: Nodes = ()
 
 
 def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Console) -> int:
@@ -129,8 +131,9 @@ async def drill_all(
             console.say(
                 f"look {nth + 1}: {', '.join(sorted(due))} did not pass; a clean clone decides"
             )
-        answers = await _once(jobs, tuple(requests), images, console) if requests else {}
+        answers = await _once(jobs, tuple(requests), images, drilled, console) if requests else {}
         drilled.timelines |= {r.arm.name: t for r, t in answers.items()}
+        drilled.nodes = elsewhere(drilled.nodes, answers.values())
         for id_, control in due.items():
             own: dict[Request, Answer] = {
                 r: answers[r] for r in asked[id_] if isinstance(r, DrillRequest)
@@ -151,7 +154,11 @@ def _settled(look: Look, seen: Verdict, *, only: bool) -> Look:
 
 
 async def _once(
-    jobs: Orders, requests: tuple[DrillRequest, ...], images: Images, console: Console
+    jobs: Orders,
+    requests: tuple[DrillRequest, ...],
+    images: Images,
+    before: Drilled,
+    console: Console,
 ) -> Mapping[DrillRequest, Timeline]:
     arms = tuple(each.arm for each in requests)
     script = Script(
@@ -160,6 +167,7 @@ async def _once(
         arms,
         deadline=deadline_of(arms),
         images=images.stores,
+        avoid=before.nodes,
     )
     began = time.monotonic()
 

@@ -13,6 +13,7 @@ from typing import Final
 import aiohttp
 
 from readiness.cluster.connection import ApiError, Connection
+from readiness.cluster.lines import lines_of
 from readiness.cluster.pods import path_of, problem_of
 from readiness.drills.isolation import build_runner_access
 from readiness.model import Manifest
@@ -51,7 +52,7 @@ class Jobs:
         timeout = aiohttp.ClientTimeout(total=None, connect=5.0)
         try:
             async with self._connection.stream("GET", path, {"follow": "true"}, timeout=timeout) as answer:  # fmt: skip
-                async for line in _lines(answer.content):
+                async for line in lines_of(answer.content, LONGEST_LOG):
                     yield line
         except ApiError as error:
             raise ProblemError(problem_of(error)) from None
@@ -152,16 +153,3 @@ def _obstacle(pod: Manifest | None, state: Manifest) -> Problem:
     waiting = state.get("waiting") or {}
     words = f"{waiting.get('reason', 'not started')}: {waiting.get('message', '')}"
     return Problem("ImagePull", f"the drill's own pod does not start: {words}")
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[str]:
-    rest, size = b"", 0
-    async for chunk in content.iter_any():
-        size += len(chunk)
-        if size > LONGEST_LOG:
-            raise ProblemError(Problem("Aborted", f"the log is longer than {LONGEST_LOG} bytes"))
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.decode(errors="replace")
-    if rest:
-        yield rest.decode(errors="replace")

@@ -15,11 +15,22 @@ from typing import Final
 import aiohttp
 
 from readiness.cluster.connection import ApiError, Connection
+from readiness.cluster.lines import lines_of
 from readiness.cluster.watch import BrokenError, events
-from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
+from readiness.drills.beside import (
+    METER,
+    WHO,
+    Owner,
+    build_meter,
+    build_signaller,
+    has_ended,
+    has_started,
+    owner_of,
+    read_owner,
+)
 from readiness.model import Manifest
 from readiness.naming import DRILL
-from readiness.timeline import Problem
+from readiness.timeline import Problem, ProblemError
 
 WATCH_SECONDS: Final = 300
 RETRY: Final = 0.2
@@ -27,7 +38,7 @@ KILLED: Final = 137
 BESIDE_SECONDS: Final = 20.0
 LOG_LINES: Final = "5000"
 LOG_BYTES: Final = str(1024 * 1024)
-SIGNAL_CONTAINER: Final = "readiness-signal"
+LONGEST_METER: Final = 4 * 1024 * 1024
 PLURALS: Final = {
     "Pod": "pods", "NetworkPolicy": "networkpolicies", "ConfigMap": "configmaps",
     "Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets",
@@ -84,41 +95,88 @@ class Pods:
 
         A first one tells who process 1 is; only that user may signal it, and the pod rarely says.
         """
-        user = _declared_user(pod, container)
+        user = owner_of(pod, container).user
         if user is None:
-            told = await self._beside(pod, _ephemeral(self._image, container, "who", None))
-            if isinstance(told, Problem):
-                return told
-            user = int(told)
-        sender = _ephemeral(self._image, container, name, user)
+            found = await self._owner(pod, container)
+            if isinstance(found, Problem):
+                return found
+            user = found.user
+        sender = build_signaller(self._image, container, name, user)
         sent = await self._beside(pod, sender, accepted)
         return sent if isinstance(sent, Problem) else None
+
+    async def meter(self, pod: Manifest, container: str, every: float) -> AsyncIterator[str]:
+        """The lines of a meter beside a container, to its end. Raises ProblemError where there is none."""
+        if pod["spec"].get("shareProcessNamespace"):
+            raise ProblemError(Problem("NotMeasured", "the template shares its processes among containers"))  # fmt: skip
+        owner = await self._whole_owner(pod, container)
+        if isinstance(owner, Problem):
+            raise ProblemError(owner)
+        made = build_meter(self._image, pod, container, owner, every)
+        if (refused := await self._place(pod, made)) is not None:
+            raise ProblemError(refused)
+        await self._started(pod, METER)
+        query = {"container": METER, "follow": "true"}
+        timeout = aiohttp.ClientTimeout(total=None, connect=5.0)
+        try:
+            async with self._connection.stream("GET", f"{self._pod(pod)}/log", query, timeout=timeout) as answer:  # fmt: skip
+                async for line in lines_of(answer.content, LONGEST_METER):
+                    yield line
+        except ApiError as error:
+            raise ProblemError(problem_of(error)) from None
+
+    async def _started(self, pod: Manifest, name: str) -> None:
+        """Wait until an ephemeral container has a log. Raises ProblemError when that takes too long."""
+        for _ in range(int(BESIDE_SECONDS / RETRY)):
+            found = await self._again(pod)
+            if found is None or has_started(found, name):
+                return
+            await asyncio.sleep(RETRY)
+        raise ProblemError(_late(name))
+
+    async def _again(self, pod: Manifest) -> Manifest | None:
+        """A pod as it is now; None when it cannot be seen."""
+        listed = await self._call(
+            "GET", path_of("v1", "Pod", self._namespace),
+            query={"fieldSelector": f"metadata.name={pod['metadata']['name']}"},
+        )  # fmt: skip
+        return next(iter(listed.get("items") or ()), None) if isinstance(listed, dict) else None
+
+    async def _whole_owner(self, pod: Manifest, container: str) -> Owner | Problem:
+        """User and group that a container runs as."""
+        told = owner_of(pod, container)
+        known = told.user is not None and told.group is not None
+        return told if known else await self._owner(pod, container)
+
+    async def _owner(self, pod: Manifest, container: str) -> Owner | Problem:
+        """Who process 1 of a container is, from an ephemeral container that looks."""
+        looker = build_signaller(self._image, container, WHO, owner_of(pod, container).user)
+        told = await self._beside(pod, looker)
+        return told if isinstance(told, Problem) else read_owner(told)
+
+    async def _place(self, pod: Manifest, made: Manifest) -> Problem | None:
+        """Put an ephemeral container beside the others."""
+        path, body = f"{self._pod(pod)}/ephemeralcontainers", {"spec": {"ephemeralContainers": [made]}}  # fmt: skip
+        found = await self._call("PATCH", path, body, "application/strategic-merge-patch+json")
+        return found if isinstance(found, Problem) else None
 
     async def _beside(
         self, pod: Manifest, made: Manifest, accepted: Callable[[], None] = lambda: None
     ) -> str | Problem:
         """The last word of an ephemeral container; `accepted` is called when the API server has it."""
-        path = f"{self._pod(pod)}/ephemeralcontainers"
-        body = {"spec": {"ephemeralContainers": [made]}}
-        found = await self._call("PATCH", path, body, "application/strategic-merge-patch+json")
-        if isinstance(found, Problem):
-            return found
+        if (refused := await self._place(pod, made)) is not None:
+            return refused
         accepted()
         for _ in range(int(BESIDE_SECONDS / RETRY)):
-            listed = await self._call(
-                "GET", path_of("v1", "Pod", self._namespace),
-                query={"fieldSelector": f"metadata.name={pod['metadata']['name']}"},
-            )  # fmt: skip
-            pods = [] if isinstance(listed, Problem) else listed.get("items") or []
-            ended = next((e for p in pods if (e := _ended(p, made["name"]))), None)
-            if ended:
+            now = await self._again(pod)
+            if now and (ended := has_ended(now, made["name"])):
                 words = str(ended.get("message", ""))
                 # process 1 takes those who share its processes along when the signal ends it
-                taken = ended.get("exitCode") == KILLED and made["args"][-1] != "who"
+                taken = ended.get("exitCode") == KILLED and made["args"][-1] != WHO
                 fine = taken or not ended.get("exitCode")
                 return words if fine else Problem("Aborted", f"{made['name']}: {words}")
             await asyncio.sleep(RETRY)
-        return Problem("Aborted", f"the ephemeral container {made['name']} did not run in {BESIDE_SECONDS:g} s")  # fmt: skip
+        return _late(made["name"])
 
     async def log(self, pod: Manifest, container: str) -> str | Problem:
         """What a container has written, of a long log the end; nothing before it has started."""
@@ -177,32 +235,8 @@ class Pods:
             return problem_of(error)
 
 
-def _declared_user(pod: Manifest, container: str) -> int | None:
-    """The user a container runs as, where the pod or its status tells."""
-    spec = next(c for c in pod["spec"]["containers"] if c["name"] == container)
-    for source in (spec, pod["spec"]):
-        user = (source.get("securityContext") or {}).get("runAsUser")
-        if user is not None:
-            return int(user)
-    return None
-
-
-def _ephemeral(image: str, container: str, word: str, user: int | None) -> Manifest:
-    """A container as locked down as can be that runs as `user`."""
-    context = CONTAINER_SECURITY | {"seccompProfile": POD_SECURITY["seccompProfile"]}
-    if user is not None:
-        context |= {"runAsUser": user, "runAsNonRoot": user != 0}
-    return {
-        "name": f"{SIGNAL_CONTAINER}-{word.lower()}", "image": image,
-        "imagePullPolicy": "IfNotPresent", "targetContainerName": container,
-        "args": ["drill-signal", word], "securityContext": context,
-    }  # fmt: skip
-
-
-def _ended(pod: Manifest, name: str) -> Manifest | None:
-    statuses = (pod.get("status") or {}).get("ephemeralContainerStatuses") or ()
-    states = (s.get("state") or {} for s in statuses if s["name"] == name)
-    return next((s["terminated"] for s in states if s.get("terminated")), None)
+def _late(name: str) -> Problem:
+    return Problem("Aborted", f"the ephemeral container {name} did not run in {BESIDE_SECONDS:g} s")
 
 
 def problem_of(error: ApiError) -> Problem:

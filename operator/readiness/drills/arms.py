@@ -16,7 +16,7 @@ from readiness.control import Subject
 from readiness.drills.subject import drill_subject
 from readiness.model import Manifest
 from readiness.script import Arm, DrillRequest, Edit
-from readiness.step import Boot, Exit, Flow, Hold, Knock, Pause, Send, Step, Stop
+from readiness.step import Boot, Exit, Flow, Hold, Knock, Meter, Pause, Send, Step, Stop
 from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pod_spec, pre_stop_seconds
 
 FAST: Final = "fast"
@@ -105,8 +105,13 @@ def arms_of(subject: Subject) -> Mapping[str, Arm]:
     terms, port = terms_of(subject), drill_subject(subject).port
     boot = Boot(boot_seconds(subject))
     fast: tuple[Step, ...] = (Send(FAST, fast_path(subject), times=5),) if port else ()
-    calm: tuple[Step, ...] = (boot, Pause(SETTLE), *fast)
-    warm: tuple[Step, ...] = (boot, Pause(WARM), *fast)  # what follows takes long enough to settle
+    calm: tuple[Step, ...] = (Meter(), boot, Pause(SETTLE), *fast)
+    warm: tuple[Step, ...] = (
+        Meter(),
+        boot,
+        Pause(WARM),
+        *fast,
+    )  # what follows takes long enough to settle
     knocks = (_knock(subject, terms, terms.refuse_after + 10), Pause(LEAD)) if port else ()
     load = _load(subject, terms) if port and terms.long else ()
     end, interrupt = (Stop(), Exit(terms.grace + 10)), (Stop("INT"), Exit(terms.drain + 5))

@@ -21,7 +21,7 @@ from readiness.drills.subject import drill_subject
 from readiness.model import Result, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.script import Arm
-from readiness.step import Ask, Boot, Calls, Fault, Knock, Send, Step
+from readiness.step import Ask, Body, Boot, Calls, Fault, Knock, Send, Step
 
 if TYPE_CHECKING:
     from readiness.api.upstream import Upstream
@@ -208,7 +208,13 @@ def _call(upstream: Upstream, label: str, within: float) -> Send:
     if upstream.call is None:
         raise ValueError(f"upstream {upstream.name} has no call")
     call = upstream.call
-    return Send(label, call.path, call.method, seconds=within, content=call.body)
+    return Send(
+        label,
+        call.path,
+        call.method,
+        seconds=within,
+        body=Body(text=call.body) if call.body else None,
+    )
 
 
 def _health(subject: Subject) -> str:

@@ -27,11 +27,6 @@ UNCLEAR: Final = LAG + 1.5
 MOST_LAG: Final = 0.2
 MOST_THROTTLED: Final = 0.25
 HELD_UP: Final = "the prober itself was held up"
-_SPOILED: Final = {
-    "restarted": "the container was restarted",
-    "pulled": "an image was pulled",
-    "flapped": "the node's readiness changed",
-}
 _REASONS: Final = {"Refused": "DrillRefused", "NotReady": "ControlArmFailed", "Ended": "ControlArmFailed", "Unplayed": "ControlArmFailed", "Denied": "AdmissionDenied"}  # fmt: skip
 _LOST: Final = ("ContainerStatusUnknown", "NodeLost", "NodeShutdown", "Evicted", "Preempted")
 """Reasons that the kubelet or the node gave, not the application; their exit codes are made up."""
@@ -168,10 +163,9 @@ def _spoiled(timeline: Timeline) -> Verdict | None:
         return replace(disturbed(HELD_UP), evidence=f"{timeline.lag:.2f} s late")
     if timeline.throttled > MOST_THROTTLED:
         return disturbed("the clone's CPU was throttled")
-    ready = timeline.moment("ready")
-    late = (m.name for m in timeline.moments if m.name in _SPOILED and NEVER != ready <= m.at)
-    name = next(late, "")
-    return disturbed(_SPOILED[name]) if name else None
+    if timeline.moment("flapped") != NEVER:
+        return disturbed("the clone's node was not Ready")
+    return None
 
 
 def disturbed(what: str) -> Verdict:

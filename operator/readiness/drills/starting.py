@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 from readiness.api.durations import seconds
 from readiness.control import Subject, unknown
 from readiness.drills.arms import boot_seconds
+from readiness.drills.metering import starved_of
 from readiness.drills.reading import HELD_UP, disturbed, problem_verdict, timeline_of
 from readiness.drills.saying import named
 from readiness.drills.subject import drill_subject
 from readiness.model import Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.script import Arm, Edit
-from readiness.step import Boot, Linger, Logs, Step
+from readiness.step import Boot, Linger, Logs, Meter, Step
 from readiness.timeline import NEVER, Ending
 from readiness.workload import app_container
 
@@ -32,6 +33,7 @@ UNREADY: Final = 30.0
 """What passes before a container starts: scheduling, volumes, another clone's turn on the node."""
 STEADY: Final = 5.0
 """How long a clone that a probe calls Ready must stay up to count as started."""
+METERED: Final = 0.5
 LAST_WORDS: Final = 3.0
 WARNING: Final = 5.0
 RESOLUTION: Final = 1.0
@@ -160,7 +162,7 @@ def _refusing(subject: Subject, name: str, word: str, *edits: Edit) -> Arm:
     config = config_of(subject)
     limit = seconds(config.startup_fail)
     steps: tuple[Step, ...] = (
-        Boot(limit + UNREADY, succeed=False), Linger(_steady(subject)), Logs("log", (word,), within=LAST_WORDS)
+        Meter(METERED), Boot(limit + UNREADY, succeed=False), Linger(_steady(subject)), Logs("log", (word,), within=LAST_WORDS)
     )  # fmt: skip
     return Arm(name, steps, edits, _explicit(config))
 
@@ -201,23 +203,18 @@ def _read(seen: Timeline | None, word: str, limit: float) -> Start | Verdict:
         return _ended(seen, seen.ending, word, limit)
     if seen.moment("ready") != NEVER:
         return Start(True, None, False, _said(seen, word))
-    return _held_up(seen) or _hung(seen, word, limit)
-
-
-def _held_up(seen: Timeline) -> Verdict | None:
-    """A machine on which the prober itself comes late by more than the clock tells says nothing about lateness."""
-    return disturbed(HELD_UP) if seen.lag > RESOLUTION else None
+    return _hung(seen, word, limit)
 
 
 def _hung(seen: Timeline, word: str, limit: float) -> Start | Verdict:
-    running = seen.moment("running")
-    ran = max((said.at for said in seen.said), default=NEVER) - running
-    if running != NEVER and ran >= limit:
-        return Start(False, None, True, _said(seen, word))
-    return unknown(
-        "NotStarted", "the clone's container did not run long enough to tell",
-        fix="it is repeated by itself; see whether nodes have room for a clone",
-    )  # fmt: skip
+    running, until = seen.moment("running"), max((said.at for said in seen.said), default=NEVER)
+    if running == NEVER or until - running <= limit:
+        return unknown(
+            "NotStarted", "the clone's container did not run long enough to tell",
+            fix="it is repeated by itself; see whether nodes have room for a clone",
+        )  # fmt: skip
+    late = _late(seen, until - running + RESOLUTION, limit, until)  # this clock is exact
+    return late if isinstance(late, Verdict) else Start(False, None, True, _said(seen, word))
 
 
 def _ended(seen: Timeline, ending: Ending, word: str, limit: float) -> Start | Verdict:
@@ -227,8 +224,29 @@ def _ended(seen: Timeline, ending: Ending, word: str, limit: float) -> Start | V
     took = ending.at - max(seen.moment("created"), seen.moment("running"))
     if ending.started:
         took = ending.finished - ending.started
-    late = took > limit + RESOLUTION
-    return (_held_up(seen) if late else None) or Start(False, ending, late, _said(seen, word))
+    late = _late(seen, took, limit, ending.at)
+    return late if isinstance(late, Verdict) else Start(False, ending, late, _said(seen, word))
+
+
+def _late(seen: Timeline, took: float, limit: float, until: float) -> bool | Verdict:
+    """Whether it took too long although nothing kept it from running; else why nobody can say.
+
+    Where waiting for a CPU was not measured, it may have been as long as a clone may take to begin.
+    """
+    if took <= limit + RESOLUTION:
+        return False
+    if seen.lag > RESOLUTION:
+        return disturbed(HELD_UP)
+    if seen.moment("flapped") != NEVER:
+        return disturbed("the clone's node was not Ready")
+    starved = starved_of(seen.samples, until)
+    if took > limit + RESOLUTION + (UNREADY if starved == NEVER else starved):
+        return True
+    return disturbed(
+        "the clone waited for a CPU"
+        if starved != NEVER
+        else "whether it waited for a CPU was not seen"
+    )
 
 
 def _said(seen: Timeline, word: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from readiness.engines.drill.order import Jobs, carry_out
+from readiness.engines.drill.order import Jobs, Nodes, carry_out, elsewhere
 from readiness.model import Manifest
 from readiness.request import Answer, DrillRequest, Request, Trial, TrialAnswers
 from readiness.script import Script, deadline_of
@@ -68,6 +68,7 @@ class Drills:
         self._turn = asyncio.Semaphore(at_once)
         self._running: dict[tuple[Key, str], _Running] = {}
         self._seen: dict[Key, dict[DrillRequest, Timeline]] = {}
+        self._nodes: dict[tuple[Key, str], Nodes] = {}
         self._after: set[asyncio.Task[None]] = set()
         self._left: dict[str, int] = {}
 
@@ -95,6 +96,7 @@ class Drills:
         """Stop what runs for a policy that is gone."""
         self._stop(key, {})
         self._seen.pop(key, None)
+        self._nodes = {where: nodes for where, nodes in self._nodes.items() if where[0] != key}
 
     async def close(self) -> None:
         """Stop everything; each Job is deleted before this returns."""
@@ -106,7 +108,10 @@ class Drills:
     def _start(self, owner: Owner, target: str, requests: frozenset[DrillRequest]) -> None:
         ordered = sorted(requests, key=lambda r: r.arm.name)
         arms = tuple(each.arm for each in ordered)
-        script = Script(uuid.uuid4().hex[:10], ordered[0].subject, arms, deadline=deadline_of(arms))
+        script = Script(
+            uuid.uuid4().hex[:10], ordered[0].subject, arms, deadline=deadline_of(arms),
+            avoid=self._nodes.get((owner.key, target), ()),
+        )  # fmt: skip
         task = asyncio.create_task(self._carry_out(owner, script), name=f"drill {script.run}")
         self._running[owner.key, target] = _Running(requests, task)
         task.add_done_callback(lambda ended: self._ended(owner.key, target, ended))
@@ -149,6 +154,7 @@ class Drills:
             timelines = tuple(Timeline(each.arm.name, problem=problem) for each in ordered)
         else:
             timelines = task.result()
+        self._nodes[key, target] = elsewhere(self._nodes.get((key, target), ()), timelines)
         problems = (t.problem.reason for t in timelines if t.problem is not None)
         self._office.observer.drilled(next(problems, "Complete"))
         self._seen.setdefault(key, {}).update(zip(ordered, timelines, strict=True))

@@ -7,6 +7,7 @@ be tested for what it stamps, what it does when things go wrong, and what it lea
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -36,6 +37,14 @@ def own_port(below: Iterator[int]) -> int:
             if probe.connect_ex(("127.0.0.1", port)):
                 return port
     raise AssertionError("unreachable")
+
+
+def alone(line: str) -> str:
+    """The meter's line of a process that shares its control group with this whole machine: its own memory is its rss."""
+    told = json.loads(line)
+    if "sample" in told:
+        told["sample"] |= {"memory": told["sample"]["rss"], "killed": 0}
+    return json.dumps(told)
 
 
 def clone(name: str, code: str, grace: float = 5.0, **spec: Any) -> Manifest:
@@ -143,6 +152,30 @@ class Processes:
 
     async def log(self, pod: Manifest, container: str) -> str | Problem:
         return (self._logs / pod["metadata"]["name"]).read_text(errors="replace")
+
+    async def meter(self, pod: Manifest, container: str, every: float) -> AsyncIterator[str]:
+        clone = self._running[pod["metadata"]["name"]]
+        words = (
+            "-m",
+            "readiness",
+            "drill-meter",
+            "--process",
+            str(clone.pid),
+            "--every",
+            str(every),
+        )
+        meter = await asyncio.create_subprocess_exec(
+            sys.executable, *words, stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "operator")},
+        )  # fmt: skip
+        assert meter.stdout is not None
+        try:
+            async for line in meter.stdout:
+                yield alone(line.decode())
+        finally:
+            if meter.returncode is None:
+                meter.kill()
+            await meter.wait()
 
     async def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         while True:

@@ -15,7 +15,7 @@ from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Drill, Props, Reports
 from readiness.model import Manifest, Outcome
 from readiness.script import Arm, DrillSubject, Script, Upstream, seconds_of
-from readiness.step import Ask, Boot, Calls, Fault, Send
+from readiness.step import Ask, Body, Boot, Calls, Fault, Send
 from readiness.timeline import Problem, Timeline
 
 LLM = Upstream("llm", "LLM_URL", "/v1")
@@ -103,7 +103,7 @@ def arm(name: str, *steps: Any) -> Arm:
     return Arm(name, (Boot(20.0), *steps), (LLM.edit,))
 
 
-CALL = Send("call", "/call", "POST", content='{"a": 1}')
+CALL = Send("call", "/call", "POST", body=Body(text='{"a": 1}'))
 
 
 def test_calls_are_told_by_step_without_what_may_be_secret():

@@ -66,8 +66,10 @@ class Board:
         return found
 
     def _lines(self, run: str) -> list[str]:
-        script = next(s for s in self.started if s.run == run)
-        return [dump_timeline(run, Timeline(arm.name, epoch=1.0)) for arm in script.arms]
+        nth, script = next((n, s) for n, s in enumerate(self.started) if s.run == run)
+        return [
+            dump_timeline(run, Timeline(arm.name, epoch=1.0, node=f"n{nth}")) for arm in script.arms
+        ]
 
 
 def order(board: Board) -> tuple[tuple[Timeline, ...], list[tuple[str, Moment]]]:
@@ -160,6 +162,26 @@ async def test_equal_arms_run_once_and_a_pass_never_waits():
         ("SHD-004", "api"): {A},
     }
     await under_test.close()
+
+
+async def test_what_is_looked_at_again_avoids_the_nodes_of_the_last_looks():
+    board, under_test = Board(), None
+    board.hold.set()
+    under_test = drills(board, [])
+    for many in range(1, 5):
+        under_test.run(OWNER, [trial("SHD-001", A)])
+        await settled(board, many)
+        under_test.run(OWNER, [trial("SHD-001", A)])
+    under_test.run(OWNER, [trial("SHD-001", B)])
+    await settled(board, 5)
+
+    assert [script.avoid for script in board.started[:4]] == [
+        (), (("a", "n0"),), (("a", "n0"), ("a", "n1")), (("a", "n1"), ("a", "n2")),
+    ]  # fmt: skip
+    under_test.forget(KEY)
+    under_test.run(OWNER, [trial("SHD-001", A)])
+    await settled(board, 6)
+    assert board.started[5].avoid == ()
 
 
 async def test_a_trial_that_waits_for_a_second_arm_keeps_the_first():

@@ -1,17 +1,19 @@
-"""Defects of the start and of what is logged: what a process does wrong beside its answers.
+"""Defects of the start, of what is logged and of how bodies are read: what a process does wrong beside its answers.
 
 Each changes one of the parts that `main` is made of. They show on clones only: a process that runs has started.
 """
 
 import os
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from asyncio import StreamReader
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from specimen.config import Config, ConfigError
-from specimen.http import Application
+from specimen.http import MAX_BODY, Application, BadRequestError, Take, chunks, take_body
 from specimen.log import Log
 from specimen.upstream import Manners
 
@@ -22,13 +24,15 @@ POLITE = Manners()
 
 @dataclass(frozen=True)
 class Parts:
-    """How settings are read, how wrong ones are refused, how things are told; how dependencies are treated; who answers."""
+    """How settings are read, how wrong ones are refused, how things are told; how dependencies are treated; who answers;
+    how bodies are read."""
 
     read: Callable[[Environment], Config]
     refuse: Callable[[ConfigError], None]
     log: Log
     manners: Manners = POLITE
     wrap: Callable[[Application], Application] = lambda application: application
+    take: Take = take_body
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,60 @@ def succeed() -> None:
     sys.exit(os.EX_OK)
 
 
+def taking(take: Take) -> Callable[[Parts], Parts]:
+    """Reads bodies otherwise; a large one is refused all the same."""
+    return lambda parts: replace(parts, take=take)
+
+
+async def _parts(reader: StreamReader, length: int | None) -> AsyncIterator[bytes]:
+    """A body piece by piece, whatever its framing."""
+    if length is None:
+        async for part in chunks(reader):
+            yield part
+    while length:
+        yield (part := await reader.read(min(length, 1 << 16)))
+        length = length - len(part) if part else 0
+
+
+def judged_late(body: bytes) -> bytes:
+    """Looks at the size of a body when it has all of it."""
+    if len(body) > MAX_BODY:
+        raise BadRequestError(413)
+    return body
+
+
+async def keep_all(reader: StreamReader, length: int | None) -> bytes:
+    """Keeps a body before it looks at its size."""
+    return judged_late(b"".join([part async for part in _parts(reader, length)]))
+
+
+async def keep_chunks(reader: StreamReader, length: int | None) -> bytes:
+    """Knows the size of what is announced, and believes that all is."""
+    return await (keep_all if length is None else take_body)(reader, length)
+
+
+async def keep_announced(reader: StreamReader, length: int | None) -> bytes:
+    """Counts chunks as they come, and nothing else."""
+    return await (take_body if length is None else keep_all)(reader, length)
+
+
+async def keep_in_memory_volume(reader: StreamReader, length: int | None) -> bytes:
+    """Writes a body to a file that is memory, too."""
+    with tempfile.TemporaryFile(dir="/dev/shm") as file:
+        async for part in _parts(reader, length):
+            file.write(part)
+        file.seek(0)
+        return judged_late(file.read(MAX_BODY + 1))
+
+
+async def end_on_large(reader: StreamReader, length: int | None) -> bytes:
+    """Ends, as a process does that runs into its limit."""
+    try:
+        return await take_body(reader, length)
+    except BadRequestError:
+        os._exit(os.EX_OSERR)
+
+
 DEFECTS: dict[str, StartDefect] = {
     defect.id: defect
     for defect in (
@@ -187,6 +245,11 @@ DEFECTS: dict[str, StartDefect] = {
         StartDefect("ERR-002/no-path", "the line names the path", {"ERR-002": "NotLogged"}, lacking("path")),
         StartDefect("ERR-002/no-method", "the line has each field", {"ERR-002": "FieldsMissing"}, lacking("method")),
         StartDefect("ERR-002/no-status", "the line has each field", {"ERR-002": "FieldsMissing"}, lacking("status")),
+        StartDefect("LIM-007/keeps-all", "bodies are not kept in memory", {"LIM-007": "MemoryGrows"}, taking(keep_all)),
+        StartDefect("LIM-007/keeps-announced", "nor those announced by Content-Length", {"LIM-007": "MemoryGrows"}, taking(keep_announced)),
+        StartDefect("LIM-007/keeps-chunks", "nor those in chunks", {"LIM-007": "MemoryGrows"}, taking(keep_chunks)),
+        StartDefect("LIM-007/memory-volume", "nor in a tmpfs", {"LIM-007": "MemoryGrows"}, taking(keep_in_memory_volume)),
+        StartDefect("LIM-007/ends", "nothing ends", {"LIM-007": "EndsUnderLoad"}, taking(end_on_large)),
         StartDefect("ERR-002/no-message", "each field has a value", {"ERR-002": "FieldsMissing"}, of_error(wordless)),
     )
 }  # fmt: skip

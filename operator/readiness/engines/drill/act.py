@@ -16,19 +16,20 @@ from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line, Query
 from readiness.model import Manifest
-from readiness.timeline import NEVER, Call, Check, Exchange, Moment, Said
+from readiness.timeline import NEVER, Call, Check, Exchange, Moment, Said, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What all arms of a drill share. `open_line(pod)` is a new connection to a clone, `prop(name)` what
-    plays an upstream, or the gate of a store."""
+    plays an upstream, or the gate of a store; `epoch` is the wall clock at time 0."""
 
     stage: Stage
     now: Callable[[], float]
     open_line: Callable[[Manifest], Line]
     prop: Callable[[str], Prop]
     tell: Callable[[str, Moment], None]
+    epoch: float = 0.0
 
 
 @dataclass(slots=True)
@@ -37,7 +38,8 @@ class Act:
 
     `hook` are the seconds of their preStop (None: not shown), `stopped` is when the first was told to end, `told` is set
     then, `parallel` what it proved to work on at once, `values` what scenarios have extracted. `usual` are words that a health
-    endpoint said when it was first asked, `told_of` counts the calls to each upstream that have been read."""
+    endpoint said when it was first asked, `told_of` counts the calls to each upstream that have been read,
+    `unmeasured` says why it has no samples."""
 
     world: World
     name: str
@@ -55,6 +57,8 @@ class Act:
     told_of: Counter[str] = field(default_factory=Counter)
     checks: list[Check] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    unmeasured: str = ""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property

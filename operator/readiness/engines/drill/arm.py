@@ -10,7 +10,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from readiness.engines.drill import faults, load, play, steps
+from readiness.drills.metering import blind_of, thinned, throttled_of
+from readiness.engines.drill import faults, load, meter, play, steps
 from readiness.engines.drill.act import Act, World
 from readiness.engines.drill.clone import Clone
 from readiness.model import Manifest
@@ -26,6 +27,7 @@ from readiness.step import (
     Knock,
     Linger,
     Logs,
+    Meter,
     Pause,
     Play,
     Send,
@@ -49,6 +51,7 @@ STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
     Ask: faults.ask,
     Calls: faults.calls,
     Play: play.play,
+    Meter: meter.meter,
 }
 
 
@@ -85,11 +88,14 @@ def _timeline(act: Act, problem: Problem | None) -> Timeline:
     grace = manifest["spec"].get("terminationGracePeriodSeconds")
     moments = (*act.moments, *(m for _, each in act.clones for m in each.moments))
     endings = tuple(ending for _, each in act.clones for ending in each.endings)
+    ready = next((m.at for m in clone.moments if m.name == "ready"), 0.0)
     return Timeline(
         act.name, stopped=act.stopped, hook=act.hook, parallel=act.parallel,
         grace=float(DEFAULT_GRACE_SECONDS if grace is None else grace),
         container=clone.container, node=clone.node, endings=endings, said=tuple(act.said),
         checks=tuple(act.checks), calls=tuple(act.calls), problem=problem,
+        throttled=throttled_of(act.samples, ready), samples=thinned(act.samples),
+        blind=blind_of(act.samples), unmeasured=act.unmeasured,
         exchanges=tuple(sorted(act.done, key=lambda x: x.start)),
         moments=tuple(sorted(moments, key=lambda m: m.at)),
     )  # fmt: skip

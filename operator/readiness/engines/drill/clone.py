@@ -48,6 +48,8 @@ class Clone:
             self._once("scheduled", spec["nodeName"])
         if is_ready(pod):
             self._once("ready")
+        elif self.moment("ready") and _is_cut_off(pod):
+            self._once("flapped")
         for each in _statuses(pod):
             self._container(each)
         if event == "DELETED":
@@ -148,3 +150,11 @@ class Clone:
 def _statuses(pod: Manifest) -> Iterable[Manifest]:
     status = pod.get("status") or {}
     return (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+
+
+def _is_cut_off(pod: Manifest) -> bool:
+    """Whether the control plane took Ready away because the node is not: the kubelet would take ContainersReady, too."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    told = {each.get("type"): each.get("status") for each in conditions}
+    leaving = pod["metadata"].get("deletionTimestamp")
+    return not leaving and told.get("Ready") == "False" and told.get("ContainersReady") == "True"

@@ -27,7 +27,6 @@ async def send(act: Act, step: Send) -> None:
             nth,
             step.seconds,
             step.body,
-            step.content.encode(),
         )
         many = range(nth * step.parallel, (nth + 1) * step.parallel)
         sent = await asyncio.gather(*(act.send(replace(query, nth=n)) for n in many))

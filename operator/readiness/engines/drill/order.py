@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, Protocol
 
 from readiness.drills.codec import START, load_timelines
 from readiness.model import Manifest
 from readiness.script import Script
 from readiness.timeline import Moment, Problem, ProblemError, Timeline
 
+REMEMBERED: Final = 2
+"""On how many nodes an arm is not repeated: as many as there are looks before the last."""
+Nodes = tuple[tuple[str, str], ...]
+"""(arm, node) for each node on which an arm has been seen."""
 Tell = Callable[[str, Moment], None]
 """Told of (arm, moment) as a drill goes on."""
 
@@ -69,6 +73,14 @@ async def _listen(jobs: Jobs, script: Script, tell: Tell) -> dict[str, Timeline]
     if _digest(word, script.run) != digest.hexdigest():
         raise ProblemError(Problem("Aborted", "the log of the drill's Job is not whole"))
     return seen
+
+
+def elsewhere(seen: Nodes, timelines: Iterable[Timeline]) -> Nodes:
+    """What is known of arms and nodes, and what a drill adds: the last of each arm."""
+    added = [(t.arm, t.node) for t in timelines if t.node]
+    found = (*(pair for pair in seen if pair not in added), *added)
+    by_arm = {arm: [pair for pair in found if pair[0] == arm] for arm, _ in found}
+    return tuple(pair for pairs in by_arm.values() for pair in pairs[-REMEMBERED:])
 
 
 def _moment(line: str) -> tuple[str, Moment] | None:

@@ -11,7 +11,7 @@ from typing import Final
 from readiness.engines.drill.act import Act
 from readiness.engines.drill.traffic import Query
 from readiness.scenario import SECONDS, Scene, Unmet, extracted, filled_body, filled_path, unmet
-from readiness.step import Play
+from readiness.step import Body, Play
 from readiness.timeline import Check, Problem, ProblemError
 
 LONGEST_ANSWER: Final = 256 * 1024
@@ -44,9 +44,10 @@ async def _played(act: Act, step: Play, scene: Scene) -> Check:
 async def _tried(act: Act, step: Play, scene: Scene) -> tuple[int, tuple[Unmet, ...]]:
     values = {**act.values, SECONDS: str(step.seconds)}
     line = act.world.open_line(act.clone.pod)
+    content = filled_body(scene, values).decode()
     query = Query(
         step.label, filled_path(scene, values), scene.method,
-        content=filled_body(scene, values), keep=LONGEST_ANSWER,
+        body=Body(text=content) if content else None, keep=LONGEST_ANSWER,
     )  # fmt: skip
     try:
         seen = await line.send(query)

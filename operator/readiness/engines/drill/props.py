@@ -13,6 +13,7 @@ from typing import Any, Final
 from readiness.drills.codec import load_records
 from readiness.drills.sink import Records
 from readiness.engines.drill.traffic import Line, Query
+from readiness.step import Body
 from readiness.timeline import Exchange, Problem
 
 LONGEST_ANSWER: Final = 4 * 1024 * 1024
@@ -56,7 +57,7 @@ class Prop:
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[Exchange, bytes | Problem]:  # fmt: skip
         line = self.open_line()
-        query = Query("control", path, method, content=body, keep=LONGEST_ANSWER + 1, patience=SECONDS)  # fmt: skip
+        query = Query("control", path, method, body=Body(text=body.decode()) if body else None, keep=LONGEST_ANSWER + 1, patience=SECONDS)  # fmt: skip
         try:
             sent = await line.send(query)
         finally:

@@ -201,13 +201,18 @@ class Drill:
                 await self._close(each for each in props.stores.values() if isinstance(each, dict))
 
     async def _run(self, arm: Arm, manifests: tuple[Manifest, ...]) -> None:
-        world = World(self._stage, self.now, self._line, self._prop, self._reports.moment)
+        world = World(
+            self._stage, self.now, self._line, self._prop, self._reports.moment, self._epoch
+        )
         act = build_act(world, arm, manifests, self._script.subject.container)
         names = [manifest["metadata"]["name"] for manifest in manifests]
         self._clones |= {name: clone for name, (_, clone) in zip(names, act.clones, strict=True)}
         seen = await run_arm(act, arm)
         lag = max((late for at, late in self._late if at >= seen.moment("ready")), default=0.0)
-        self._report(replace(seen, lag=lag, problem=_nameless(seen.problem, names)))
+        problem, unmeasured = seen.problem, _plain(seen.unmeasured, names)
+        if problem is not None:
+            problem = replace(problem, words=_plain(problem.words, names))
+        self._report(replace(seen, lag=lag, unmeasured=unmeasured, problem=problem))
         await self._close(manifests)
 
     def _manifests(
@@ -259,14 +264,11 @@ class Drill:
                 self._late.append((before, late))
 
 
-def _nameless(problem: Problem | None, names: Iterable[str]) -> Problem | None:
-    """The problem without what is another at every look: the clones' names, ports of connections."""
-    if problem is None:
-        return None
-    words = problem.words
+def _plain(words: str, names: Iterable[str]) -> str:
+    """Words without what is another at every look: the clones' names, ports of connections."""
     for name in names:
         words = words.replace(name, "clone")
-    return replace(problem, words=_PORT.sub(r"\1", words))
+    return _PORT.sub(r"\1", words)
 
 
 def _renamed(manifest: Manifest, name: str) -> Manifest:

@@ -35,6 +35,9 @@ class Stage(Protocol):
     async def log(self, pod: Manifest, container: str) -> str | Problem:
         """What a container has written, of a long log the end."""
 
+    def meter(self, pod: Manifest, container: str, every: float) -> AsyncIterator[str]:
+        """The lines of a meter beside a container, to its end. Raises ProblemError where there is none."""
+
     def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         """Every event of the drill's pods from now on: (ADDED | MODIFIED | DELETED, pod)."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,16 +16,17 @@ import h11
 
 from readiness.engines.connection import Connection, Trace
 from readiness.engines.dialer import Dialer, ending_of
+from readiness.engines.drill.bodies import headers_of, is_cut, pieces_of
 from readiness.engines.guard import DeniedError
 from readiness.engines.http import AGENT
 from readiness.model import Outcome
 from readiness.request import Hop
 from readiness.script import ANSWER_SECONDS
+from readiness.step import Body
 from readiness.timeline import NEVER, Exchange
 
 LONGEST_BODY: Final = 32 * 1024 * 1024
 HEAD: Final = 16 * 1024
-CHUNK: Final = 64 * 1024
 BODIED: Final = ("POST", "PUT", "PATCH")
 
 
@@ -32,8 +34,8 @@ BODIED: Final = ("POST", "PUT", "PATCH")
 class Query:
     """One request to send: under which label, where, and how long the application may take.
 
-    `body` bytes go with it, or `content`; of the answer's body `keep` bytes are kept. It is given up
-    `patience` seconds after the application should have answered.
+    Of the answer's body `keep` bytes are kept. It is given up `patience` seconds after the application
+    should have answered.
     """
 
     label: str
@@ -42,8 +44,7 @@ class Query:
     nth: int = 0
     wave: int = 0
     seconds: float = 0.0
-    body: int = 0
-    content: bytes = b""
+    body: Body | None = None
     keep: int = 0
     patience: float = ANSWER_SECONDS
 
@@ -60,6 +61,14 @@ class _Draft:
     close: bool = False
     whole: bool = False
     unframed: bool = False
+    sent: int = 0
+    cut: bool = False
+
+    def begin(self, head: h11.Response) -> None:
+        """Take in what stands before the body."""
+        self.status = head.status_code
+        self.close = _closing(head)
+        self.unframed = _unframed(head)
 
 
 class Line:
@@ -96,14 +105,14 @@ class Line:
         draft = _Draft(self.now())
         outcome, held = Outcome.RESPONSE, self._served > 0
         try:
-            async with asyncio.timeout(query.seconds + query.patience):
+            waits = query.body.hold if query.body else 0.0
+            async with asyncio.timeout(query.seconds + waits + query.patience):
                 await self._connect(draft)
-                await self._receive(query, draft)
+                await self._exchange(query, draft)
         except (OSError, DeniedError) as error:
             outcome, _ = ending_of(error)
         except h11.RemoteProtocolError:
-            ended = self._line is not None and self._line.ended
-            outcome = Outcome.RESET if ended else Outcome.MALFORMED
+            outcome = self._broken(draft)
         except h11.LocalProtocolError:  # the connection cannot be used again
             outcome = Outcome.RESET
         except asyncio.CancelledError:
@@ -114,7 +123,7 @@ class Line:
         return Exchange(
             query.label, query.nth, query.wave, draft.start, draft.connected, draft.first, self.now(),
             outcome, draft.status, draft.size,
-            draft.whole, draft.close, held, query.seconds, draft.unframed,
+            draft.whole, draft.close, held, query.seconds, draft.unframed, sent=draft.sent,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -129,11 +138,32 @@ class Line:
             self._http.start_next_cycle()
         draft.connected = self.now()
 
-    async def _receive(self, query: Query, draft: _Draft) -> None:
-        line = self._line
+    def _broken(self, draft: _Draft) -> Outcome:
+        """Why an answer that is no HTTP to its end is none."""
+        if draft.cut:
+            return Outcome.ABORTED
+        ended = self._line is not None and self._line.ended
+        return Outcome.RESET if ended else Outcome.MALFORMED
+
+    async def _exchange(self, query: Query, draft: _Draft) -> None:
+        """A body is sent while the answer is read, and no further than to its first byte."""
+        line, self.kept = self._line, b""
         assert line is not None
-        await self._write(line, query)
-        self.kept = b""
+        line.write(self._http.send(self._head(query)) or b"")
+        if query.body is None:
+            line.write(self._http.send(h11.EndOfMessage()) or b"")
+            await self._receive(line, draft, query.keep)
+            return
+        sending = asyncio.ensure_future(self._send_body(line, query.body, draft))
+        try:
+            await self._receive(line, draft, query.keep, sending.cancel)
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _receive(
+        self, line: Connection, draft: _Draft, keep: int, answered: Callable[[], object] = bool
+    ) -> None:
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
@@ -141,12 +171,11 @@ class Line:
                 draft.first = draft.first if draft.first != NEVER or not data else self.now()
                 self._http.receive_data(data)
             elif isinstance(event, h11.Response):
-                draft.status = event.status_code
-                draft.close = _closing(event)
-                draft.unframed = _unframed(event)
+                draft.begin(event)
+                answered()
             elif isinstance(event, h11.Data):
                 draft.size += len(event.data)
-                self.kept += bytes(event.data[: max(0, query.keep - len(self.kept))])
+                self.kept += bytes(event.data[: max(0, keep - len(self.kept))])
                 if draft.size > LONGEST_BODY:
                     return
             elif isinstance(event, h11.EndOfMessage):
@@ -155,24 +184,27 @@ class Line:
             elif not isinstance(event, h11.InformationalResponse):
                 return
 
-    async def _write(self, line: Connection, query: Query) -> None:
+    def _head(self, query: Query) -> h11.Request:
+        none = [("Content-Length", "0")] if query.method in BODIED else []
         headers = [
             ("Host", self._hop.host or f"{self._hop.address}:{self._hop.port}"),
             ("User-Agent", AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity"),
-            ("X-Readiness-Probe", self._run),
+            ("X-Readiness-Probe", self._run), *(headers_of(query.body) if query.body else none),
         ]  # fmt: skip
-        size = len(query.content) or query.body
-        if size or query.method in BODIED:
-            headers += [("Content-Length", str(size)), ("Content-Type", "application/json")]
-        request = h11.Request(method=query.method, target=query.path, headers=headers)
-        line.write(self._http.send(request) or b"")
-        at = 0
-        while at < size and not line.ended:
-            part = query.content[at : at + CHUNK] or b" " * min(size - at, CHUNK)
-            line.write(self._http.send(h11.Data(data=part)) or b"")
-            at += len(part)
-            await line.drain()
-        if at >= size:
+        return h11.Request(method=query.method, target=query.path, headers=headers)
+
+    async def _send_body(self, line: Connection, body: Body, draft: _Draft) -> None:
+        """As far as the other side takes it; the last byte after a while, so that the rest lies there at one time."""
+        for piece, last in pieces_of(body):
+            await asyncio.sleep(body.hold if last else 0)
+            line.write(self._http.send(h11.Data(data=piece)) or b"")
+            if not await line.drain():
+                return
+            draft.sent += len(piece)
+        if is_cut(body):
+            draft.cut = True
+            line.abort()
+        else:
             line.write(self._http.send(h11.EndOfMessage()) or b"")
 
 

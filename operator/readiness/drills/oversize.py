@@ -1,0 +1,126 @@
+"""The arm of oversize bodies, and what memory did meanwhile.
+
+Bodies are held back just before their end, so that whoever keeps them keeps all at one time. Before
+that, as many come one after the other: what a garbage collector or a pool takes for them is there
+before it counts. What growth means for a requirement is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.api.sizes import size_in_bytes
+from readiness.control import Subject
+from readiness.drills.arms import boot_seconds
+from readiness.drills.subject import drill_subject
+from readiness.model import Outcome
+from readiness.script import Arm, DrillRequest
+from readiness.step import Body, Boot, Meter, Pause, Send
+from readiness.timeline import NEVER, Exchange, Sample, Timeline
+
+ARM: Final = "oversize"
+SMALL, AFTER, WARM = "small", "small-after", "warm"
+FRAMINGS: Final = {"length": "announced by Content-Length", "chunked": "chunked"}
+PARALLEL: Final = 10
+OVER: Final = 1.05
+SLACK: Final = 128 * 1024
+"""What makes a body oversize, whichever way its limit is rounded."""
+MOST: Final = 16 * 1024 * 1024
+"""No more of a body is sent: a buffer, on its way to disk, is full long before."""
+SURE: Final = 3
+"""How much more than may grow is sent, at least: where all of it is kept, nobody doubts it."""
+METERED: Final = 0.2
+HOLD: Final = 2.0
+CALM: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Memory in bytes: the most before bodies came side by side, and the most with each framing."""
+
+    before: int
+    during: dict[str, int]
+
+    @property
+    def worst(self) -> str:
+        """The framing under which it grew most."""
+        return max(self.during, key=lambda name: self.during[name])
+
+    def by(self, framing: str) -> int:
+        """By how much."""
+        return self.during[framing] - self.before
+
+
+def request_of(subject: Subject, growth: int) -> DrillRequest | None:
+    """The arm, where there is a request to send; `growth` are the bytes that memory may grow by."""
+    limits = subject.target.limits
+    if limits is None or limits.request is None or subject.workload is None:
+        return None
+    whose, asked = drill_subject(subject), limits.request
+    if not whose.port:
+        return None
+    kind, size = asked.content_type, size_of(limits.body, growth)
+    ration = min(size, max(MOST, least_of(growth)))
+
+    def send(label: str, body: Body, times: int = 1, parallel: int = 1) -> Send:
+        return Send(label, asked.path, asked.method, times, parallel, body=body)
+
+    small = Body(kind, asked.body)
+    bodies = {name: Body(kind, "", size, ration, 0.0, name == "chunked") for name in FRAMINGS}
+    held = {n: Body(kind, "", size, ration, HOLD, b.chunked) for n, b in bodies.items()}
+    return DrillRequest(whose, Arm(ARM, (
+        Meter(METERED), Boot(boot_seconds(subject)), send(SMALL, small, times=3),
+        *(send(WARM, body, times=PARALLEL // 2) for body in bodies.values()), Pause(CALM),
+        *(step for n, b in held.items() for step in (send(n, b, parallel=PARALLEL), Pause(CALM))),
+        send(AFTER, small),
+    )))  # fmt: skip
+
+
+def size_of(limit: str, growth: int) -> int:
+    """Bytes of one body: over the limit, and enough of them to show in memory."""
+    return max(int(size_in_bytes(limit) * OVER) + SLACK, least_of(growth))
+
+
+def least_of(growth: int) -> int:
+    """Bytes of one body that show: all of them side by side are SURE times what may grow."""
+    return math.ceil(SURE * growth / PARALLEL)
+
+
+def loads(seen: Timeline) -> Iterator[Exchange]:
+    """Every oversize request."""
+    return (x for x in seen.exchanges if x.label in (WARM, *FRAMINGS))
+
+
+def is_settled(x: Exchange) -> bool:
+    """Whether a body was taken as far as it went, or refused: anything but left in the air."""
+    return x.answered or x.outcome in (Outcome.ABORTED, Outcome.RESET, Outcome.REFUSED)
+
+
+def read_growth(seen: Timeline) -> Growth | None:
+    """What memory did; None when nobody looked at the time that counts."""
+    spans = {name: _span(seen, name) for name in FRAMINGS}
+    began, ended = min(s[0] for s in spans.values()), max(s[1] for s in spans.values())
+    told = [s for s in seen.samples if s.memory >= 0]
+    if NEVER in (began, seen.blind) or seen.blind > HOLD or not told or told[-1].at < ended:
+        return None
+    before = [s.memory for s in told if s.at < began]
+    if not before:
+        return None
+    return Growth(max(before), {n: _most(told, *span) for n, span in spans.items()})
+
+
+def _span(seen: Timeline, label: str) -> tuple[float, float]:
+    """From the first byte of the first to a little after the last."""
+    found = seen.labelled(label)
+    if not found:
+        return NEVER, NEVER
+    return min(x.start for x in found), max(x.end for x in found) + CALM / 2
+
+
+def _most(told: list[Sample], began: float, ended: float) -> int:
+    """The most between two times. A value stands until another is told."""
+    known = [s.memory for s in told if s.at <= began][-1:]
+    return max(*known, *(s.memory for s in told if began <= s.at <= ended), 0)
