@@ -6,7 +6,7 @@ Built whole, shaped like the YAML. Owners and common labels are added by whoever
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from readiness.dataservices.order import Order
@@ -49,7 +49,7 @@ def build_objects(order: Order) -> tuple[Manifest, ...]:
 
 
 def _script(name: str) -> str:
-    return files(__package__).joinpath("scripts", name).read_text(encoding="utf-8")
+    return Path(__file__).with_name("scripts").joinpath(name).read_text(encoding="utf-8")
 
 
 def _wall(order: Order) -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from readiness import naming
@@ -41,7 +41,7 @@ MAJORITY: Final = SENTINELS // 2 + 1
 GRACE: Final = 60
 PAUSE: Final = 20
 CATCH_UP: Final = 5
-_SCRIPTS: Final = resources.files(__package__).joinpath("scripts")
+_SCRIPTS: Final = Path(__file__).with_name("scripts")
 SCRIPTS: Final = {each.name: each.read_text() for each in _SCRIPTS.iterdir() if each.name.endswith(".sh")}  # fmt: skip
 
 
