@@ -131,6 +131,7 @@ CONF = {
     "cluster_formation.classic_config.nodes.3": f"rabbit@{order().name()}-2.{order().name('nodes')}.shop.svc",
     "cluster_formation.target_cluster_size_hint": "3",
     "cluster_partition_handling": "pause_minority",
+    "net_ticktime": "15",
     "default_queue_type": "quorum",
     "queue_leader_locator": "balanced",
     "quorum_queue.continuous_membership_reconciliation.enabled": "true",

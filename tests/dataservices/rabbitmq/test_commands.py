@@ -55,6 +55,10 @@ def members(**changed: Member) -> Observed:
 DOWN = members(q_2=Member("q-2", running=False, settled=False))
 ALARM = members(q_1=Member("q-1", running=True, settled=True, alarms=("mem",)))
 SPLIT = members(q_1=Member("q-1", running=True, settled=True, cut_from=("q-2",)))
+APART = members(
+    q_1=Member("q-1", running=True, settled=True, cut_from=("q-0",)),
+    q_2=Member("q-2", running=True, settled=True, cut_from=("q-0",)),
+)
 FRESH = members(q_2=Member("q-2", running=True, settled=False))
 THIN = replace(WHOLE, queues=(queue(members=PODS[:2], online=PODS[:2]),))
 BEHIND = replace(WHOLE, queues=(queue(online=PODS[:2]),))
@@ -76,7 +80,11 @@ STEPS: list[tuple[str, Aim, Observed, Step | None]] = [
     ("a backup runs", replace(OLD, held="a backup runs"), WHOLE, Wait("a backup runs")),
     ("a member is away", OLD, DOWN, Wait("2 of 3 members run")),
     ("an alarm", OLD, ALARM, Wait("Pod/q-1 has an alarm: mem")),
-    ("a partition", OLD, SPLIT, Wait("Pod/q-1 is cut off from q-2")),
+    ("a split", AIM, SPLIT, Roll("q-2")),
+    ("one apart from two", AIM, APART, Roll("q-0")),
+    ("a split comes before a roll", OLD, APART, Roll("q-0")),
+    ("a split while a backup runs", replace(AIM, held="a backup runs"), APART, Wait("a backup runs")),
+    ("a split, and a queue is behind", AIM, replace(APART, queues=BEHIND.queues), Wait("Pod/q-0 is cut off, and cannot be spared to start again")),
     ("just up", OLD, FRESH, Wait("Pod/q-2 has not told yet how it is")),
     ("a queue is behind", OLD, BEHIND, Wait("queue orders has 2 of 3 members online")),
     ("queues are not told", OLD, replace(WHOLE, queues=None), Wait("no member tells of its queues")),

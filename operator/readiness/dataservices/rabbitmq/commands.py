@@ -104,6 +104,7 @@ def _steps(aim: Aim, observed: Observed, known: Mapping[str, str]) -> Iterator[S
         return
     yield from _outdated_users(observed.users, known)
     yield from _rotation(aim.rotation, observed, known)
+    yield from _split(aim, observed)
     yield from _growth(aim, observed)
     yield from _roll(aim, observed)
     if not aim.outdated and _is_lopsided(aim, observed):
@@ -135,6 +136,25 @@ def _rotation(asked: str, observed: Observed, known: Mapping[str, str]) -> Itera
 
 def _other(user: str) -> str:
     return next(name for name in APPLICATION if name != user)
+
+
+def _split(aim: Aim, observed: Observed) -> Iterator[Step]:
+    """A split outlives its cause: the member that is apart from most others has to start again to be one of them."""
+    apart = Counter(
+        name for m in observed.members for other in m.cut_from for name in (m.pod, other)
+    )
+    if not apart:
+        return
+    led = _led(observed)
+    pod = max(apart, key=lambda name: (apart[name], -led[name], name))
+    if aim.held:
+        yield Wait(aim.held)
+    elif (
+        all(member.running for member in observed.members) and critical_queues(observed, pod) == ()
+    ):
+        yield Roll(pod)
+    else:
+        yield Wait(f"Pod/{pod} is cut off, and cannot be spared to start again")
 
 
 def _growth(aim: Aim, observed: Observed) -> Iterator[Step]:

@@ -62,6 +62,8 @@ def operator_conf(order: Order) -> str:
         "cluster_name": order.name(),
         **_formation(order),
         "cluster_partition_handling": "pause_minority",
+        # a member that is back before it was missed has not paused, and the cluster stays split
+        "net_ticktime": 15,
         "default_queue_type": "quorum",
         "queue_leader_locator": "balanced",
         # what the runtime needs besides what RabbitMQ counts
