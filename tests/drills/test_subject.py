@@ -11,7 +11,7 @@ from readiness.api import read_policy
 from readiness.control import Subject
 from readiness.drills.subject import drill_subject
 from readiness.script import DrillSubject, Store, Upstream
-from readiness.snapshot import Snapshot
+from readiness.snapshot import Provided, Snapshot
 from readiness.workload import template_hash
 
 PORTS = [{"name": "web", "containerPort": 8080}, {"name": "admin", "containerPort": 9090}]
@@ -27,7 +27,31 @@ SERVICES = [
     {"name": "jobs", "external": {"rabbitmq": {"hosts": ["jobs"]}}},
     {"name": "cache", "external": {"redis": {"hosts": ["cache", "cache.shop.svc"], "port": 6380}}},
     {"name": "orders", "external": {"mongodb": {"hosts": ["db"], "secretRef": {"name": "db-auth"}}}},
+    {"name": "ours", "redis": {}},
 ]  # fmt: skip
+
+
+def child(kind: str, name: str, service: str = "ours", **spec: Any) -> dict[str, Any]:
+    labels = {"readiness.dev/data-service": service}
+    return {"kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+CHILDREN = [
+    child("Service", "p-ours-1-members"),
+    child("StatefulSet", "p-ours-1-sentinel", serviceName="p-ours-1-sentinels", replicas=1),
+    child("StatefulSet", "p-ours-1", serviceName="p-ours-1-members", replicas=2),
+    child("Service", "p-other-2", "other"),
+]
+HOSTS = (
+    "p-ours-1-members.shop.svc",
+    "p-ours-1-sentinel-0.p-ours-1-sentinels.shop.svc",
+    "p-ours-1-0.p-ours-1-members.shop.svc",
+    "p-ours-1-1.p-ours-1-members.shop.svc",
+)
+RUNNING = Snapshot(
+    namespace="shop",
+    provided=Provided(children={(c["kind"], c["metadata"]["name"]): c for c in CHILDREN}),
+)
 
 
 def service(**port: Any) -> Snapshot:
@@ -76,6 +100,11 @@ ROWS: dict[str, tuple[Subject, DrillSubject]] = {
         subject(PLAIN, upstreams=[{"name": "llm", "urlEnv": "LLM_URL", "path": "/v1", "hosts": ["api.example.com"]}]),
         replace(CLONED, upstreams=(Upstream("llm", "LLM_URL", "/v1", ("api.example.com",)),)),
     ),
+    "a store that the operator provides": (
+        subject(RUNNING, uses=["ours"]),
+        replace(CLONED, stores=(Store("ours", "redis", HOSTS, 6379, "p-ours-1"),)),
+    ),
+    "a store that is not there yet": (subject(PLAIN, uses=["ours"]), CLONED),
     "stores in the order of their use": (
         subject(PLAIN, uses=["orders", "cache", "jobs"]),
         replace(CLONED, stores=(

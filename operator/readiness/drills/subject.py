@@ -11,7 +11,9 @@ from typing import Final
 
 from readiness.control import Subject
 from readiness.hops import container_port, host_of
+from readiness.naming import SERVICE_LABEL
 from readiness.script import DrillSubject, Store, Upstream
+from readiness.snapshot import Snapshot
 from readiness.workload import app_container, template_hash
 
 _PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 5672}
@@ -48,3 +50,27 @@ def _stores(subject: Subject) -> Iterator[Store]:
             if store is not None:
                 secret = store.secret_ref.name if store.secret_ref else ""
                 yield Store(name, kind, store.hosts, store.port or port, secret)
+            elif getattr(services[name], kind) is not None:
+                yield from _provided(subject.snapshot, name, kind)
+
+
+def _provided(snapshot: Snapshot, name: str, kind: str) -> Iterator[Store]:
+    """A store of ours, by every name that it has; its Secret has the name of its first StatefulSet.
+
+    Before it is there nobody can have been told a name.
+    """
+    ours = [
+        child
+        for child in snapshot.provided.children.values()
+        if child["metadata"]["labels"].get(SERVICE_LABEL) == name
+    ]
+    sets = {c["metadata"]["name"]: c["spec"] for c in ours if c["kind"] == "StatefulSet"}
+    services = (c["metadata"]["name"] for c in ours if c["kind"] == "Service")
+    members = (
+        f"{pods}-{number}.{spec['serviceName']}"
+        for pods, spec in sets.items()
+        for number in range(spec["replicas"])
+    )
+    hosts = tuple(f"{each}.{snapshot.namespace}.svc" for each in (*services, *members))
+    if hosts and sets:
+        yield Store(name, kind, hosts, _PORTS[kind], min(sets, key=len))
