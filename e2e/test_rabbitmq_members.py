@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import pytest
 
 import image
@@ -52,15 +51,6 @@ LEDGER: Final = Path(__file__).with_name("amqpledger.py")
 PASSWORDS: Final = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
 CLONE_NEWNET: Final = 0x40000000
 USER: Final = "app-a"
-
-
-class Named(httpx.AsyncHTTPTransport):
-    """Finds members by their names, as DNS would."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        number = int(request.url.host.partition(".")[0].rpartition("-")[2])
-        request.url = request.url.copy_with(host=f"{NET}.{number + 1}")
-        return await super().handle_async_request(request)
 
 
 @dataclass
@@ -137,7 +127,11 @@ class Cluster:
         return set(ledger["confirmed"]) - set(json.loads(out)["found"])
 
     def operator(self, known: dict[str, str]) -> Management:
-        return Management([self.box.host(i) for i in range(3)], known, Named())
+        return Management(
+            [self.box.host(i) for i in range(3)],
+            known,
+            {self.box.pod(i): f"{NET}.{i + 1}" for i in range(3)},
+        )
 
     def inside(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run something of the operator's in the members' network."""

@@ -58,11 +58,15 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class MemberSeen:
-    """One member as its servers tell of it; `reasons` is empty when all is well."""
+    """One member as its servers tell of it; `reasons` is empty when all is well.
+
+    `needed_by` names what would stop without it, as far as that is more than itself.
+    """
 
     name: str
     role: str = ""
     reasons: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

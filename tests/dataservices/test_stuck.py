@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from readiness.dataservices.stuck import obstacles_of
+from readiness.dataservices.stuck import blocked_stops, obstacles_of
+from readiness.snapshot import MemberSeen, Seen
 
 SETS = [{"kind": "StatefulSet", "metadata": {"name": "shop-cache-1"}, "spec": {"replicas": 3}}]
 
@@ -83,3 +84,29 @@ def test_each_obstacle_is_told_once():
     pods = [pod(waiting("ErrImagePull")) for _ in range(3)]
 
     assert len(obstacles_of("cache", SETS, pods, [])) == 1
+
+
+def member(name: str = "shop-jobs-1-0", *, going: bool = True) -> Any:
+    return {"metadata": {"name": name, **({"deletionTimestamp": "2026-11-21T18:00:00Z"} if going else {})}}  # fmt: skip
+
+
+def needed(*queues: str) -> Seen:
+    return Seen("", (MemberSeen("shop-jobs-1-0", needed_by=queues),))
+
+
+@pytest.mark.parametrize(
+    ("pod", "seen", "words"),
+    [
+        (member(), needed("mails", "orders"), "without it mails, orders would lose the majority"),
+        (member(), needed(*"abcdefg"), "without it a, b, c, d, e and 2 more would lose the majority"),
+        (member(going=False), needed("orders"), None),
+        (member("shop-jobs-1-1"), needed("orders"), None),
+        (member(), needed(), None),
+        (member(), None, None),
+    ],
+)  # fmt: skip
+def test_a_stop_that_waits_says_for_what(pod: Any, seen: Seen | None, words: str | None):
+    found = list(blocked_stops([pod], seen))
+
+    assert [(each.reason, words in each.message) for each in found] == ([("TerminationBlocked", True)] if words else [])  # fmt: skip
+    assert all("readiness.dev/skip-stop=true" in each.fix for each in found)

@@ -16,7 +16,7 @@ from readiness.dataservices.children import belongs_to, hash_of, is_create_only
 from readiness.dataservices.drift import difference
 from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
-from readiness.dataservices.stuck import obstacles_of
+from readiness.dataservices.stuck import blocked_stops, obstacles_of
 from readiness.dataservices.wish import (
     Wish,
     children_of,
@@ -115,13 +115,14 @@ def _provided(
     met = provided.obstacles.get(service.name, ())
     pods = provided.pods.get(service.name, ())
     sets = [child for child in live.values() if child["kind"] == "StatefulSet"]
+    seen = provided.seen.get(service.name)
     stuck = obstacles_of(service.name, sets, pods, provided.events)
     told = replace(
         told,
         members=tuple((pod["metadata"]["name"], is_ready(pod)) for pod in pods),
-        seen=provided.seen.get(service.name),
+        seen=seen,
         look=_look(kind, order, pods),
-        obstacles=(*met, *stuck),
+        obstacles=(*met, *stuck, *blocked_stops(pods, seen)),
         waiting=_waiting(desired, live),
     )
     held = any(each.at + RETRY_SECONDS > wish.now for each in met)

@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from readiness import naming
 from readiness.model import Manifest
-from readiness.snapshot import Obstacle
+from readiness.snapshot import Obstacle, Seen
 from readiness.workload import STUCK, is_ready
 
 CRASHES: Final = 3
+NAMED: Final = 5
 RECENT_SECONDS: Final = 600.0
 _CLASS: Final = re.compile(r'storageclass\S* "([^"]+)" not found')
 _NO_CLASS: Final = "no storage class is set"
@@ -32,6 +34,22 @@ def obstacles_of(
     found = [each for pod in waiting for each in _of_pod(pod, field)]
     found += _of_events(events, sets, waiting, field)
     return tuple({each.reason: each for each in reversed(found)}.values())[::-1]
+
+
+def blocked_stops(pods: Sequence[Manifest], seen: Seen | None) -> Iterator[Obstacle]:
+    """Members that are to stop and are waited for, with what would stop with them."""
+    needed = {member.name: member.needed_by for member in seen.members} if seen else {}
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        names = needed.get(name, ())
+        if names and pod["metadata"].get("deletionTimestamp"):
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            what = ", ".join(names[:NAMED]) + more
+            yield Obstacle(
+                "TerminationBlocked", f"Pod/{name} is to stop and waits: without it {what} would lose the majority",
+                "bring back the members that are missing, and the wait ends; or end it, at that price: "
+                f"kubectl annotate pod {name} {naming.SKIP_STOP}=true",
+            )  # fmt: skip
 
 
 def _of_pod(pod: Manifest, field: str) -> Iterator[Obstacle]:

@@ -12,7 +12,9 @@ from readiness.model import Manifest
 from readiness.snapshot import Obstacle
 
 PROVISIONING: Final = "Provisioning"
-PASSING: Final = frozenset({PROVISIONING, "Crashing", "Unschedulable", "RemovalPending"})
+PASSING: Final = frozenset(
+    {PROVISIONING, "Crashing", "Unschedulable", "RemovalPending", "TerminationBlocked"}
+)
 """What may end without a change of the spec, so that nobody calls the policy stalled."""
 MEMBERS: Final = 16
 

@@ -12,13 +12,15 @@ import pytest
 
 from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
 from readiness.dataservices.rabbitmq.reading import (
+    Member,
     Observed,
-    blocked_stops,
     classic_queues,
     disturbances,
+    seen_of,
 )
 from readiness.dataservices.rabbitmq.users import CREDENTIALS, USERS, password_hash
 from readiness.engines.stores.rabbitmq import Management
+from readiness.snapshot import MemberSeen, Seen
 
 ANSWERS = Path(__file__).with_name("answers")
 KNOWN = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
@@ -36,7 +38,7 @@ def recorded(state: str) -> Answer:
 
 
 async def look(answer: Answer) -> Observed:
-    return await Management(HOSTS, KNOWN, httpx.MockTransport(answer)).read()
+    return await Management(HOSTS, KNOWN, transport=httpx.MockTransport(answer)).read()
 
 
 async def test_a_whole_cluster_is_read():
@@ -48,19 +50,21 @@ async def test_a_whole_cluster_is_read():
     assert {q.name: q.members for q in found.queues or ()} == {"old": frozenset(), "orders": frozenset(PODS)}  # fmt: skip
     assert found.users == {user.name: password_hash(user.name, KNOWN[user.key]) for user in USERS}
     assert found.connected == {"app-a"}
-    assert blocked_stops(found, PODS[:1]) == ()
+    assert seen_of(found) == Seen("", tuple(map(MemberSeen, PODS)))
 
 
-async def test_a_stop_that_waits_is_named_with_its_queues():
+async def test_what_needs_a_member_is_told_of_it():
     found = await look(recorded("short"))
-    (blocked,) = blocked_stops(found, PODS[:1])
 
     assert disturbances(found, 3) == (
         "2 of 3 members run",
         "queue orders has 2 of 3 members online",
     )
-    assert blocked.reason == "TerminationBlocked"
-    assert blocked.message == f"Pod/{PODS[0]} is to stop and waits: without it orders would have no majority"  # fmt: skip
+    assert seen_of(found) == Seen("", (
+        MemberSeen(PODS[0], needed_by=("orders",)),
+        MemberSeen(PODS[1], needed_by=("orders",)),
+        MemberSeen(PODS[2], reasons=("NotRunning",)),
+    ), "NotRunning")  # fmt: skip
 
 
 async def test_the_next_member_is_asked_where_one_does_not_answer():
@@ -107,7 +111,7 @@ async def test_what_is_sent(step: SetUser | Grow | Rebalance, method: str, path:
         seen.append(request)
         return httpx.Response(204)
 
-    word = await Management(HOSTS, KNOWN, httpx.MockTransport(answer)).carry_out(step)
+    word = await Management(HOSTS, KNOWN, transport=httpx.MockTransport(answer)).carry_out(step)
     (request,) = seen
     login = base64.b64decode(request.headers["authorization"].removeprefix("Basic ")).decode()
 
@@ -120,4 +124,20 @@ async def test_what_is_sent(step: SetUser | Grow | Rebalance, method: str, path:
 async def test_a_refusal_is_a_word():
     refuse = httpx.MockTransport(lambda _: httpx.Response(401, text="secret"))
 
-    assert await Management(HOSTS, KNOWN, refuse).carry_out(Rebalance()) == "status 401"
+    assert await Management(HOSTS, KNOWN, transport=refuse).carry_out(Rebalance()) == "status 401"
+
+
+@pytest.mark.parametrize(
+    ("member", "reasons"),
+    [
+        (Member("q-0", running=False, settled=False), ("NotRunning",)),
+        (Member("q-0", running=True, settled=True, alarms=("mem", "disk_free")), ("MemoryAlarm", "DiskAlarm")),
+        (Member("q-0", running=True, settled=True, alarms=("mem",), cut_from=("q-1",)), ("CutOff", "MemoryAlarm")),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_member_is_a_word(member: Member, reasons: tuple[str, ...]):
+    assert seen_of(Observed((member,), ())) == Seen("", (MemberSeen("q-0", "", reasons),), reasons[0])  # fmt: skip
+
+
+def test_who_does_not_answer_is_unreachable():
+    assert seen_of(Observed(errors=("q-0 does not answer: ConnectError",))) == Seen(reason="Unreachable")  # fmt: skip

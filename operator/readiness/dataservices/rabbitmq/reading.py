@@ -6,14 +6,15 @@ is never taken for well. Members are called by the names of their pods.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from readiness.snapshot import Obstacle
+from readiness.snapshot import MemberSeen, Seen
 
 Document = Mapping[str, Any]
-QUORUM: Final = "quorum"
+_ALARMS: Final = {"mem": "MemoryAlarm", "disk_free": "DiskAlarm"}
+_WORST: Final = ("CutOff", *_ALARMS.values(), "NotRunning")
 NAMED: Final = 5
 
 
@@ -109,11 +110,14 @@ def disturbances(observed: Observed, replicas: int) -> tuple[str, ...]:
     )))  # fmt: skip
 
 
-def blocked_stops(observed: Observed, stopping: Collection[str]) -> tuple[Obstacle, ...]:
-    """Members that should go and are waited for, with the queues that need them."""
-    return tuple(
-        _blocked(pod, queues) for pod in sorted(stopping) if (queues := critical_queues(observed, pod))
-    )  # fmt: skip
+def seen_of(observed: Observed) -> Seen:
+    """What is told of it. No member is the first: every queue has a leader of its own."""
+    members = tuple(
+        MemberSeen(m.pod, "", _reasons_of(m), _needing(observed, m.pod)) for m in observed.members
+    )
+    unwell = {reason for member in members for reason in member.reasons}
+    worst = next((word for word in _WORST if word in unwell), "")
+    return Seen("", members, worst if observed.members else "Unreachable")
 
 
 def names_of(queues: Sequence[Queue]) -> str:
@@ -123,12 +127,15 @@ def names_of(queues: Sequence[Queue]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _blocked(pod: str, queues: Sequence[Queue]) -> Obstacle:
-    return Obstacle(
-        "TerminationBlocked",
-        f"Pod/{pod} is to stop and waits: without it {names_of(queues)} would have no majority",
-        "bring the members back that are missing; the wait ends by itself then, and after ten minutes in any case",
-    )  # fmt: skip
+def _needing(observed: Observed, pod: str) -> tuple[str, ...]:
+    return tuple(sorted(queue.name for queue in critical_queues(observed, pod) or ()))
+
+
+def _reasons_of(member: Member) -> tuple[str, ...]:
+    alarms = (_ALARMS[alarm] for alarm in member.alarms)
+    return tuple(filter(None, (
+        "" if member.running else "NotRunning", "CutOff" if member.cut_from else "", *alarms,
+    )))  # fmt: skip
 
 
 def _member_of(node: Document) -> Member:

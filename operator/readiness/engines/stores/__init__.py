@@ -18,7 +18,10 @@ from readiness.snapshot import Seen
 
 EVERY: Final = 5.0
 DEADLINE: Final = 20.0
-DRIVERS: Final[Mapping[str, str]] = {"redis": "readiness.engines.stores.redis"}
+DRIVERS: Final[Mapping[str, str]] = {
+    "redis": "readiness.engines.stores.redis",
+    "rabbitmq": "readiness.engines.stores.rabbitmq",
+}
 Key = tuple[str, str]
 Driver = Callable[[Look], Awaitable[Seen]]
 log = logging.getLogger(__name__)

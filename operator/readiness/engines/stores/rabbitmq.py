@@ -7,22 +7,25 @@ look. Passwords travel in headers and bodies only, and no answer's text goes fur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
+from readiness.dataservices.order import Look
 from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
-from readiness.dataservices.rabbitmq.conf import PORTS, node_name
+from readiness.dataservices.rabbitmq.conf import PORTS, node_name, part_of
 from readiness.dataservices.rabbitmq.reading import (
     Observed,
     connected_of,
     members_of,
     queues_of,
+    seen_of,
     users_of,
 )
 from readiness.dataservices.rabbitmq.users import OPERATOR, password_hash
+from readiness.snapshot import Seen
 
 TIMEOUT: Final = httpx.Timeout(5.0, connect=2.0)
 _NODES: Final = "/api/nodes?columns=name,running,partitions,mem_alarm,disk_free_alarm"
@@ -32,12 +35,22 @@ _CONNECTIONS: Final = "/api/connections?columns=user"
 _JSON: Final[Mapping[str, str]] = {"hashing_algorithm": "rabbit_password_hashing_sha256"}
 
 
+async def look(asked: Look) -> Seen:
+    """One look at a whole cluster, understood."""
+    hosts, known = part_of(asked.order).hosts, asked.order.credentials
+    return seen_of(await Management(hosts, known, asked.addresses).read())
+
+
 @dataclass(frozen=True, slots=True)
 class Management:
-    """Where members are asked, with what login. `hosts` are the members' full names, in any order."""
+    """Where members are asked, with what login.
+
+    `hosts` are the members' full names, in any order; `addresses` those of pods where they are known.
+    """
 
     hosts: Sequence[str]
     credentials: Mapping[str, str]
+    addresses: Mapping[str, str] = field(default_factory=dict)
     transport: httpx.AsyncBaseTransport | None = None
 
     async def read(self) -> Observed:
@@ -48,7 +61,7 @@ class Management:
                 async with self._client(host) as client:
                     return await _look(client)
             except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-                errors.append(f"{host.partition('.')[0]} does not answer: {_word(error)}")
+                errors.append(f"{_pod(host)} does not answer: {_word(error)}")
         return Observed(errors=tuple(errors))
 
     async def carry_out(self, step: SetUser | Grow | Rebalance) -> str:
@@ -64,8 +77,10 @@ class Management:
         return word
 
     def _client(self, host: str) -> httpx.AsyncClient:
+        where = self.addresses.get(_pod(host), host)
+        url = httpx.URL(scheme="http", host=where, port=PORTS["management"])
         return httpx.AsyncClient(
-            base_url=f"http://{host}:{PORTS['management']}",
+            base_url=url,
             auth=(OPERATOR, self.credentials[f"{OPERATOR}-password"]),
             timeout=TIMEOUT,
             trust_env=False,
@@ -79,7 +94,7 @@ class Management:
                 body = {**_JSON, "password_hash": stored, "tags": ",".join(user.tags)}
                 return client.build_request("PUT", f"/api/users/{quote(user.name)}", json=body)
             case Grow(pod):
-                host = next(host for host in self.hosts if host.startswith(f"{pod}."))
+                host = next(host for host in self.hosts if _pod(host) == pod)
                 path = f"/api/queues/quorum/replicas/on/{quote(node_name(host), safe='')}/grow"
                 body = {"vhost_pattern": ".*", "queue_pattern": ".*", "strategy": "all"}
                 return client.build_request("POST", path, json=body)
@@ -98,6 +113,10 @@ async def _look(client: httpx.AsyncClient) -> Observed:
         await told(_USERS, users_of),
         await told(_CONNECTIONS, connected_of),
     )
+
+
+def _pod(host: str) -> str:
+    return host.partition(".")[0]
 
 
 def _word(error: Exception) -> str:
