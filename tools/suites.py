@@ -33,6 +33,8 @@ SUITES: dict[str, list[list[str]]] = {
 }
 BUDGET_MINUTES = {"lint": 2, "unit": 3, "api": 12, "e2e": 25, "slow": 120}
 SECOND_TRY = frozenset({"api", "e2e"})
+NOT_RUN = re.compile(r"SKIPPED \[(\d+)\].*: (needs_\w+): (.*)")
+"""Tests that need a program this machine lacks, such as a real mongod: not skipped, but not run."""
 AT_MOST = 12  # one fixture that fails takes its tests along; more than that is no accident
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 
@@ -43,8 +45,17 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
+    not_run: Counter[str] = field(default_factory=Counter)
     repeated: list[str] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
+
+    def note(self, lines: list[str]) -> None:
+        """Keeps what was skipped apart from what could not run at all."""
+        for line in lines:
+            if (missing := NOT_RUN.match(line)) is not None:
+                self.not_run[f"{missing[2]}: {missing[3]}"] += int(missing[1])
+            elif line.startswith("SKIPPED"):
+                self.skipped.append(line)
 
     def close(self) -> int:
         """Prints the closing lines; the exit code."""
@@ -52,7 +63,12 @@ class Tally:
         for title, lines in (("skipped", self.skipped), ("second try", self.repeated)):
             print(f"\n=== {title}: " + (str(len(lines)) if lines else "nothing"))
             print("\n".join(lines))
-        print("{passed} passed, {failed} failed, {skipped} skipped".format_map(self.counts))
+        for what, count in sorted(self.not_run.items()):
+            print(f"\n!!! NOT RUN: {count} tests: {what}")
+        missing = self.not_run.total()
+        self.counts["skipped"] -= missing
+        told = "{passed} passed, {failed} failed, {skipped} skipped".format_map(self.counts)
+        print(told + (f", {missing} not run" if missing else ""))
         return 1 if self.counts["failed"] else 0
 
 
@@ -87,7 +103,7 @@ def attempt(name: str, command: list[str], env: dict[str, str], tally: Tally) ->
         tally.counts["failed" if code else "passed"] += 1
         return code == 0
     counts = counts_in(lines)
-    tally.skipped += [x for x in lines if x.startswith("SKIPPED")]
+    tally.note(lines)
     failing = [x for x in lines if x.startswith(("FAILED", "ERROR "))]
     if name in SECOND_TRY and 0 < counts["failed"] <= AT_MOST and failing:
         print(f"\n--- {name}: what failed once more", flush=True)

@@ -35,12 +35,15 @@ INTERNAL: Final = {
     "drill-meter": "read what the container beside it uses",
     "drill-signal": "signal the process beside it",
     "drill-sink": "the upstreams and store gates of a drill",
+    "mongod-resident": "founds a replica set, knows its member, hands over",
 }
 """Commands of containers that we start; not for people."""
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-LASTING: Final = ("run", "wait", "drill", "drill-job", "drill-sink", "drill-meter")
+LASTING: Final = (
+    "run", "wait", "drill", "drill-job", "drill-sink", "drill-meter", "mongod-resident",
+)  # fmt: skip
 HELP_WORDS: Final = ("-h", "--help", "help")
 
 

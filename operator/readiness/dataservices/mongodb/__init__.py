@@ -1,0 +1,14 @@
+"""MongoDB as a replica set: what it needs, what it is built of, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from readiness.dataservices.mongodb.build import build
+from readiness.dataservices.mongodb.settings import PORT, problems_of
+from readiness.dataservices.mongodb.users import OPERATED
+from readiness.dataservices.order import Credential, Kind
+
+KEYFILE: Final = Credential("keyfile", 1008, "base64")
+"""756 bytes in base64, of the 1024 characters that mongod accepts."""
+MONGODB: Final = Kind("mongodb", PORT, (KEYFILE, *map(Credential, OPERATED)), build, problems_of)

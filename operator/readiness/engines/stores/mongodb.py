@@ -1,0 +1,62 @@
+"""A replica set as a whole: every member looked at, one step carried out at its primary.
+
+What follows from a look is decided in `dataservices/mongodb`; here it is only asked and told. An
+outcome is judged by the next look, so what a step returns is for the log alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pymongo.errors import PyMongoError
+
+from readiness.dataservices.mongodb.commands import (
+    CATCH_UP_SECONDS,
+    LIMIT_MILLIS,
+    Told,
+    commands_of,
+)
+from readiness.dataservices.mongodb.members import Observed
+from readiness.dataservices.mongodb.reading import Look, config_of, observed_of
+from readiness.dataservices.mongodb.users import passwords_of
+from readiness.mongod import Login, Mongod
+
+MARGIN: Final = 5.0
+"""Seconds that a command may take beyond what it was given itself."""
+
+
+async def read_set(hosts: Sequence[str], credentials: Mapping[str, str]) -> Observed:
+    """Every wanted host, and every other that a configuration names."""
+    login = Login(passwords_of(credentials))
+    looks = await _look_at(hosts, login)
+    named = {m.host for look in looks if look.config for m in config_of(look.config).members}
+    return observed_of(looks + await _look_at(sorted(named - set(hosts)), login))
+
+
+async def apply_step(step: Told, primary: str, credentials: Mapping[str, str]) -> str:
+    """Carry out a step at the primary; what went wrong, in the server's word."""
+    within = max(CATCH_UP_SECONDS, LIMIT_MILLIS / 1000) + MARGIN
+    async with Mongod(primary, Login(passwords_of(credentials))) as server:
+        return await server.tell(commands_of(step, credentials), within)
+
+
+async def read_sessions(hosts: Sequence[str], credentials: Mapping[str, str]) -> frozenset[str] | None:  # fmt: skip
+    """The users who have a session at any member; None when one member does not tell."""
+    found: set[str] = set()
+    for host in hosts:
+        async with Mongod(host, Login(passwords_of(credentials))) as server:
+            try:
+                found |= await server.sessions()
+            except PyMongoError:
+                return None
+    return frozenset(found)
+
+
+async def _look_at(hosts: Sequence[str], login: Login) -> list[Look]:
+    async def look(host: str) -> Look:
+        async with Mongod(host, login) as server:
+            return await server.look(deep=True)
+
+    return await asyncio.gather(*map(look, hosts))
