@@ -195,6 +195,35 @@ def test_volumes_are_found_by_labels():
     assert naming.store_labels("shop", "cache").items() <= claim["metadata"]["labels"].items()
 
 
+# --- when to look again
+
+
+@pytest.mark.parametrize(
+    ("its", "seen", "after"),
+    [
+        (policy(), {}, float("inf")),
+        (policy(CACHE), {}, 5),
+        (policy(CACHE), "whole", 300),
+        (policy({"name": "cache", "redis": {"replicas": 2}}), {}, 300),
+        (policy(), "whole", 300),
+        (policy(CACHE), {"obstacles": {"cache": (Obstacle("Quota", "full", "", NOW - 19),)}}, 1),
+    ],
+    ids=["nothing", "begun", "whole", "refused", "pending", "tried"],
+)
+def test_it_looks_again_when_that_may_tell_more(its: Object, seen: Any, after: float):
+    seen = running(policy(CACHE)) if seen == "whole" else seen
+
+    assert run(its, **seen).next_at == NOW + after
+
+
+def test_what_has_waited_long_is_looked_at_less_often():
+    its = policy(CACHE)
+    row = {"type": "Provisioned", "lastTransitionTime": "2020-01-01T00:00:00Z"}
+    its["status"] = {"conditions": [row]}
+
+    assert run(its).next_at == NOW + 30
+
+
 # --- removal
 
 

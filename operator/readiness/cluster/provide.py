@@ -44,6 +44,9 @@ class Provider:
 
         Raises ApiError for what time or another look heals.
         """
+        if decided == Provision():
+            self._children.forget(key_of(policy))
+            return ()
         case, notes = self._children.case(policy), []
         met: dict[str, tuple[Obstacle, ...]] = {}
         for write in decided.writes:

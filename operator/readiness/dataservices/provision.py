@@ -27,7 +27,7 @@ from readiness.dataservices.wish import (
 )
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided, Seen, Snapshot
-from readiness.workload import is_ready
+from readiness.workload import is_ready, stamp_of
 
 if TYPE_CHECKING:
     from readiness.api.dataservice import DataService
@@ -36,6 +36,7 @@ FOREVER: Final = float("inf")
 REPAIR_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 5.0
+LATE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 300.0
 
 
@@ -99,7 +100,7 @@ def provide(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
     services = tuple(service for service, _ in found)
     writes = tuple(write for _, each in found for write in each)
     looks = tuple(service.look for service in services if service.look is not None)
-    return Provision(services, writes, looks, _next(wish.now, services, snapshot.provided))
+    return Provision(services, writes, looks, _next(wish, services, snapshot.provided))
 
 
 def _provided(
@@ -201,10 +202,25 @@ def _place(child: Manifest) -> Place:
     return child["kind"], child["metadata"]["name"]
 
 
-def _next(now: float, services: tuple[Service, ...], provided: Provided) -> float:
-    """Soon while something is under way; in minutes, to read Secrets again, when all is well."""
+def _next(wish: Wish, services: tuple[Service, ...], provided: Provided) -> float:
+    """When warnings may tell more, a write may be tried again, or Secrets are read again."""
     if not services:
         return FOREVER
-    held = (at + REPAIR_SECONDS + 1 for at in provided.repaired.values())
-    pause = STEADY_SECONDS if all(service.ready for service in services) else LOOK_SECONDS
-    return min([now + pause, *(at for at in held if at > now)])
+    now = wish.now
+    met = (each.at for service in services for each in service.obstacles if each.at)
+    times = [
+        *(at + RETRY_SECONDS for at in met),
+        *(at + REPAIR_SECONDS + 1 for at in provided.repaired.values()),
+    ]
+    if any(service.waiting for service in services):
+        times.append(
+            now + (LOOK_SECONDS if now - _since(wish.policy) < STEADY_SECONDS else LATE_SECONDS)
+        )
+    return min([now + STEADY_SECONDS, *(at for at in times if at > now)])
+
+
+def _since(policy: Manifest) -> float:
+    """Since when Provisioned says what it says; for ever, where it says nothing yet."""
+    rows = (policy.get("status") or {}).get("conditions") or ()
+    stamps = (row.get("lastTransitionTime") for row in rows if row.get("type") == "Provisioned")
+    return stamp_of(next(stamps, None)) or FOREVER
