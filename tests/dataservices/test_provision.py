@@ -383,3 +383,24 @@ def test_nobody_is_asked_before_there_is_a_way_to_log_in():
     found = run(policy(CACHE), pods={"cache": (pod(f"{NAME}-0"),)}, children=seen["children"])
 
     assert found.looks == ()
+
+
+def test_a_pod_of_an_earlier_template_is_replaced_once_every_child_is_as_desired():
+    seen = running(policy(CACHE)) | {"seen": {"cache": Seen(f"{NAME}-1")}}
+    status = seen["children"]["StatefulSet", NAME]["status"]
+    status |= {"availableReplicas": 3, "updateRevision": "new"}
+    seen["pods"] = {"cache": tuple(earlier(number, "old") for number in range(3))}
+
+    (write,) = run(policy(CACHE), **seen).writes
+    assert (write.act, write.child["metadata"]["name"]) == (Act.EVICT, f"{NAME}-2")
+
+    seen["children"].pop(("ServiceAccount", NAME))
+    assert acts(run(policy(CACHE), **seen)) == [("create", "ServiceAccount")]
+
+
+def earlier(number: int, revision: str) -> Object:
+    labels = {"controller-revision-hash": revision}
+    owners = [{"kind": "StatefulSet", "name": NAME}]
+    meta = {"name": f"{NAME}-{number}", "uid": f"uid-{number}", "labels": labels, "ownerReferences": owners}  # fmt: skip
+    conditions = [{"type": "Ready", "status": "True"}]
+    return {"metadata": meta, "status": {"phase": "Running", "conditions": conditions}}

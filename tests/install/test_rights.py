@@ -168,6 +168,7 @@ def written() -> Provision:
             Write(Act.CREATE, "cache", desired), Write(Act.APPLY, "cache", desired, live),
             Write(Act.DELETE, "cache", live),
         ]  # fmt: skip
+    writes.append(Write(Act.EVICT, "cache", child("Pod", "v1")))
     return Provision((Service("cache", obstacles=(Obstacle("Quota", "full"),)),), tuple(writes))
 
 

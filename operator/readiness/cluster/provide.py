@@ -1,4 +1,4 @@
-"""Carrying out what was decided about data services: create, adopt, apply, delete.
+"""Carrying out what was decided about data services: create, adopt, apply, delete, evict.
 
 A child is created first, so that what is there without our labels is never touched. Then it is
 ours alone: server-side apply with its uid. What a write met becomes an Obstacle; it decides nothing.
@@ -89,6 +89,8 @@ class Provider:
     async def _carry_out(self, write: Write, case: Case) -> None:
         if write.act is Act.DELETE:
             await self._delete(write.child)
+        elif write.act is Act.EVICT:
+            await self._evict(write.child["metadata"])
         elif write.live is not None:
             await self._apply(write.child, write.live)
         elif write.child["kind"] != "Secret":
@@ -182,6 +184,22 @@ class Provider:
         body = {"preconditions": fence, "propagationPolicy": "Background"}
         self._ask()
         await self._connection.request("DELETE", path_of(child), body)
+
+    async def _evict(self, pod: Manifest) -> None:
+        """Only this very pod, and only if its budget allows it: else another pass tries."""
+        path = f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}/eviction"
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod["name"], "namespace": pod["namespace"]},
+            "deleteOptions": {"preconditions": {"uid": pod["uid"]}},
+        }
+        self._ask()
+        try:
+            await self._connection.request("POST", path, body)
+        except ApiError as error:
+            if error.status not in (404, 409, 429):
+                raise
 
 
 def _adoption(child: Manifest, made: Manifest) -> Manifest:

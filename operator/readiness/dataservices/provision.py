@@ -6,7 +6,7 @@ The decision between what is desired and what is there. Pure: writes are values,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from readiness.dataservices.children import belongs_to, hash_of, is_create_only
 from readiness.dataservices.drift import difference
 from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
+from readiness.dataservices.roll import next_replaced
 from readiness.dataservices.stuck import blocked_stops, obstacles_of
 from readiness.dataservices.wish import (
     Wish,
@@ -41,11 +42,12 @@ STEADY_SECONDS: Final = 300.0
 
 
 class Act(StrEnum):
-    """What is done with a child."""
+    """What is done with a child, or with a pod of one."""
 
     CREATE = "create"
     APPLY = "apply"
     DELETE = "delete"
+    EVICT = "evict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,10 @@ def _provided(
         obstacles=(*met, *stuck, *blocked_stops(pods, seen)),
         waiting=_waiting(desired, live),
     )
-    held = any(each.at + RETRY_SECONDS > wish.now for each in met)
-    return told, () if held else tuple(_writes(told, desired, live, wish.now, provided.repaired))
+    if any(each.at + RETRY_SECONDS > wish.now for each in met):
+        return told, ()
+    writes = tuple(_writes(told, desired, live, wish.now, provided.repaired))
+    return told, writes or tuple(_replaced(told, sets, pods))
 
 
 def _writes(
@@ -146,6 +150,12 @@ def _writes(
                 yield Write(Act.APPLY, told.name, child, there, "" if changed else drift)
     kept = set(map(_place, desired))
     yield from (Write(Act.DELETE, told.name, live[place]) for place in live if place not in kept)
+
+
+def _replaced(told: Service, sets: Sequence[Manifest], pods: Sequence[Manifest]) -> Iterator[Write]:
+    """Once every child is as it should be: the next pod that still runs an earlier template."""
+    if (pod := next_replaced(sets, pods, told.seen)) is not None:
+        yield Write(Act.EVICT, told.name, pod)
 
 
 def _removed(wish: Wish, provided: Provided, declared: set[str]) -> Iterator[Told]:

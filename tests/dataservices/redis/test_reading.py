@@ -8,14 +8,7 @@ from dataclasses import replace
 import pytest
 
 from readiness.dataservices.redis.access import hash_of
-from readiness.dataservices.redis.commands import (  # fmt: skip
-    Pod,
-    Replace,
-    Step,
-    next_replacement,
-    next_rotation,
-    rotated,
-)
+from readiness.dataservices.redis.commands import Step, next_rotation, rotated
 from readiness.dataservices.redis.reading import Answer, Observed, observed_of
 
 PRIMARY = Answer("m-0", "m-0.d", {"role": "master", "slave0": "ip=m-1.d,port=6379,state=online,offset=9,lag=1",
@@ -82,31 +75,6 @@ def test_what_is_wrong_is_said_of_whom(
     assert found.primary == primary
     assert {each.name: each.reasons for each in found.everyone if each.reasons} == reasons
     assert not found.is_whole
-
-
-def pods(*old: str) -> list[Pod]:
-    return [Pod(each.name, f"uid-{each.name}", each.name not in old) for each in EVERYONE]
-
-
-@pytest.mark.parametrize(
-    ("old", "changed", "chosen"),
-    [
-        ((), {}, None),
-        (("m-0", "m-1", "m-2"), {}, "m-2"),
-        (("m-0", "m-1"), {}, "m-1"),
-        (("m-0",), {}, "m-0"),
-        (("m-0", "s-1"), {}, "s-1"),
-        (("m-0", "m-1"), {"m_2": gone("m-2")}, None),
-        (("m-0", "m-1"), {"m_2": {"master_sync_in_progress": "1"}}, None),
-        (("m-0",), {"s_0": gone("s-0")}, None),
-    ],
-)
-def test_replicas_are_replaced_first_and_only_while_everyone_is_well(
-    old: tuple[str, ...], changed: dict[str, Mapping[str, str] | Answer], chosen: str | None
-):
-    expected = Replace(chosen, f"uid-{chosen}") if chosen else None
-
-    assert next_replacement(seen(**changed), pods(*old)) == expected
 
 
 def accepting(*passwords: str, of: int = 6) -> list[Answer]:

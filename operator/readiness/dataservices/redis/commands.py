@@ -1,8 +1,6 @@
-"""The next ordered action of a Redis, derived from what is seen now: an operator that died in between goes on.
+"""The next step of replacing a password, derived from what is seen now: an operator that died in between goes on.
 
-A pod is replaced only while everyone else is well: replicas first, the primary last, whose own hook hands over. A password
-is replaced in four steps: both are accepted, applications are given the new one, servers use it, the old one is dropped.
-Pure.
+Both are accepted, applications are given the new one, servers use it, the old one is dropped. Pure.
 """
 
 from __future__ import annotations
@@ -12,24 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from readiness.dataservices.redis.access import NEXT, PREVIOUS, hash_of
-from readiness.dataservices.redis.reading import Answer, Observed
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """A pod as it runs. `is_current`: of the template that is desired now."""
-
-    name: str
-    uid: str
-    is_current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """Evict this very pod. Its StatefulSet makes the next; the effect to see: a current pod of that name, and a whole set."""
-
-    pod: str
-    uid: str
+from readiness.dataservices.redis.reading import Answer
 
 
 class Step(StrEnum):
@@ -47,15 +28,6 @@ class Rotate:
 
     user: str
     step: Step
-
-
-def next_replacement(observed: Observed, pods: Iterable[Pod]) -> Replace | None:
-    """The pod to replace now, or nothing: all are current, or somebody is not well."""
-    old = [pod for pod in pods if not pod.is_current]
-    if not old or not observed.is_whole:
-        return None
-    chosen = max(old, key=lambda pod: (pod.name != observed.primary, pod.name))
-    return Replace(chosen.name, chosen.uid)
 
 
 def next_rotation(

@@ -1,0 +1,54 @@
+"""Which pod of a data service is replaced next: StatefulSets only say what is desired, and wait.
+
+One pod at a time, and only while everyone else is well: by the cluster's word for Ready, and by the
+servers' own for following. The primary comes last; its own hook hands over. Pure: an operator that
+died in between goes on from what it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from readiness.model import Manifest
+from readiness.snapshot import Seen
+from readiness.workload import is_ready
+
+REVISION = "controller-revision-hash"
+
+
+def next_replaced(sets: Iterable[Manifest], pods: Sequence[Manifest], seen: Seen | None) -> Manifest | None:  # fmt: skip
+    """The pod to evict now; None when all are of the desired template, or somebody is not well."""
+    found = tuple(sets)
+    revisions = {each["metadata"]["name"]: _revision(each) for each in found}
+    old = [pod for pod in pods if _is_old(pod, revisions)]
+    if not old or seen is None or not is_well(seen) or not all(map(_is_settled, found)):
+        return None
+    if not all(is_ready(pod) for pod in pods):
+        return None
+    return max(old, key=lambda pod: (_name(pod) != seen.primary, _name(pod)))
+
+
+def is_well(seen: Seen) -> bool:
+    """Whether the servers have nothing to complain of."""
+    return not seen.reason and not any(member.reasons for member in seen.members)
+
+
+def _is_settled(stateful_set: Manifest) -> bool:
+    """Every member has been Ready for the set's `minReadySeconds`."""
+    status = stateful_set.get("status") or {}
+    current = status.get("observedGeneration") == stateful_set["metadata"].get("generation")
+    return bool(current and status.get("availableReplicas") == stateful_set["spec"]["replicas"])
+
+
+def _revision(stateful_set: Manifest) -> str:
+    return str((stateful_set.get("status") or {}).get("updateRevision", ""))
+
+
+def _is_old(pod: Manifest, revisions: dict[str, str]) -> bool:
+    owners = (each["name"] for each in pod["metadata"].get("ownerReferences") or ())
+    wanted = next((revisions[name] for name in owners if name in revisions), "")
+    return bool(wanted) and (pod["metadata"].get("labels") or {}).get(REVISION) != wanted
+
+
+def _name(pod: Manifest) -> str:
+    return str(pod["metadata"]["name"])
