@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from readiness.control import Control, Subject
-from readiness.drills.oversize import ARM, request_of, size_of
+from readiness.drills.oversize import ARM, WORST, request_of, size_of
 from readiness.model import Outcome, Result
 from readiness.request import DrillRequest
 from readiness.script import seconds_of
@@ -24,7 +24,7 @@ TABLE = yaml.load((Path(__file__).parent / "oversize.yaml").read_text(), yaml.CS
 ROWS = TABLE["rows"]
 TEXTS = ("message", "expected", "observed", "fix", "evidence")
 MI = 1024 * 1024
-STARTS = {"small": (8, 1), "warm": (10, 2), "length": (20, 10), "chunked": (30, 10), "small-after": (40, 1)}  # fmt: skip
+STARTS = {"small": (8, 1), "warm": (10, 2), "length": (20, 10), "chunked": (30, 10), "many": (20, 10), "small-after": (40, 1)}  # fmt: skip
 CONTROL = KNOWN["LIM-007"]
 assert isinstance(CONTROL, Control)
 
@@ -65,16 +65,38 @@ def timeline(row: dict[str, Any]) -> Timeline:
     )  # fmt: skip
 
 
+def worst(row: dict[str, Any]) -> Timeline:
+    """The timeline of the worst case."""
+    alone, many = row["worst"]
+    ended = row.get("worst_ended")
+    known = [Sample(t, v * MI, killed=0) for t, v in ((6.0, 50), (22.0, row["peak"]), (45.0, 50))] if "peak" in row else []  # fmt: skip
+    return Timeline(
+        WORST, container="app", exchanges=(*exchanges("small", alone), *exchanges("many", many)),
+        moments=(Moment(5.0, "ready"),), samples=tuple(known), blind=0.3,
+        endings=(Ending(25.0, "app", ended["code"], reason=ended["reason"]),) if ended else (),
+    )  # fmt: skip
+
+
 def subject_for(row: dict[str, Any]) -> Subject:
-    target = {k: v for k, v in (TABLE["target"] | row.get("target", {})).items() if v is not None}
+    load = {"load": {"worstCase": {"path": "/import", "size": "1M"}}} if "worst" in row else {}
+    target = {
+        k: v for k, v in (TABLE["target"] | load | row.get("target", {})).items() if v is not None
+    }
     params = {p.name: p.default for p in CONTROL.params} | row.get("params", {})
-    return replace(subject_of(target, Pod(), port=row.get("port", True)), params=params)
+    made = subject_of(target, Pod(), port=row.get("port", True))
+    if made.workload is not None and "worst" in row and row.get("limited", True):
+        container = made.workload["spec"]["template"]["spec"]["containers"][0]
+        container["resources"] = {"limits": {"memory": "100Mi"}}
+    return replace(made, params=params)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])
 def test_row(row: dict[str, Any]) -> None:
     subject = subject_for(row)
-    answers = {r: timeline(row) for r in CONTROL.ask(subject)}
+    answers = {
+        r: worst(row) if r.arm.name == WORST else timeline(row)
+        for r in CONTROL.ask(subject) if isinstance(r, DrillRequest)
+    }  # fmt: skip
     verdict = CONTROL.judge(subject, answers)
 
     assert told(verdict) == row["expect"], verdict

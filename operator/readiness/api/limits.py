@@ -38,6 +38,23 @@ class BodyRequest(Schema):
     )
 
 
+class WorstCase(BodyRequest):
+    """The request that takes the most memory of all that are allowed."""
+
+    size: Size | None = Field(
+        None,
+        description="How large its body is, filled up as a JSON object where it is one, instead of body.",
+    )
+
+
+class Load(Schema):
+    """The loads that the application must bear."""
+
+    worst_case: WorstCase | None = Field(
+        None, description="Ten of these at a time must leave a tenth of its memory limit (LIM-007)."
+    )
+
+
 class Limits(Schema):
     """The largest bodies that the application takes."""
 

@@ -19,7 +19,7 @@ from readiness.api.formats import (
     lasting,
     matching,
 )
-from readiness.api.limits import Limits
+from readiness.api.limits import Limits, Load
 from readiness.api.scenario import Scenario
 from readiness.api.shutdown import Short, Shutdown
 from readiness.api.startup import Errors, StartConfig
@@ -245,6 +245,7 @@ class Target(Schema):
     )
     errors: Errors | None = Field(None, description="How server errors are logged (ERR family).")
     limits: Limits | None = Field(None, description="Largest bodies of requests (LIM family).")
+    load: Load | None = Field(None, description="Loads that it must bear (LIM family).")
     http: Http | None = Field(None, description="Routes (HDR, AUT, CFG-009).")
     cors: Cors | None = Field(None, description="Cross-origin access (COR family).")
     headers: Headers | None = Field(

@@ -5,17 +5,23 @@ Judged from what the clone's memory did and how it ended; how that is metered is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.drills import oversize, trial
 from readiness.drills.reading import MOST_THROTTLED, disturbed, problem_verdict
 from readiness.model import Result, Safety, Severity, Verdict
-from readiness.request import Answers, Request, Timeline
+from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.timeline import NEVER, Ending
 
 MI: Final = 1024 * 1024
+MOST_USED: Final = 0.9
+MOST_GROWTH: Final = 200
+"""MiB beyond which bodies would have to be larger than anybody wants them to be sent."""
+Judge = Callable[[Timeline], Verdict]
 BOUND: Final = (
     "refuse by Content-Length before reading, count what comes in chunks and stop at the limit, and write what is larger "
     "than a buffer to disk (not to a volume in memory); if bodies are kept in memory on purpose, say how much with the "
@@ -25,13 +31,13 @@ _NOT_ITS_OWN: Final = ("ContainerStatusUnknown", "Evicted", "NodeLost", "NodeShu
 
 
 def ask(subject: Subject) -> tuple[Request, ...]:
-    """One clone, small and oversize bodies, its memory all the while."""
-    asked = oversize.request_of(subject, _allowed(subject))
-    return (asked,) if asked else ()
+    """One clone for oversize bodies, one for the worst case where one is declared."""
+    asked = (oversize.request_of(subject, _allowed(subject)), oversize.worst_request_of(subject))
+    return tuple(each for each in asked if each) if asked[0] else ()
 
 
 def judge(subject: Subject, answers: Answers) -> Verdict:
-    """How it ended comes first: what was killed for its memory need not be metered."""
+    """The worse of both."""
     if subject.target.limits is None or subject.target.limits.request is None:
         return Verdict(
             Result.OPT_IN_REQUIRED, "NotDeclared", "no request is declared that takes a body", where=subject.where,
@@ -40,16 +46,25 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     asked = oversize.request_of(subject, _allowed(subject))
     if asked is None:
         return trial.not_asked(subject)
-    seen = answers.get(asked)
+    verdicts = [_judged(answers, asked, partial(_judge, _allowed(subject)))]
+    if worst := oversize.worst_request_of(subject):
+        verdicts.append(
+            _judged(answers, worst, partial(_judge_peak, oversize.memory_limit(subject)))
+        )
+    return replace(trial.worst(verdicts), where=subject.where)
+
+
+def _judged(answers: Answers, asked: DrillRequest, judge: Judge) -> Verdict:
+    """How it ended comes first: what was killed for its memory need not be metered."""
+    seen, via = answers.get(asked), f"drill/{asked.arm.name}"
     if not isinstance(seen, Timeline):
         return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
-    verdict = _uncontrolled(seen) or _killed(seen) or problem_verdict(seen)
-    verdict = verdict or _unproven(seen) or _judge(seen, _allowed(subject))
-    return replace(verdict, where=subject.where, via=f"drill/{oversize.ARM}")
+    verdict = _uncontrolled(seen) or _killed(seen) or problem_verdict(seen) or judge(seen)
+    return replace(verdict, via=via)
 
 
 def _allowed(subject: Subject) -> int:
-    return int(subject.params["maxGrowth"]) * MI
+    return max(1, min(int(subject.params["maxGrowth"]), MOST_GROWTH)) * MI
 
 
 def _uncontrolled(seen: Timeline) -> Verdict | None:
@@ -58,10 +73,14 @@ def _uncontrolled(seen: Timeline) -> Verdict | None:
     if not small or all(x.answered and x.status < 400 for x in small):
         return None
     observed = ", ".join(sorted({str(x.status) if x.answered else str(x.outcome) for x in small}))
+    worst = seen.arm == oversize.WORST
+    field, told = (
+        ("load.worstCase", "the request") if worst else ("limits.request", "the small body")
+    )
     return unknown(
-        "ControlArmFailed", "a clone does not accept the small body of limits.request",
+        "ControlArmFailed", f"a clone does not accept {told} of {field}",
         expected="an answer below 400", observed=observed,
-        fix="declare in limits.request a path that takes a body without credentials, and a body that it accepts",
+        fix=f"declare in {field} a path that takes a body without credentials, and a body that it accepts",
     )  # fmt: skip
 
 
@@ -70,26 +89,34 @@ def _killed(seen: Timeline) -> Verdict | None:
     began = min((x.start for x in oversize.loads(seen)), default=NEVER)
     ending = seen.ending
     if began != NEVER and ending is not None and ending.at >= began:
-        return _ended(ending)
+        return _ended(ending, _what(seen))
     told = [s.killed for s in seen.samples if s.killed >= 0]
     if told and told[-1] > told[0]:
         return failed(
-            "OutOfMemory", "oversize bodies make it lose a process for want of memory",
+            "OutOfMemory", f"{_what(seen)} make it lose a process for want of memory",
             expected="no process killed", observed="one that the kernel killed for its memory", fix=BOUND,
         )  # fmt: skip
     return None
 
 
-def _ended(ending: Ending) -> Verdict:
+def _what(seen: Timeline) -> str:
+    return (
+        "oversize bodies"
+        if seen.arm == oversize.ARM
+        else "ten requests of load.worstCase at a time"
+    )
+
+
+def _ended(ending: Ending, what: str) -> Verdict:
     if ending.reason in _NOT_ITS_OWN:
         return unknown(ending.reason, "the clone did not end by itself", fix="it is repeated by itself")  # fmt: skip
     if ending.reason == "OOMKilled":
         return failed(
-            "OutOfMemory", "oversize bodies make it run out of memory",
+            "OutOfMemory", f"{what} make it run out of memory",
             expected="it goes on", observed="OOMKilled", fix=BOUND,
         )  # fmt: skip
     return failed(
-        "EndsUnderLoad", "oversize bodies make it end", expected="it goes on",
+        "EndsUnderLoad", f"{what} make it end", expected="it goes on",
         observed=f"exit code {ending.code}", fix=BOUND,
     )  # fmt: skip
 
@@ -106,17 +133,40 @@ def _unproven(seen: Timeline) -> Verdict | None:
     if not all(map(oversize.is_settled, held)) and seen.throttled > MOST_THROTTLED:
         return disturbed("the clone's CPU was throttled")
     if oversize.read_growth(seen) is None:
-        why = seen.unmeasured or "no sample came at the time that counts"
-        return unknown(
-            "NotMeasured", f"the clone's memory was not measured: {why}",
-            expected="samples of its control group", observed="none",
-            fix="let drills add an ephemeral container that runs as the application's user and group; "
-            "runAsUser and runAsGroup in the template spare a look",
-        )  # fmt: skip
+        return _unmeasured(seen)
     return None
 
 
-def _judge(seen: Timeline, allowed: int) -> Verdict:
+def _unmeasured(seen: Timeline) -> Verdict:
+    why = seen.unmeasured or "no sample came at the time that counts"
+    return unknown(
+        "NotMeasured", f"the clone's memory was not measured: {why}",
+        expected="samples of its control group", observed="none",
+        fix="let drills add an ephemeral container that runs as the application's user and group; "
+        "runAsUser and runAsGroup in the template spare a look",
+    )  # fmt: skip
+
+
+def _judge_peak(limit: int | None, seen: Timeline) -> Verdict:
+    """Without a limit there is nothing to come near to: that it goes on is all."""
+    if limit is None:
+        return passed("MemoryHolds", "ten requests of load.worstCase at a time are borne")
+    peak = oversize.read_peak(seen)
+    if peak is None:
+        return _unmeasured(seen)
+    evidence = f"worst case {peak / MI:.1f} of {limit / MI:.1f} MiB"
+    if peak > MOST_USED * limit:
+        return failed(
+            "NearLimit", "ten requests of load.worstCase at a time leave little of its memory limit",
+            expected=f"at most {100 * MOST_USED:g} % of resources.limits.memory", observed="more", evidence=evidence,
+            fix="raise resources.limits.memory, or let it work on fewer of them at a time",
+        )  # fmt: skip
+    return passed("MemoryHolds", "ten requests of load.worstCase at a time are borne", evidence=evidence)  # fmt: skip
+
+
+def _judge(allowed: int, seen: Timeline) -> Verdict:
+    if (open_ := _unproven(seen)) is not None:
+        return open_
     growth = oversize.read_growth(seen)
     assert growth is not None
     mib = {name: growth.by(name) / MI for name in growth.during}
@@ -145,12 +195,13 @@ PLUGINS: Final = (
         criterion="10 bodies at a time that are larger than limits.body, announced by Content-Length and in chunks, each "
         "held back before its last byte, let a clone's memory (anonymous and shared, with what it writes to a tmpfs, "
         "without page cache) grow by at most 32 MiB beyond what the same bodies take one after the other; nothing is "
-        "OOMKilled, nothing ends, and a small body is accepted before and after.",
+        "OOMKilled, nothing ends, and a small body is accepted before and after. Where load.worstCase is declared, ten of it at "
+        "a time take at most 90 % of the container's memory limit.",
         fix=BOUND,
         safety=Safety.DRILL, max_age=trial.WEEK, needs=("limits.request",),
         ask=ask, judge=judge,
         params=(
-            Param("maxGrowth", 32, "MiB by which memory may grow.", "lower"),
+            Param("maxGrowth", 32, "MiB by which memory may grow, at most 200.", "lower"),
         ),
         checklists=("002/4.a2", "002/4.a3", "002/4.a6", "002/4.t1", "003/7.1", "003/7.1a", "004/1.1.3-4"),
     ),

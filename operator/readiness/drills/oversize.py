@@ -1,4 +1,4 @@
-"""The arm of oversize bodies, and what memory did meanwhile.
+"""The arms of oversize bodies and of the worst case, and what memory did meanwhile.
 
 Bodies are held back just before their end, so that whoever keeps them keeps all at one time. Before
 that, as many come one after the other: what a garbage collector or a pool takes for them is there
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness.api.sizes import size_in_bytes
@@ -20,9 +20,11 @@ from readiness.model import Outcome
 from readiness.script import Arm, DrillRequest
 from readiness.step import Body, Boot, Meter, Pause, Send
 from readiness.timeline import NEVER, Exchange, Sample, Timeline
+from readiness.workload import app_container
 
 ARM: Final = "oversize"
-SMALL, AFTER, WARM = "small", "small-after", "warm"
+WORST: Final = "worst-case"
+SMALL, AFTER, WARM, MANY = "small", "small-after", "warm", "many"
 FRAMINGS: Final = {"length": "announced by Content-Length", "chunked": "chunked"}
 PARALLEL: Final = 10
 OVER: Final = 1.05
@@ -79,6 +81,31 @@ def request_of(subject: Subject, growth: int) -> DrillRequest | None:
     )))  # fmt: skip
 
 
+def worst_request_of(subject: Subject) -> DrillRequest | None:
+    """The arm of the worst case, where one is declared: alone, as its control, then many at a time."""
+    load = subject.target.load
+    if load is None or load.worst_case is None or subject.workload is None:
+        return None
+    whose, asked = drill_subject(subject), load.worst_case
+    body = Body(asked.content_type, asked.body)
+    if asked.size:
+        body = Body(asked.content_type, "", size_in_bytes(asked.size))
+    send = Send(SMALL, asked.path, asked.method, times=2, body=body)
+    many = replace(send, label=MANY, times=1, parallel=PARALLEL)
+    steps = (Meter(METERED), Boot(boot_seconds(subject)), send, Pause(CALM), many, Pause(CALM))
+    return DrillRequest(whose, Arm(WORST, steps)) if whose.port else None
+
+
+def memory_limit(subject: Subject) -> int | None:
+    """The limit of the application's container, in bytes; None where there is none to be read."""
+    container = app_container(subject.workload or {}, subject.target.container) or {}
+    told = ((container.get("resources") or {}).get("limits") or {}).get("memory", "")
+    try:
+        return size_in_bytes(str(told))
+    except ValueError:
+        return None
+
+
 def size_of(limit: str, growth: int) -> int:
     """Bytes of one body: over the limit, and enough of them to show in memory."""
     return max(int(size_in_bytes(limit) * OVER) + SLACK, least_of(growth))
@@ -90,8 +117,8 @@ def least_of(growth: int) -> int:
 
 
 def loads(seen: Timeline) -> Iterator[Exchange]:
-    """Every oversize request."""
-    return (x for x in seen.exchanges if x.label in (WARM, *FRAMINGS))
+    """Every request that is to be much."""
+    return (x for x in seen.exchanges if x.label in (WARM, MANY, *FRAMINGS))
 
 
 def is_settled(x: Exchange) -> bool:
@@ -103,13 +130,25 @@ def read_growth(seen: Timeline) -> Growth | None:
     """What memory did; None when nobody looked at the time that counts."""
     spans = {name: _span(seen, name) for name in FRAMINGS}
     began, ended = min(s[0] for s in spans.values()), max(s[1] for s in spans.values())
-    told = [s for s in seen.samples if s.memory >= 0]
-    if NEVER in (began, seen.blind) or seen.blind > HOLD or not told or told[-1].at < ended:
-        return None
+    told = _watched(seen, began, ended)
     before = [s.memory for s in told if s.at < began]
     if not before:
         return None
     return Growth(max(before), {n: _most(told, *span) for n, span in spans.items()})
+
+
+def read_peak(seen: Timeline) -> int | None:
+    """The most memory with many requests at a time; None when nobody looked."""
+    began, ended = _span(seen, MANY)
+    told = _watched(seen, began, ended)
+    return _most(told, began, ended) if told else None
+
+
+def _watched(seen: Timeline, began: float, ended: float) -> list[Sample]:
+    """Samples of memory that leave nothing out between two times; none where they do."""
+    told = [s for s in seen.samples if s.memory >= 0]
+    whole = NEVER not in (began, seen.blind) and seen.blind <= HOLD
+    return told if whole and told and told[0].at <= began and told[-1].at >= ended else []
 
 
 def _span(seen: Timeline, label: str) -> tuple[float, float]:
