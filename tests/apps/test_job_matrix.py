@@ -46,7 +46,7 @@ ROWS: Mapping[str, tuple[tuple[str, ...], jobs.JobDefect | None]] = {
     **{name: (words, None) for name, words in jobs.VARIANTS.items()},
     **{id_: ((), defect) for id_, defect in jobs.DEFECTS.items()},
 }
-AT_ONCE = 6
+AT_ONCE = 4
 LOOKS = 3  # a machine that is held up spoils a look, and says so
 
 
@@ -77,28 +77,33 @@ class Places:
         self.home = Path(tempfile.mkdtemp())
         self._numbers = itertools.count(1)
 
-    def next(self) -> str:
-        """A loopback address of its own, which is as good as a port."""
+    def block(self) -> tuple[str, ...]:
+        """Loopback addresses for one drill, which are as good as ports; each is allowed by name."""
         number = next(self._numbers)
-        return f"127.9.{number // 250}.{number % 250 + 1}"
+        return tuple(f"127.{os.getpid() % 200 + 50}.{number}.{n}" for n in range(1, 60))
 
 
 class Stage(Processes):
-    """Processes of which stores are found by their address, each with a directory of its own."""
+    """Processes at addresses of their own, stores with a directory of their own."""
 
     def __init__(self, port: int, places: Places) -> None:
         super().__init__(port)
         self._places = places
+        self.block = places.block()
+        self._free = iter(self.block)
 
     async def create(self, manifest: Manifest) -> Manifest | Problem:
-        if "store" not in manifest["metadata"]["name"]:
-            return await super().create(manifest)
-        address, home = self._places.next(), tempfile.mkdtemp(dir=self._places.home)
-        container = manifest["spec"]["containers"][0]
-        path = {"name": "PATH", "value": f"{self._places.programs}:{os.environ['PATH']}"}
-        own = {"HOME": home, "TMPDIR": home, "STORE_PORT": "6379", "STORE_BIND": address, "ADDRESS": address, "PORT": "6379"}  # fmt: skip
-        container["env"] = [path, *({"name": k, "value": v} for k, v in own.items())]
-        return await super().create(manifest)
+        address = next(self._free)
+        own = {"ADDRESS": address, "HOST": address}
+        if "store" in manifest["metadata"]["name"]:
+            home = tempfile.mkdtemp(dir=self._places.home)
+            own |= {"HOME": home, "TMPDIR": home, "STORE_PORT": "6379", "STORE_BIND": address, "PORT": "6379"}  # fmt: skip
+            own |= {"PATH": f"{self._places.programs}:{os.environ['PATH']}"}
+        (container,) = manifest["spec"]["containers"]
+        given = [e for e in container["env"] if "value" in e and e["name"] not in own]
+        env = [*given, *({"name": name, "value": value} for name, value in own.items())]
+        spec = {**manifest["spec"], "containers": [{**container, "env": env}]}
+        return await super().create({**manifest, "spec": spec})
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +153,11 @@ async def drilled(id_: str, places: Places) -> dict[str, Verdict]:
 
     whose = drill_subject(subject)
     stores = {s.name: build_store(s, "redis:1", Place("run", "drill", "uid")) for s in whose.stores}
-    script = Script("run", whose, arms, clones=1, deadline=3 * deadline_of(arms))
-    dialer = Dialer(Guard(Egress(("127.0.0.1",)), Resolver()), build_trust(), caps=CAPS)
+    script = Script("run", whose, arms, deadline=3 * deadline_of(arms))
+    stage = Stage(port, places)
+    dialer = Dialer(Guard(Egress(stage.block), Resolver()), build_trust(), caps=CAPS)
     reports = Reports(lambda arm, moment: None, timelines.append)
-    await Drill(script, Stage(port, places), dialer, (build, Props(stores=stores)), reports).run()
+    await Drill(script, stage, dialer, (build, Props(stores=stores)), reports).run()
     answers = {requests[each.arm]: each for each in timelines}
     return {i: c.judge(subject, answers) for i, c in CONTROLS.items()}
 

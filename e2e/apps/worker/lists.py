@@ -105,7 +105,7 @@ async def serve(environ: Mapping[str, str], parts: Parts) -> None:
     jobs = parts.jobs(Redis(host, int(port)))
     await parts.set_up(jobs.redis, parts.log)()
     worker, server = Worker(jobs), Server(routes(jobs))
-    await server.listen("", int(environ.get("PORT", "8080")))
+    await server.listen(environ.get("HOST", ""), int(environ.get("PORT", "8080")))
     lease, working = asyncio.create_task(worker.lease()), asyncio.create_task(worker.run())
     parts.log("info", "listening")
     await stopping.wait()

@@ -140,7 +140,12 @@ def main() -> None:
     if redis.ask("SET", "account:admin", secrets.token_hex(32), "NX"):
         tell("created the first account")
     redis.ask("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")  # refused where it is there
-    work, server = Work(), ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler)
+    work, server = (
+        Work(),
+        ThreadingHTTPServer(
+            (os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080"))), Handler
+        ),
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     work.start()
     stopping.wait()
