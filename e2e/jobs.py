@@ -36,6 +36,7 @@ DECLARED: Final[Manifest] = {
     "shutdown": {"drain": "3s", "logPattern": "draining", "jobsField": "jobs"},
     "config": {"bootstrapPattern": "created the first account"},
     "uses": ["queue"],
+    "data": {"passwordHashes": [{"store": "queue", "key": "account:admin"}]},
     "scenarios": [
         {
             "name": "job",

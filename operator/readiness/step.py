@@ -218,6 +218,15 @@ class Calls:
     step: Literal["calls"] = "calls"
 
 
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What throw-away stores hold in some places, as digests: a store, a key, and the field of a hash or nothing."""
+
+    label: str
+    places: tuple[tuple[str, str, str], ...]
+    step: Literal["peek"] = "peek"
+
+
 Step = (
     Boot
     | Pause
@@ -234,4 +243,5 @@ Step = (
     | Fault
     | Ask
     | Calls
+    | Peek
 )

@@ -160,6 +160,15 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Imprint:
+    """What a throw-away store held at the `nth` place of a look, as a digest; empty: nothing."""
+
+    label: str
+    nth: int
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
@@ -208,6 +217,7 @@ class Timeline:
     endings: tuple[Ending, ...] = ()
     said: tuple[Said, ...] = ()
     checks: tuple[Check, ...] = ()
+    imprints: tuple[Imprint, ...] = ()
     calls: tuple[Call, ...] = ()
     samples: tuple[Sample, ...] = ()
     blind: float = NEVER

@@ -18,7 +18,7 @@ from readiness.request import DrillRequest
 from readiness.scenario import Unmet
 from readiness.script import Arm, deadline_of
 from readiness.step import Boot, Play, Stop
-from readiness.timeline import Check, Ending, Moment, Problem, Said, Timeline
+from readiness.timeline import Check, Ending, Imprint, Moment, Problem, Said, Timeline
 
 from .simulated import Pod
 from .worlds import KNOWN, subject_of, told
@@ -28,7 +28,10 @@ ROWS = TABLE["rows"]
 TEXTS = ("message", "expected", "observed", "fix", "evidence")
 IDS = ("SHD-007", "SHD-009", "CFG-014")
 CONTROLS: Mapping[str, Control] = {i: c for i in IDS if isinstance(c := KNOWN[i], Control)}
-STORES = [{"name": "queue", "external": {"redis": {"hosts": ["queue"]}}}]
+STORES = [
+    {"name": "queue", "external": {"redis": {"hosts": ["queue"]}}},
+    {"name": "db", "external": {"mongodb": {"hosts": ["db"]}}},
+]
 STOP, END = 24.0, 26.0
 
 
@@ -71,14 +74,16 @@ def checks_of(arm: Arm, given: Mapping[str, Any]):
 def two_starts(arm: Arm, given: Mapping[str, Any]) -> Timeline:
     moments: list[Moment] = []
     said: list[Said] = []
+    imprints: list[Imprint] = []
     for nth, name in enumerate(("first", "second")):
-        seen = {"said": nth == 0, "took": 3.0} | given.get(name, {})
+        seen = {"said": nth == 0, "took": 3.0, "hash": "a"} | given.get(name, {})
         at = 100.0 * nth
         moments += [Moment(at, "created", "", nth), Moment(at + 2, "running", "", nth)]
+        imprints.append(Imprint(name, 0, seen["hash"]))
         if not seen.get("unseen"):
             moments.append(Moment(at + 2 + seen["took"], "ready", "", nth))
             said.append(Said(name, at + 20, ("first account",) if seen["said"] else ()))
-    return Timeline(arm.name, container="app", moments=tuple(moments), said=tuple(said), lag=given.get("lag", 0.0))  # fmt: skip
+    return Timeline(arm.name, container="app", moments=tuple(moments), said=tuple(said), imprints=tuple(imprints), lag=given.get("lag", 0.0))  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{next(iter(r['expect']))} {r['name']}" for r in ROWS])

@@ -121,7 +121,7 @@ def test_redis_lets_everybody_in_under_any_name(tmp_path: Path, name: str):
     assert {"port 6379", 'save ""', "appendonly no", "protected-mode no", "bind * -::*"} <= set(
         conf
     )
-    assert conf[-2:] == ["user default on nopass ~* &* +@all", 'user "app user" on nopass ~* &* +@all']  # fmt: skip
+    assert conf[-3:] == ["user default on nopass ~* &* +@all", READING, 'user "app user" on nopass ~* &* +@all']  # fmt: skip
 
 
 BOUND = "127.0.0.1"
@@ -143,6 +143,7 @@ def test_a_server_behind_a_gate_listens_on_loopback_only(tmp_path: Path):
     assert "bind_ip_all" not in mongo.read("calls")
 
 
+READING = "user readiness-drill on >readiness-drill ~* -@all +@read +@connection"
 HASHED = "user default on #f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7 ~* &* +@all"  # fmt: skip
 
 
@@ -160,7 +161,10 @@ def test_redis_has_the_default_user_that_clients_expect(tmp_path: Path, env, use
     image = Image(tmp_path, redis_server=TELL)
     image.start(CACHE, **env)
 
-    assert [line for line in image.read("store.conf").splitlines() if "user" in line] == users
+    assert [line for line in image.read("store.conf").splitlines() if "user" in line] == [
+        *users,
+        READING,
+    ]
 
 
 def test_rabbitmq_takes_its_user_from_the_environment_and_admits_guests_from_afar(tmp_path: Path):

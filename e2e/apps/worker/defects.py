@@ -117,6 +117,15 @@ class SetUpAgain(Account):
         await self.make()
 
 
+class HashedAgain(Account):
+    """It keeps the account, writes its hash anew, and says nothing."""
+
+    async def __call__(self) -> None:
+        if await self.redis("EXISTS", "account:admin"):
+            self.tell = lambda *_, **__: None
+        await self.make()
+
+
 class SlowerAgain(Account):
     """What is there is gone through for long."""
 
@@ -180,6 +189,7 @@ DEFECTS: dict[str, JobDefect] = {
         JobDefect("SHD-009/effect-first", "its effect is there once", {"SHD-009": "EffectDuplicated"}, keeping(EffectFirst)),
         JobDefect("SHD-009/effect-later", "its effect is still there once, later", {"SHD-009": "EffectDuplicated"}, keeping(EffectLater)),
         JobDefect("CFG-014/again", "a second start sets nothing up", {"CFG-014": "SetUpAgain"}, setting_up(SetUpAgain)),
+        JobDefect("CFG-014/hashed-again", "it leaves the stored hash as it is", {"CFG-014": "HashChanged"}, setting_up(HashedAgain)),
         JobDefect("CFG-014/slower", "a second start is as quick", {"CFG-014": "SlowerStart"}, setting_up(SlowerAgain)),
     )
 }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from readiness.api.data import Data
 from readiness.api.formats import (
     HOST_PATTERN,
     ORIGIN_PATTERN,
@@ -253,6 +254,7 @@ class Target(Schema):
     )
     cookies: Cookies | None = Field(None, description="Cookie names (AUT family).")
     metrics: Metrics | None = Field(None, description="Metrics exposition (OBS family).")
+    data: Data | None = Field(None, description="What the workload stores (CFG-014).")
     scenarios: Annotated[tuple[Scenario, ...], *keyed("name")] = Field(
         (),
         max_length=6,
@@ -272,5 +274,14 @@ class Target(Schema):
             message="an upstream has the name of a data service in uses: a drill could not tell them apart",
             holds=lambda target: not {u.name for u in target.upstreams} & set(target.uses),
             field="upstreams",
+        ),
+        Rule(
+            cel="!has(self.data) || !has(self.data.passwordHashes) || self.data.passwordHashes.all(h, "
+            "has(self.uses) && h.store in self.uses)",
+            message="passwordHashes names a store that the target does not use: add it to uses",
+            holds=lambda t: (
+                t.data is None or {h.store for h in t.data.password_hashes} <= set(t.uses)
+            ),
+            field="data",
         ),
     )

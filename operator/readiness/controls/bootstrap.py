@@ -1,6 +1,6 @@
 """CFG-014: what an application sets up once, it does not set up again, proven by starting it twice.
 
-Judged from a word of the log and from how long the starts took; no text of a log comes here.
+Judged from a word of the log, from digests of stored hashes and from how long the starts took.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def _judge(subject: Subject, seen: Timeline) -> Verdict:
         )  # fmt: skip
     if second:
         return _repeated(subject, str(pattern))
+    if (wrong := _judge_hashes(subject, seen)) is not None:
+        return wrong
     evidence = f"Ready {starts[0]:.1f} s after the first start, {starts[1]:.1f} s after the second"
     if starts[1] > twice.limit_of(subject, starts[0]):
         return replace(_slower(seen), evidence=evidence)
@@ -78,6 +80,33 @@ def _judge(subject: Subject, seen: Timeline) -> Verdict:
         "a second start on the same store sets nothing up, and is not slower",
         evidence=evidence,
     )
+
+
+def _judge_hashes(subject: Subject, seen: Timeline) -> Verdict | None:
+    """What is wrong with the stored hashes; None when they are as they were, or none is declared."""
+    declared = subject.target.data.password_hashes if subject.target.data else ()
+    if len(twice.places_of(subject)) < len(declared):
+        return unknown(
+            "HashNotRead", "a hash is declared in a store that a drill cannot read",
+            fix="declare hashes that are kept in a Redis of uses", where=subject.where,
+        )  # fmt: skip
+    first, second = (
+        {i.nth: i.digest for i in seen.imprints if i.label == label}
+        for label in ("first", "second")
+    )
+    for nth, (_, key, _) in enumerate(twice.places_of(subject)):
+        if not first.get(nth):
+            return unknown(
+                "ControlArmFailed", "a first start on an empty store leaves no hash where one is declared",
+                expected=f"a value at {key}", observed="none",
+                fix="correct key and field of data.passwordHashes",
+            )  # fmt: skip
+        if first[nth] != second.get(nth):
+            return failed(
+                "HashChanged", "a second start on the same store writes another hash",
+                expected=f"the value at {key} as the first start left it", observed="another one", fix=SKIP,
+            )  # fmt: skip
+    return None
 
 
 def _repeated(subject: Subject, pattern: str) -> Verdict:
@@ -111,7 +140,7 @@ PLUGINS: Final = (
         severity=Severity.P0,
         criterion="A clone that is started a second time on the same throw-away stores logs no line that matches "
         "config.bootstrapPattern, which the first start on the empty stores does, and is Ready as soon: 10 % later at most, "
-        "with the probe's period and 5 s for noise. What it has stored is not compared.",
+        "with the probe's period and 5 s for noise. The values of data.passwordHashes, in a Redis, are byte for byte the same.",
         fix=SKIP,
         safety=Safety.DRILL, max_age=trial.WEEK, needs=("config.bootstrapPattern",),
         ask=ask, judge=judge,

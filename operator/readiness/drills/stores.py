@@ -26,6 +26,8 @@ from readiness.script import Store
 from readiness.timeline import Problem
 
 DATA: Final = "/data"
+READER: Final = "readiness-drill"
+"""A user of a throw-away Redis, with this password, who may read: the drill itself knows no other."""
 
 _REDIS: Final = """
 server=$(command -v redis-server || command -v valkey-server) || { echo 'no redis-server in this image' >&2; exit 127; }
@@ -34,6 +36,7 @@ case "$STORE_USERNAME" in ''|default) [ -z "$STORE_PASSWORD" ] || password="#$(p
 {
   printf 'bind %s\\nprotected-mode no\\nport %s\\ndir %s\\nsave ""\\nappendonly no\\n' "${STORE_BIND:-* -::*}" "$STORE_PORT" "$HOME"
   echo "user default on $password ~* &* +@all"
+  echo 'user readiness-drill on >readiness-drill ~* -@all +@read +@connection'
   case "$STORE_USERNAME" in ''|default) ;; *) printf 'user "%s" on nopass ~* &* +@all\\n' "$STORE_USERNAME" ;; esac
 } > "$HOME/store.conf"
 exec "$server" "$HOME/store.conf"

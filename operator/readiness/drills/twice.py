@@ -13,7 +13,7 @@ from readiness.drills.starting import config_of
 from readiness.drills.subject import drill_subject
 from readiness.request import DrillRequest
 from readiness.script import Arm
-from readiness.step import Boot, Exit, Logs, Pause, Stop
+from readiness.step import Boot, Exit, Logs, Pause, Peek, Step, Stop
 from readiness.timeline import NEVER, Timeline
 from readiness.workload import app_container
 
@@ -37,10 +37,19 @@ def request_of(subject: Subject) -> DrillRequest | None:
         Logs(label, (pattern,), within=within)
         for label, within in (("first", SAID), ("second", 0.0))
     )
-    end = (Pause(SETTLE), Stop(), Exit(terms_of(subject).grace + 10))
-    return DrillRequest(
-        whose, Arm("twice", (boot, first, *end, boot, Pause(SAID), second), apart=True)
-    )
+    places = places_of(subject)
+    looks = [(Peek(label, places),) if places else () for label in ("first", "second")]
+    end = (Pause(SETTLE), *looks[0], Stop(), Exit(terms_of(subject).grace + 10))
+    steps: tuple[Step, ...] = (boot, first, *end, boot, Pause(SAID), second, *looks[1])
+    return DrillRequest(whose, Arm("twice", steps, apart=True))
+
+
+def places_of(subject: Subject) -> tuple[tuple[str, str, str], ...]:
+    """Where the hashes are that a second start must leave as they are: store, key, field."""
+    data = subject.target.data
+    known = {store.name for store in drill_subject(subject).stores if store.kind == "redis"}
+    hashes = data.password_hashes if data else ()
+    return tuple((h.store, h.key, h.field or "") for h in hashes if h.store in known)
 
 
 def starts_of(seen: Timeline) -> tuple[float, float] | None:

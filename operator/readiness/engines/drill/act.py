@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,13 @@ from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line, Query
 from readiness.model import Manifest
-from readiness.timeline import NEVER, Call, Check, Exchange, Moment, Said, Sample
+from readiness.timeline import NEVER, Call, Check, Exchange, Imprint, Moment, Said, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What all arms of a drill share. `open_line(pod)` is a new connection to a clone, `prop(name)` what
-    plays an upstream, or the gate of a store; `epoch` is the wall clock at time 0."""
+    plays an upstream, or the gate of a store; `epoch` is the wall clock at time 0, `stores` where clones find them, by name."""
 
     stage: Stage
     now: Callable[[], float]
@@ -30,6 +30,7 @@ class World:
     prop: Callable[[str], Prop]
     tell: Callable[[str, Moment], None]
     epoch: float = 0.0
+    stores: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Act:
     usual: dict[str, frozenset[str]] = field(default_factory=dict)
     told_of: Counter[str] = field(default_factory=Counter)
     checks: list[Check] = field(default_factory=list)
+    imprints: list[Imprint] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     unmeasured: str = ""

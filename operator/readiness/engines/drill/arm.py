@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from readiness.drills.metering import blind_of, thinned, throttled_of
-from readiness.engines.drill import faults, load, meter, play, steps
+from readiness.engines.drill import faults, load, meter, peek, play, steps
 from readiness.engines.drill.act import Act, World
 from readiness.engines.drill.clone import Clone
 from readiness.model import Manifest
@@ -29,6 +29,7 @@ from readiness.step import (
     Logs,
     Meter,
     Pause,
+    Peek,
     Play,
     Send,
     Stop,
@@ -51,6 +52,7 @@ STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
     Ask: faults.ask,
     Calls: faults.calls,
     Play: play.play,
+    Peek: peek.peek,
     Meter: meter.meter,
 }
 
@@ -93,7 +95,7 @@ def _timeline(act: Act, problem: Problem | None) -> Timeline:
         act.name, stopped=act.stopped, hook=act.hook, parallel=act.parallel,
         grace=float(DEFAULT_GRACE_SECONDS if grace is None else grace),
         container=clone.container, node=clone.node, endings=endings, said=tuple(act.said),
-        checks=tuple(act.checks), calls=tuple(act.calls), problem=problem,
+        checks=tuple(act.checks), imprints=tuple(act.imprints), calls=tuple(act.calls), problem=problem,
         throttled=throttled_of(act.samples, ready), samples=thinned(act.samples),
         blind=blind_of(act.samples), unmeasured=act.unmeasured,
         exchanges=tuple(sorted(act.done, key=lambda x: x.start)),

@@ -192,17 +192,24 @@ class Drill:
     async def _arm(self, workload: Manifest, arm: Arm, nth: int, places: asyncio.Semaphore) -> None:
         async with places:
             props = await self._apart(arm)
-            manifests = props if isinstance(props, Problem) else self._manifests(workload, arm, nth, props)  # fmt: skip
+            if isinstance(props, Problem):
+                self._report(Timeline(arm.name, problem=props))
+                return
+            manifests = self._manifests(workload, arm, nth, props)
             if isinstance(manifests, Problem):
                 self._report(Timeline(arm.name, problem=manifests))
             else:
-                await self._run(arm, manifests)
-            if arm.apart and isinstance(props, Props):
+                await self._run(arm, manifests, props)
+            if arm.apart:
                 await self._close(each for each in props.stores.values() if isinstance(each, dict))
 
-    async def _run(self, arm: Arm, manifests: tuple[Manifest, ...]) -> None:
+    async def _run(self, arm: Arm, manifests: tuple[Manifest, ...], props: Props) -> None:
+        known = self._script.subject.stores
+        stores = {
+            s.name: (props.addresses[s.name], s.port) for s in known if s.name in props.addresses
+        }
         world = World(
-            self._stage, self.now, self._line, self._prop, self._reports.moment, self._epoch
+            self._stage, self.now, self._line, self._prop, self._reports.moment, self._epoch, stores
         )
         act = build_act(world, arm, manifests, self._script.subject.container)
         names = [manifest["metadata"]["name"] for manifest in manifests]
