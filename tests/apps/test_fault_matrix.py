@@ -43,7 +43,7 @@ PYTHON, NODE = (sys.executable, str(APPS)), ("node", str(APPS / "node" / "server
 HEALTHY = {"healthy-python": PYTHON, "healthy-node": NODE}
 ROWS = {**dict.fromkeys(HEALTHY), **matrix.FAULT_DEFECTS}
 CHOSEN = os.environ.get("MATRIX_ROWS", "")
-AT_ONCE = 12
+AT_ONCE = 8
 LOOKS = 3
 PATIENCE = 30.0
 

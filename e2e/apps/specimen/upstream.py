@@ -57,6 +57,7 @@ class Manners:
     wait: Callable[[int], float] = wait
     keyed: bool = True
     too_late: int = TOO_LATE
+    unreachable: int = UNREACHABLE
     patience: float = 1.0
     fetch: Fetch = fetch
     ping: Callable[[str, int], Awaitable[bool]] = ping
@@ -75,7 +76,7 @@ async def call(manners: Manners, method: str, url: str) -> int:
         except TimeoutError:  # it may have been done: what took so long is not asked for again
             return manners.too_late
         except (OSError, ValueError):
-            status = UNREACHABLE
+            status = manners.unreachable
         if status not in AGAIN:
             return status
     return UNREACHABLE

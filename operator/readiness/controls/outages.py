@@ -59,6 +59,11 @@ def _judge(subject: Subject, case: Case, seen: Mapping[str, Timeline]) -> Verdic
 def _untrue(case: Case, seen: Timeline, ill: Exchange) -> Verdict | None:
     if faulting.ended(seen):
         return _depends(case, "its process ends")
+    if not ill.fits and ill.answered and ill.status != 200:
+        return unknown(
+            "DeepHealthUnclear", f"deep health answers neither that it is well nor that it is ill while {case.name} is silent",
+            expected="200 or 503", observed=str(ill.status), fix="let nothing limit how often health may be asked",
+        )  # fmt: skip
     if not ill.fits:
         return _lies(case) if ill.answered else _hangs(case)
     return None if _steady(seen, SHALLOW) else _depends(case, "no answer of 200 in time")

@@ -50,11 +50,12 @@ def _judge_overridable(subject: Subject, case: Case, seen: Mapping[str, Timeline
             fix=f"declare a request that does, in spec.targets[{subject.target.name}].upstreams: call: {{path: /ask}}",
         )  # fmt: skip
     answer = next(iter(timeline.labelled(CALL)), None)
-    if answer is None or not answer.answered or answer.status in (401, 403, 404, 405):
+    if answer is None or not answer.answered or answer.status >= 400:
         observed = str(answer.status) if answer is not None and answer.answered else "no answer"
         return unknown(
-            "ControlArmFailed", f"the request that is to call upstream {case.name} does not get that far",
-            expected="an answer that is no refusal", observed=observed, fix="correct the upstream's call",
+            "ControlArmFailed", f"the request that is to call upstream {case.name} fails before it does, or it calls elsewhere",
+            expected="a call of the drill's sink, or an answer below 400", observed=observed,
+            fix=f"correct the upstream's call, declare the stores that it needs, and read the URL from {upstream.url_env}",
         )  # fmt: skip
     return failed(
         "NotOverridable", f"upstream {case.name} is not called where {upstream.url_env} says",

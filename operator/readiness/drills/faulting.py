@@ -20,7 +20,7 @@ from readiness.drills.reading import disturbed, problem_verdict, timeline_of
 from readiness.drills.subject import drill_subject
 from readiness.model import Result, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
-from readiness.script import Arm
+from readiness.script import Arm, Edit
 from readiness.step import Ask, Body, Boot, Calls, Fault, Knock, Send, Step
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ GUARDED: Final = 10.0
 ILL_WITHIN: Final = 10.0
 BACK_WITHIN: Final = 30.0
 SETTLED: Final = 15.0
+DIRECT: Final = (Edit("NO_PROXY", "*"), Edit("no_proxy", "*"))
+"""A proxy does not know the sink, and a clone does not reach the proxy."""
 PACE, MOST_KNOCKS = 0.5, 200
 FAILURES: Final = 2
 MOST_LAG: Final = 0.5
@@ -201,6 +203,7 @@ def _outage(subject: Subject, name: str, fault: str, rest: str, calls: tuple[Ste
 
 def _arm(subject: Subject, name: str, steps: tuple[Step, ...]) -> Arm:
     edits = tuple(u.edit for u in drill_subject(subject).upstreams) if subject.workload else ()
+    edits += DIRECT if edits else ()
     return Arm(name, (Boot(boot_seconds(subject)), *steps), edits)
 
 
