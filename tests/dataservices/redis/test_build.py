@@ -78,6 +78,7 @@ def test_the_set_of_children_is_whole():
         ("template.spec.automountServiceAccountToken", False),
         ("template.spec.enableServiceLinks", False),
         ("template.spec.serviceAccountName", SET),
+        ("template.spec.dnsConfig.options", [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "2"}]),
         ("template.spec.terminationGracePeriodSeconds", 60),
         ("template.spec.securityContext.runAsNonRoot", True),
         ("template.spec.securityContext.runAsUser", 999),

@@ -41,6 +41,8 @@ MAJORITY: Final = SENTINELS // 2 + 1
 GRACE: Final = 60
 PAUSE: Final = 20
 CATCH_UP: Final = 5
+_IMPATIENT: Final[Manifest] = {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "2"}]}  # fmt: skip
+"""Sentinels stand still while they look up a name: a DNS server that is gone must not hold up a failover."""
 _SCRIPTS: Final = Path(__file__).with_name("scripts")
 SCRIPTS: Final = {each.name: each.read_text() for each in _SCRIPTS.iterdir() if each.name.endswith(".sh")}  # fmt: skip
 
@@ -173,6 +175,7 @@ def _template(part: Part, server: Manifest, volumes: list[Manifest]) -> Manifest
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": GRACE,
+            "dnsConfig": _IMPATIENT,
             "securityContext": pod_security(USER),
             **spread(part),
             "containers": [container],
