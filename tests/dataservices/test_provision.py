@@ -391,7 +391,9 @@ def test_a_pod_of_an_earlier_template_is_replaced_once_every_child_is_as_desired
     status |= {"availableReplicas": 3, "updateRevision": "new"}
     seen["pods"] = {"cache": tuple(earlier(number, "old") for number in range(3))}
 
-    (write,) = run(policy(CACHE), **seen).writes
+    found = run(policy(CACHE), **seen)
+    (write,) = found.writes
+    assert provisioned_of(found)[2] == "cache: 3 of 3 members still run an earlier template"
     assert (write.act, write.child["metadata"]["name"]) == (Act.EVICT, f"{NAME}-2")
 
     seen["children"].pop(("ServiceAccount", NAME))

@@ -16,7 +16,7 @@ from readiness.dataservices.children import belongs_to, hash_of, is_create_only
 from readiness.dataservices.drift import difference
 from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
-from readiness.dataservices.roll import next_replaced
+from readiness.dataservices.roll import next_replaced, outdated
 from readiness.dataservices.stuck import blocked_stops, obstacles_of
 from readiness.dataservices.wish import (
     Wish,
@@ -126,7 +126,7 @@ def _provided(
         seen=seen,
         look=_look(kind, order, pods),
         obstacles=(*met, *stuck, *blocked_stops(pods, seen)),
-        waiting=_waiting(desired, live),
+        waiting=_waiting(desired, live) or _rolling(sets, pods),
     )
     if any(each.at + RETRY_SECONDS > wish.now for each in met):
         return told, ()
@@ -179,6 +179,11 @@ def _look(kind: Kind, order: Order, pods: tuple[Manifest, ...]) -> Look | None:
     }
     known = all(credential.key in order.credentials for credential in kind.credentials)
     return Look(kind.name, order, addresses) if addresses and known else None
+
+
+def _rolling(sets: Sequence[Manifest], pods: Sequence[Manifest]) -> str:
+    left = len(outdated(sets, pods))
+    return f"{left} of {len(pods)} members still run an earlier template" if left else ""
 
 
 def _live(wish: Wish, provided: Provided, service: str) -> dict[Place, Manifest]:

@@ -19,13 +19,18 @@ REVISION = "controller-revision-hash"
 def next_replaced(sets: Iterable[Manifest], pods: Sequence[Manifest], seen: Seen | None) -> Manifest | None:  # fmt: skip
     """The pod to evict now; None when all are of the desired template, or somebody is not well."""
     found = tuple(sets)
-    revisions = {each["metadata"]["name"]: _revision(each) for each in found}
-    old = [pod for pod in pods if _is_old(pod, revisions)]
+    old = outdated(found, pods)
     if not old or seen is None or not is_well(seen) or not all(map(_is_settled, found)):
         return None
     if not all(is_ready(pod) for pod in pods):
         return None
     return max(old, key=lambda pod: (_name(pod) != seen.primary, _name(pod)))
+
+
+def outdated(sets: Iterable[Manifest], pods: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    """Pods that still run an earlier template than their StatefulSet's."""
+    revisions = {each["metadata"]["name"]: _revision(each) for each in sets}
+    return tuple(pod for pod in pods if _is_old(pod, revisions))
 
 
 def is_well(seen: Seen) -> bool:
