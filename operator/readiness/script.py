@@ -18,6 +18,7 @@ from readiness.step import (
     Hold,
     Linger,
     Logs,
+    Metered,
     Pause,
     Play,
     Send,
@@ -162,7 +163,7 @@ def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:
 
 def _longest(step: Step) -> float:
     match step:
-        case Boot() | Exit() | Linger() | Logs() | Ask() | Calls():
+        case Boot() | Metered() | Exit() | Linger() | Logs() | Ask() | Calls():
             return step.within
         case Pause():
             return step.seconds

@@ -57,6 +57,14 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class Metered:
+    """Wait for the meter's first sample, or for why there is none, at most `within` seconds."""
+
+    within: float
+    step: Literal["metered"] = "metered"
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Requests on fresh connections: `times` in a row, each of them `parallel` at once.
 
@@ -231,6 +239,7 @@ Step = (
     Boot
     | Pause
     | Meter
+    | Metered
     | Send
     | Hold
     | Flow

@@ -18,7 +18,7 @@ from readiness.drills.arms import boot_seconds
 from readiness.drills.subject import drill_subject
 from readiness.model import Outcome
 from readiness.script import Arm, DrillRequest
-from readiness.step import Body, Boot, Meter, Pause, Send
+from readiness.step import Body, Boot, Meter, Metered, Pause, Send
 from readiness.timeline import NEVER, Exchange, Sample, Timeline
 from readiness.workload import app_container
 
@@ -35,6 +35,7 @@ MOST: Final = 16 * 1024 * 1024
 SURE: Final = 3
 """How much more than may grow is sent, at least: where all of it is kept, nobody doubts it."""
 METERED: Final = 0.2
+PATIENCE: Final = 40.0
 HOLD: Final = 2.0
 CALM: Final = 1.5
 
@@ -74,7 +75,7 @@ def request_of(subject: Subject, growth: int) -> DrillRequest | None:
     bodies = {name: Body(kind, "", size, ration, 0.0, name == "chunked") for name in FRAMINGS}
     held = {n: Body(kind, "", size, ration, HOLD, b.chunked) for n, b in bodies.items()}
     return DrillRequest(whose, Arm(ARM, (
-        Meter(METERED), Boot(boot_seconds(subject)), send(SMALL, small, times=3),
+        Meter(METERED), Boot(boot_seconds(subject)), Metered(PATIENCE), send(SMALL, small, times=3),
         *(send(WARM, body, times=PARALLEL // 2) for body in bodies.values()), Pause(CALM),
         *(step for n, b in held.items() for step in (send(n, b, parallel=PARALLEL), Pause(CALM))),
         send(AFTER, small),
@@ -92,7 +93,8 @@ def worst_request_of(subject: Subject) -> DrillRequest | None:
         body = Body(asked.content_type, "", size_in_bytes(asked.size))
     send = Send(SMALL, asked.path, asked.method, times=2, body=body)
     many = replace(send, label=MANY, times=1, parallel=PARALLEL)
-    steps = (Meter(METERED), Boot(boot_seconds(subject)), send, Pause(CALM), many, Pause(CALM))
+    boot = Boot(boot_seconds(subject))
+    steps = (Meter(METERED), boot, Metered(PATIENCE), send, Pause(CALM), many, Pause(CALM))
     return DrillRequest(whose, Arm(WORST, steps)) if whose.port else None
 
 

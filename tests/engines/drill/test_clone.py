@@ -22,3 +22,32 @@ def test_what_it_waits_for(states, words):
     clone.saw("ADDED", {"metadata": {"name": "c"}, "status": {"initContainerStatuses": states}})
 
     assert clone.waits_for == words
+
+
+READY, NOT_READY, CUT_OFF = (True, True), (False, False), (False, True)
+"""(Ready, ContainersReady): the control plane takes away only the first when it hears nothing of the node."""
+
+
+@pytest.mark.parametrize(
+    ("seen", "leaving", "flapped"),
+    [
+        ([NOT_READY, READY], False, False),
+        ([READY, NOT_READY], False, False),
+        ([READY, CUT_OFF], False, True),
+        ([READY, CUT_OFF, READY], False, True),
+        ([CUT_OFF, READY], False, False),
+        ([READY, CUT_OFF], True, False),
+    ],
+    ids=["it becomes Ready", "its probe fails", "its node is lost", "and found", "before it was Ready", "it is told to end"],
+)  # fmt: skip
+def test_a_node_that_was_not_ready(seen, leaving, flapped):
+    clone = Clone("app", lambda: 1.0)
+    for nth, told in enumerate(seen):
+        conditions = [
+            {"type": kind, "status": str(holds)}
+            for kind, holds in zip(("Ready", "ContainersReady"), told, strict=True)
+        ]
+        gone = {"deletionTimestamp": "2026-11-21T10:00:00Z"} if leaving and nth else {}
+        clone.saw("MODIFIED", {"metadata": {"name": "c"} | gone, "status": {"conditions": conditions}})  # fmt: skip
+
+    assert clone.moment("flapped") == flapped

@@ -40,7 +40,7 @@ class Act:
     `hook` are the seconds of their preStop (None: not shown), `stopped` is when the first was told to end, `told` is set
     then, `parallel` what it proved to work on at once, `values` what scenarios have extracted. `usual` are words that a health
     endpoint said when it was first asked, `told_of` counts the calls to each upstream that have been read,
-    `unmeasured` says why it has no samples."""
+    `unmeasured` says why it has no samples, `metered` is set when one or the other is known."""
 
     world: World
     name: str
@@ -61,6 +61,7 @@ class Act:
     values: dict[str, str] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     unmeasured: str = ""
+    metered: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property

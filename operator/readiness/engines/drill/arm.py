@@ -28,6 +28,7 @@ from readiness.step import (
     Linger,
     Logs,
     Meter,
+    Metered,
     Pause,
     Peek,
     Play,
@@ -54,6 +55,7 @@ STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
     Play: play.play,
     Peek: peek.peek,
     Meter: meter.meter,
+    Metered: meter.metered,
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from contextlib import suppress
 
 from readiness.drills.metering import read_line
 from readiness.engines.drill.act import Act
 from readiness.engines.drill.clone import Clone
-from readiness.step import Meter
-from readiness.timeline import ProblemError, Sample
+from readiness.step import Meter, Metered
+from readiness.timeline import Problem, ProblemError, Sample
 
 
 def meter(act: Act, step: Meter) -> None:
@@ -16,17 +18,25 @@ def meter(act: Act, step: Meter) -> None:
     act.spawn(_meter(act, act.clone, step))
 
 
+async def metered(act: Act, step: Metered) -> None:
+    """Whoever needs samples waits for the meter, which takes seconds to come."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(step.within):
+            await act.metered.wait()
+
+
 async def _meter(act: Act, clone: Clone, step: Meter) -> None:
     await clone.until(lambda c: c.moment("running") or c.over, math.inf)
-    if clone.over:
-        act.unmeasured = "the container ended before it could be metered"
-        return
     try:
+        if clone.over:
+            raise ProblemError(Problem("NotMeasured", "the container ended before it could be metered"))  # fmt: skip
         async for line in act.world.stage.meter(clone.pod, clone.container, step.every):
             told = read_line(line, act.world.epoch)
             if isinstance(told, Sample):
                 act.samples.append(told)
+                act.metered.set()
             elif told:
                 act.unmeasured = told
     except ProblemError as error:
         act.unmeasured = error.problem.words
+    act.metered.set()
