@@ -139,21 +139,23 @@ def _judged(
     asked = requests_of(subject, *names)
     if not asked:
         return trial.not_asked(subject)
-    verdicts = []
+    verdicts = {}
     for name, request in asked.items():
-        seen = timeline_of(answers, request)
-        verdict = _read(seen) or judge(seen) if seen else _read(seen)
-        assert verdict is not None
+        verdict = _read(timeline_of(answers, request), judge)
         evidence = f"{name}: {verdict.result}/{verdict.reason}"
-        verdicts.append(replace(verdict, where=subject.where, via=f"drill/{name}", evidence=evidence))  # fmt: skip
-    unproven = next((v for v in verdicts if v.result is not Result.PASS and v.via == "drill/job-short"), None)  # fmt: skip
-    return unproven or trial.worst(verdicts)
+        verdicts[name] = replace(
+            verdict, where=subject.where, via=f"drill/{name}", evidence=evidence
+        )
+    control = verdicts.get("job-short")
+    if control is not None and control.result is not Result.PASS:
+        return control
+    return trial.worst(verdicts.values())
 
 
-def _read(seen: Timeline | None) -> Verdict | None:
+def _read(seen: Timeline | None, judge: Callable[[Timeline], Verdict]) -> Verdict:
     if seen is None:
         return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
-    return problem_verdict(seen)
+    return problem_verdict(seen) or judge(seen)
 
 
 def _undeclared(subject: Subject, line: str) -> Verdict:
