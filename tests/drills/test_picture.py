@@ -11,7 +11,8 @@ import pytest
 from readiness.drills.arms import arms_of
 from readiness.drills.picture import html_of, svg_of
 from readiness.model import Outcome
-from readiness.timeline import NEVER, Exchange, Problem, Timeline
+from readiness.scenario import Unmet
+from readiness.timeline import NEVER, Check, Exchange, Moment, Problem, Timeline
 
 from .simulated import Pod, Server, simulate
 from .test_shapes import SHAPES, TABLE
@@ -97,3 +98,21 @@ def test_five_hundred_requests_stay_small() -> None:
 
     assert len(seen.exchanges) > 500
     assert len(svg_of(seen).encode()) < 120_000
+
+
+def test_a_scenario_is_drawn_with_what_did_not_hold_and_the_other_clone():
+    checks = (
+        Check("start", "working", 4, 5, 200),
+        Check("done", "done", 20, 45, 200, (Unmet("state"),)),
+    )
+    moments = (
+        Moment(0, "created"),
+        Moment(3, "ready"),
+        Moment(13, "stopping"),
+        Moment(19, "ready", "", 1),
+    )
+    drawn = svg_of(Timeline("job", stopped=14.0, container="app", moments=moments, checks=checks))
+
+    assert "another is ready" in drawn
+    assert "start: working holds" in drawn
+    assert "done: done does not hold" in drawn

@@ -12,7 +12,7 @@ from typing import Final
 from readiness.drills.arms import FAST, HELD, KNOCK, SLOW, STUCK
 from readiness.drills.canvas import Scale, glyph, num, rows_of, tag, ticks, titled, words
 from readiness.drills.reading import Kind, Span, kind_of
-from readiness.timeline import NEVER, Exchange, Timeline
+from readiness.timeline import NEVER, Check, Exchange, Timeline
 
 PITCH: Final = 15.0
 FLAT: Final = 8.0
@@ -51,6 +51,36 @@ def lanes_of(timeline: Timeline, scale: Scale, signal: Span | None) -> Iterator[
             yield _held(name, timeline, exchanges, scale)
         else:
             yield _bars(name, exchanges, scale, signal)
+    if timeline.checks:
+        yield _scenes(timeline.checks, scale)
+
+
+def _scenes(checks: tuple[Check, ...], scale: Scale) -> Lane:
+    """The scenes of a scenario: how long each was tried, and whether it held in the end."""
+    pixel = (scale.end - scale.start) / (scale.right - scale.left)
+    rows = rows_of([(c.start, c.end + pixel * (16 + 7 * len(c.scene))) for c in checks])
+
+    def draw(y: float) -> str:
+        return "".join(
+            _scene(c, scale, y + row * PITCH) for row, c in zip(rows, checks, strict=True)
+        )
+
+    return Lane("scenario", PITCH * (max(rows) + 1), draw)
+
+
+def _scene(check: Check, scale: Scale, y: float) -> str:
+    kind, begin, end = (
+        "error" if check.unmet else "served",
+        scale.x(check.start),
+        scale.x(check.end),
+    )
+    within = end - begin > 10 + 7 * len(check.scene)
+    return tag(
+        "g", titled(f"{check.label}: {check.scene} {'does not hold' if check.unmet else 'holds'}"),
+        tag("rect", x=begin, y=y, width=max(end - begin, 1.0), height=10, class_=f"{kind} bar"),
+        words(check.scene, begin + 5 if within else end + 8, y + 8.5, "on" if within else "dim"),
+        glyph(kind, end, y + 5),
+    )  # fmt: skip
 
 
 def _bars(name: str, exchanges: tuple[Exchange, ...], scale: Scale, signal: Span | None) -> Lane:

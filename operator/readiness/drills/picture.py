@@ -118,6 +118,7 @@ def _scale(timeline: Timeline) -> Scale:
         [x.end for x in timeline.exchanges]
         + [e.at for e in timeline.endings]
         + [m.at for m in timeline.moments]
+        + [check.end for check in timeline.checks]
     )
     start = max(created, first - BEFORE) if timeline.exchanges else created
     return Scale(start, max([start + 1, *last]) + 0.5, LEFT, RIGHT)
@@ -153,7 +154,11 @@ def _zero(timeline: Timeline) -> float:
 
 
 def _signalled(timeline: Timeline) -> bool:
-    return timeline.arm == "sigint"
+    return timeline.arm == "sigint" or timeline.moment("sent") != NEVER
+
+
+def _signal(timeline: Timeline) -> str:
+    return "SIGINT" if timeline.arm == "sigint" else "SIGTERM"
 
 
 def _axis(timeline: Timeline, scale: Scale, top: float, bottom: float) -> str:
@@ -194,14 +199,19 @@ def _events(timeline: Timeline, seen: Seen | None) -> Iterator[tuple[str, str, S
     """(class, name, when), in the order of time."""
     signalled, stopped = _signalled(timeline), timeline.stopped
     yield "mark", "ready", _point(timeline.moment("ready"))
-    yield "mark", "SIGINT asked for" if signalled else "deleted", _point(_zero(timeline) or NEVER)
+    yield (
+        "mark",
+        f"{_signal(timeline)} asked for" if signalled else "deleted",
+        _point(_zero(timeline) or NEVER),
+    )
     if seen is not None:
-        yield "signal", "SIGINT" if signalled else "SIGTERM", seen.signal
+        yield "signal", _signal(timeline), seen.signal
         yield "exit", f"exit {seen.ending.code}", seen.exit
     elif timeline.ending is not None:
         yield "exit", f"exit {timeline.ending.code}", _point(timeline.ending.at)
     if stopped != NEVER and not signalled:
         yield "limit", "grace is over", _point(stopped + timeline.grace)
+    yield "mark", "another is ready", _point(timeline.moment("ready", 1))
 
 
 def _point(at: float) -> Span:
@@ -215,7 +225,7 @@ def _legend(timeline: Timeline, y: float) -> str:
     for kind in kinds:
         parts += [glyph(CLASS[kind], x, y - 4), words(SAID[kind], x + 9, y, "dim")]
         x += 30 + 6.2 * len(SAID[kind])
-    zero = "SIGINT was asked for" if _signalled(timeline) else "the pod was deleted"
+    zero = f"{_signal(timeline)} was asked for" if _signalled(timeline) else "the pod was deleted"
     note = f"at 0 s {zero}; stronger bars were open at the signal; a zone is a time known no closer"
     parts.append(words(note, x + 4, y, "dim"))
     return "".join(parts)
