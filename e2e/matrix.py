@@ -16,10 +16,11 @@ sys.path[:0] = [str(HERE / "apps")] if str(HERE / "apps") not in sys.path else [
 from specimen.defects import DEFECTS, Defect, StartDefect  # noqa: E402 (the path must be set first)
 from specimen.defects.faults import DEFECTS as FAULT_DEFECTS  # noqa: E402
 from specimen.defects.starting import DEFECTS as START_DEFECTS  # noqa: E402
+from specimen.defects.stopping import DEFECTS as STOP_DEFECTS  # noqa: E402
 
 Manifest = dict[str, Any]
 __all__ = [
-    "DEFECTS", "DRILL_CONTROLS", "FAULT_CONTROLS", "FAULT_DEFECTS", "HTTP_CONTROLS", "START_DEFECTS", "Defect", "Manifest", "StartDefect", "drill_target",
+    "DEFECTS", "DRILL_CONTROLS", "FAULT_CONTROLS", "FAULT_DEFECTS", "HTTP_CONTROLS", "START_DEFECTS", "STOP_CONTROLS", "STOP_DEFECTS", "Defect", "Manifest", "StartDefect", "drill_target",
     "expected", "expected_of_drills", "merged", "slug", "target",
 ]  # fmt: skip
 
@@ -29,6 +30,7 @@ HTTP_CONTROLS: Final = (
 )  # fmt: skip
 DRILL_CONTROLS: Final = ("CFG-001", "CFG-002", "CFG-006", "CFG-007", "ERR-002", "LIM-007")
 FAULT_CONTROLS: Final = ("CFG-012", "REL-002", "REL-003", "HLT-004")
+STOP_CONTROLS: Final = ("SHD-001", "SHD-002", "SHD-003", "SHD-004", "SHD-005", "SHD-006")
 DRILL_ENVIRONMENT: Final = {"ENVIRONMENT": "production", "API_TOKEN": "matrix", "DATA_DIR": "/tmp"}
 DRILL_DECLARED: Final[Manifest] = {
     "shutdown": {"standalone": True},

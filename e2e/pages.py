@@ -1,4 +1,4 @@
-"""docs/matrix.md and docs/thirdparty.md, made from the tables that the tests run.
+"""docs/matrix.md, docs/thirdparty.md and docs/strangers.md, made from the tables that the tests run.
 
 `python3 e2e/pages.py` writes them; tests/apps/test_pages.py fails when they differ from the tables.
 """
@@ -58,6 +58,13 @@ Seen on clones only, of a worker over a throw-away Redis that is built in two wa
 
 {job_table}
 
+## How applications end: {stops} defects
+
+Seen on clones that are stopped; SHD-010 needs routes and a preStop hook, which [shapes](../e2e/shapes) have. `make test-slow` runs every arm on
+loopback ([tests/apps/test_stop_matrix.py](../tests/apps/test_stop_matrix.py)).
+
+{stop_table}
+
 ## What manifests say: {manifests} defects
 
 The sample [shop.yaml](../manifests/samples/shop.yaml) with one thing changed
@@ -105,7 +112,8 @@ def matrix_page() -> str:
     unseen = {row.id: () if row.pods else manifest_defects.POD_CONTROLS for row in manifests}
     return MADE + MATRIX.format(
         fails=FAILS, open=OPEN, other=OTHER, http=len(matrix.DEFECTS), manifests=len(manifests),
-        starts=len(matrix.START_DEFECTS),
+        starts=len(matrix.START_DEFECTS), stops=len(matrix.STOP_DEFECTS),
+        stop_table=grid(matrix.STOP_DEFECTS.values(), matrix.STOP_CONTROLS, {}),
         start_table=grid(matrix.START_DEFECTS.values(), matrix.DRILL_CONTROLS, {}),
         faults=len(matrix.FAULT_DEFECTS),
         fault_table=grid(matrix.FAULT_DEFECTS.values(), matrix.FAULT_CONTROLS, {}),
@@ -154,11 +162,14 @@ def thirdparty_page() -> str:
     )
 
 
-PAGES: Final = {"matrix.md": matrix_page, "thirdparty.md": thirdparty_page}
+PAGES: Final = {
+    "matrix.md": matrix_page,
+    "thirdparty.md": thirdparty_page,
+}
 
 
 def main() -> None:
-    """Write both."""
+    """Write all of them."""
     for name, page in PAGES.items():
         (DOCS / name).write_text(page())
 

@@ -93,9 +93,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Delay:
-    """Passes the request on after so many seconds."""
+    """Passes the request on after so many seconds. `then` is called first."""
 
     seconds: float
+    then: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -301,6 +302,7 @@ class ChaosProxy:
                     status = fault.status
                     return _refusal(fault)
                 case _:
+                    _call(fault.then if isinstance(fault, Delay) else None)
                     await asyncio.sleep(fault.seconds if isinstance(fault, Delay) else 0.0)
                     response = await self._forward(request, call, fault)
                     status = response.status

@@ -132,10 +132,10 @@ def test_what_is_asked_for_at_once(paths: dict[str, Any], path: str) -> None:
 @pytest.mark.parametrize(
     ("probes", "seconds"),
     [
-        ({}, 60),
-        ({"readinessProbe": {"initialDelaySeconds": 20}}, 80),
-        ({"startupProbe": {"periodSeconds": 5, "failureThreshold": 24}}, 180),
-        ({"startupProbe": {"timeoutSeconds": 1}}, 90),
+        ({}, 120),
+        ({"readinessProbe": {"initialDelaySeconds": 20}}, 140),
+        ({"startupProbe": {"periodSeconds": 5, "failureThreshold": 24}}, 240),
+        ({"startupProbe": {"timeoutSeconds": 1}}, 150),
         ({"startupProbe": {"failureThreshold": 600}}, 600),
     ],
 )

@@ -80,10 +80,15 @@ class Server:
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
 
-    async def drain(self, seconds: float) -> bool:
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return len(self._open) > len(self._idle)
+
+    async def drain(self, seconds: float, *, accepts: bool = False) -> bool:
         """Stop accepting, finish what is under way; whether everything ended in time."""
         self._draining = True
-        for listener in self._listeners:
+        for listener in () if accepts else self._listeners:
             listener.close()
         for writer in tuple(self._idle):
             writer.close()

@@ -20,7 +20,7 @@ async def serve(config: Config, parts: Parts) -> None:
     server, stopping, tell = Server(parts.wrap(application), parts.take), asyncio.Event(), parts.log
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set if number in parts.end.signals else int)
     port = await server.listen("", config.port)
     if config.tls_port:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -28,8 +28,10 @@ async def serve(config: Config, parts: Parts) -> None:
         await server.listen("", config.tls_port, context)
     tell("info", "listening", port=port, tlsPort=config.tls_port, defects=config.defects)
     await stopping.wait()
-    tell("info", "draining", seconds=config.drain)
-    clean = await server.drain(config.drain)
+    seconds, busy = parts.end.drain(config.drain), server.busy
+    tell("info", "draining", seconds=seconds)
+    clean = await server.drain(seconds, accepts=parts.end.accepts)
+    await asyncio.sleep(0 if busy else parts.end.lingers)
     tell("info" if clean else "warning", "stopped" if clean else "stopped with requests under way")
 
 
@@ -54,3 +56,4 @@ def main() -> None:
     if config.production and not config.data_dir:
         parts.log("warning", "DATA_DIR is not set: orders are kept in memory and lost at the end")
     asyncio.run(serve(config, parts))
+    sys.exit(parts.end.code)

@@ -25,6 +25,7 @@ HELD: Final = "held"
 KNOCK: Final = "knock"
 STUCK: Final = "stuck"
 PLACE: Final = "{seconds}"
+BOOT: Final = 120.0
 SETTLE: Final = 6.0
 WARM: Final = 3.0
 LEAD: Final = 1.0
@@ -127,12 +128,12 @@ def arms_of(subject: Subject) -> Mapping[str, Arm]:
 
 
 def boot_seconds(subject: Subject) -> float:
-    """How long a clone may take to become Ready: a minute, and what its own probes allow."""
+    """How long a clone may take to become Ready: two minutes, and what its own probes allow."""
     container: Manifest = app_container(subject.workload or {}, subject.target.container) or {}
     startup, ready = container.get("startupProbe") or {}, container.get("readinessProbe") or {}
     allowed = startup.get("periodSeconds", 10) * startup.get("failureThreshold", 3)
     waits = startup.get("initialDelaySeconds", 0) + ready.get("initialDelaySeconds", 0)
-    return float(min(600, 60 + waits + (allowed if startup else 0)))
+    return float(min(600, BOOT + waits + (allowed if startup else 0)))
 
 
 def _edited(subject: Subject, arms: Mapping[str, Arm]) -> Mapping[str, Arm]:

@@ -110,6 +110,46 @@ def test_what_is_not_whole_is_not_believed_and_everything_is_deleted(board, reas
     assert board.deleted == ["r1"]
 
 
+class Slow(Board):
+    """What the API server does for it takes a while, and is told when it is done."""
+
+    def __init__(self, slow: str) -> None:
+        super().__init__()
+        self.slow, self.begun, self.done = slow, asyncio.Event(), []
+
+    async def _take(self, step: str) -> None:
+        if step == self.slow:
+            self.begun.set()
+            await asyncio.sleep(0.02)
+        self.done.append(step)
+
+    async def start(self, job: Manifest) -> Problem | None:
+        await self._take("start")
+        return await super().start(job)
+
+    async def delete(self, run: str) -> None:
+        await self._take("delete")
+        await super().delete(run)
+
+
+@pytest.mark.parametrize("often", [1, 3])
+@pytest.mark.parametrize("step", ["start", "delete"])
+async def test_who_cancels_in_the_middle_of_a_write_waits_for_its_end(step, often):
+    board = Slow(step)
+    board.hold.set()
+    script = Script("r1", SUBJECT, (A.arm,))
+    task = asyncio.create_task(carry_out(board, {"script": script}, script, lambda *_: None))
+    await board.begun.wait()
+    for _ in range(often):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert board.done == ["start", "delete"]
+    assert board.deleted == ["r1"]
+
+
 @dataclass
 class Seen:
     """What the observer was told."""
@@ -140,7 +180,7 @@ async def settled(board: Board, many: int = 1) -> None:
         if len(board.deleted) >= many:
             break
         await asyncio.sleep(0.001)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)  # the end of the drill follows that of its Job
 
 
 async def test_equal_arms_run_once_and_a_pass_never_waits():

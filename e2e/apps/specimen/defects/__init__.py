@@ -5,7 +5,7 @@ controls that must fail, with the reason; `unproven` those that can then prove n
 """
 
 from specimen.config import ConfigError
-from specimen.defects import access, cors, faults, headers, health, metrics, starting
+from specimen.defects import access, cors, faults, headers, health, metrics, starting, stopping
 from specimen.defects.plants import Defect
 from specimen.defects.starting import StartDefect
 from specimen.http import Application, Request, Response
@@ -17,7 +17,11 @@ DEFECTS: dict[str, Defect] = {
     for module in (health, headers, cors, access, metrics)
     for defect in module.DEFECTS
 }
-DRILL_DEFECTS: dict[str, StartDefect] = {**starting.DEFECTS, **faults.DEFECTS}
+DRILL_DEFECTS: dict[str, StartDefect] = {
+    **starting.DEFECTS,
+    **faults.DEFECTS,
+    **stopping.DEFECTS,
+}
 """Those that only a drill sees."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from specimen.config import Config, ConfigError
+from specimen.ending import End
 from specimen.http import MAX_BODY, Application, BadRequestError, Take, chunks, take_body
 from specimen.log import Log
 from specimen.upstream import Manners
@@ -25,7 +26,7 @@ POLITE = Manners()
 @dataclass(frozen=True)
 class Parts:
     """How settings are read, how wrong ones are refused, how things are told; how dependencies are treated; who answers;
-    how bodies are read."""
+    how bodies are read; how it ends."""
 
     read: Callable[[Environment], Config]
     refuse: Callable[[ConfigError], None]
@@ -33,6 +34,7 @@ class Parts:
     manners: Manners = POLITE
     wrap: Callable[[Application], Application] = lambda application: application
     take: Take = take_body
+    end: End = field(default_factory=End)
 
 
 @dataclass(frozen=True)

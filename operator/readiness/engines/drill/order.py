@@ -5,10 +5,11 @@ The same code serves the operator and the command line. Knows how a Job answers,
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Final, Protocol, TypeVar
 
 from readiness.drills.codec import START, load_timelines
 from readiness.model import Manifest
@@ -19,6 +20,7 @@ REMEMBERED: Final = 2
 """On how many nodes an arm is not repeated: as many as there are looks before the last."""
 Nodes = tuple[tuple[str, str], ...]
 """(arm, node) for each node on which an arm has been seen."""
+T = TypeVar("T")
 Tell = Callable[[str, Moment], None]
 """Told of (arm, moment) as a drill goes on."""
 
@@ -47,14 +49,31 @@ async def carry_out(jobs: Jobs, job: Manifest, script: Script, tell: Tell) -> tu
     seen: dict[str, Timeline] = {}
     problem = Problem("Aborted", "the drill's Job ended before this arm")
     try:
-        if (refused := await jobs.start(job)) is not None:
+        if (refused := await _surely(jobs.start(job))) is not None:
             raise ProblemError(refused)
         seen = await _listen(jobs, script, tell)
     except ProblemError as error:
         problem = error.problem
     finally:
-        await jobs.delete(script.run)
+        await _surely(jobs.delete(script.run))
     return tuple(seen.get(arm.name, Timeline(arm.name, problem=problem)) for arm in script.arms)
+
+
+async def _surely(work: Coroutine[None, None, T]) -> T:
+    """What it returns, to its end: who cancels it meanwhile is obeyed after it.
+
+    A Job that is created while nobody waits for the answer would be one that nobody deletes.
+    """
+    task, cancelled = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()
+        raise cancelled
+    return task.result()
 
 
 async def _listen(jobs: Jobs, script: Script, tell: Tell) -> dict[str, Timeline]:
