@@ -27,14 +27,14 @@ from .rig import Pod, Rig, image_root
 
 pytestmark = pytest.mark.slow
 ORDER = order_of()
-NETWORKS = count(16)
+NETWORKS = (f"127.{100 + os.getpid() % 100}.{number}" for number in count(1))
 TIMES = 3
 
 
 @pytest.fixture(params=["bookworm", "trixie"])
 def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    """Nothing runs yet. Addresses are new each time: nothing of an earlier test can answer."""
-    rig = Rig(image_root(request.param), tmp_path, f"127.0.{next(NETWORKS)}", manifests_of(ORDER))
+    """Nothing runs yet. Addresses are new each time: nothing of another test can answer."""
+    rig = Rig(image_root(request.param), tmp_path, next(NETWORKS), manifests_of(ORDER))
     yield rig
     rig.stop()
 
