@@ -28,6 +28,7 @@ from readiness.drills.beside import (
     owner_of,
     read_owner,
 )
+from readiness.drills.room import has_room
 from readiness.model import Manifest
 from readiness.naming import DRILL
 from readiness.timeline import Problem, ProblemError
@@ -109,6 +110,8 @@ class Pods:
         """The lines of a meter beside a container, to its end. Raises ProblemError where there is none."""
         if pod["spec"].get("shareProcessNamespace"):
             raise ProblemError(Problem("NotMeasured", "the template shares its processes among containers"))  # fmt: skip
+        if not has_room(pod):
+            raise ProblemError(Problem("NotMeasured", "its memory limits leave no room for a meter (Kubernetes before 1.34)"))  # fmt: skip
         owner = await self._whole_owner(pod, container)
         if isinstance(owner, Problem):
             raise ProblemError(owner)

@@ -1,0 +1,61 @@
+"""Room for a meter: the whole gets more, no container does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from readiness.drills.room import has_room, room_of
+
+MI = 2**20
+
+
+def container(limits: Any = None, requests: Any = None, **more: Any) -> dict[str, Any]:
+    found = {"limits": limits, "requests": requests}
+    return {"name": "c", "resources": {k: v for k, v in found.items() if v}} | more
+
+
+@pytest.mark.parametrize(
+    ("spec", "limits", "requests"),
+    [
+        ({"containers": [container()]}, {}, {}),
+        ({"containers": [container({"memory": "64Mi"}), container()]}, {}, {}),
+        ({"containers": [container({"memory": "64Mi"}, {"memory": "16Mi"})]}, {"memory": str(96 * MI)}, {}),
+        ({"containers": [container({"cpu": "500m", "memory": "1Gi"}), container({"cpu": "0.5", "memory": "128M"}, {"cpu": "0.1", "memory": "1M"})]},
+         {"cpu": "1200m", "memory": str(1056 * MI + 128_000_000)}, {}),
+        ({"containers": [container({"cpu": "1", "memory": "64Mi"})]}, {"cpu": "1200m", "memory": str(96 * MI)}, {"cpu": "1200m", "memory": str(96 * MI)}),
+        ({"containers": [container({"memory": "64Mi"}, {"memory": "1Mi"})], "initContainers": [container({"memory": "256Mi"})]}, {"memory": str(288 * MI)}, {}),
+        ({"containers": [container({"memory": "64Mi"}, {"memory": "1Mi"})], "initContainers": [container({"memory": "32Mi"}, restartPolicy="Always")]}, {"memory": str(128 * MI)}, {}),
+        ({"containers": [container({"memory": "64Mi"})], "initContainers": [container()]}, {}, {}),
+        ({"containers": [container()], "resources": {"limits": {"memory": "100Mi"}, "requests": {"memory": "50Mi"}}}, {"memory": str(132 * MI)}, {"memory": "50Mi"}),
+        ({"containers": [container({"memory": "lots"})]}, {}, {}),
+    ],
+    ids=["no limit", "one without", "a limit", "two", "guaranteed", "an init container", "a sidecar", "an unlimited init container",
+         "limited as a whole", "no quantity"],
+)  # fmt: skip
+def test_the_whole_gets_more(spec: dict[str, Any], limits: Any, requests: Any) -> None:
+    made = room_of(spec).get("resources") or {}
+
+    assert (made.get("limits") or {}) == limits
+    assert (made.get("requests") or {}) == requests
+
+
+@pytest.mark.parametrize(
+    ("containers", "whole", "expected"),
+    [
+        ([container()], None, True),
+        ([container({"memory": "64Mi"}), container()], None, True),
+        ([container({"memory": "64Mi"})], None, False),
+        ([container({"memory": "64Mi"})], "96Mi", True),
+        ([container({"memory": "64Mi"})], "95Mi", False),
+        ([container()], "64Mi", False),
+        ([container({"cpu": "1"})], None, True),
+        ([container({"memory": "lots"})], None, False),
+    ],
+    ids=["no limit", "one without", "dropped", "made", "too little", "limited as a whole only", "only CPU", "no quantity"],
+)  # fmt: skip
+def test_what_is_there_is_looked_at(containers: Any, whole: str | None, expected: bool) -> None:
+    spec = {"containers": containers} | ({"resources": {"limits": {"memory": whole}}} if whole else {})  # fmt: skip
+
+    assert has_room({"spec": spec}) is expected
