@@ -1,4 +1,4 @@
-"""`python -m standin` as `mongod`: the same flags and files, as far as the tests use them."""
+"""`python -m standin` as `mongod`: the same file and signals, as far as the tests use them."""
 
 import argparse
 import asyncio
@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from standin import wire  # noqa: E402 (the path must be set first)
@@ -19,27 +21,15 @@ from standin.commands import Connection, Server  # noqa: E402
 from standin.replica import Refusal, Replica  # noqa: E402
 
 
-def options() -> argparse.Namespace:
-    """From the command line, and from the configuration file where there is one."""
-    parser = argparse.ArgumentParser(prog="mongod", description=__doc__)
-    parser.add_argument("--config")
-    parser.add_argument("--port", type=int, default=27017)
-    parser.add_argument("--dbpath", default="/data/db")
-    parser.add_argument("--keyFile")
-    parser.add_argument("--replSet")
-    parser.add_argument("--bind_ip", default="127.0.0.1")
-    parser.add_argument("--setParameter", action="append", default=[])
-    found = parser.parse_args()
-    if found.config:
-        import yaml
-
-        told: dict[str, Any] = yaml.safe_load(Path(found.config).read_text())
-        found.keyFile = told["security"]["keyFile"]
-        found.replSet = told["replication"]["replSetName"]
-        found.dbpath = told["storage"]["dbPath"]
-        found.bind_ip = "0.0.0.0" if told["net"].get("bindIpAll") else "127.0.0.1"
-        found.port = told["net"]["port"]
-    return found
+def settings_of(path: Path) -> dict[str, Any]:
+    """The few keys it reads of a mongod.conf."""
+    told: dict[str, Any] = yaml.safe_load(path.read_text())
+    return {
+        "port": told["net"]["port"],
+        "bind": "0.0.0.0" if told["net"].get("bindIpAll") else told["net"]["bindIp"],
+        "keyfile": told["security"]["keyFile"],
+        "path": Path(told["storage"]["dbPath"]),
+    }
 
 
 def key_of(path: str) -> str:
@@ -55,17 +45,19 @@ def key_of(path: str) -> str:
 
 async def main() -> None:
     """Serve until SIGTERM, then hand over and end."""
-    given = options()
+    parser = argparse.ArgumentParser(prog="mongod", description=__doc__)
+    parser.add_argument("--config", required=True, type=Path)
+    given = settings_of(parser.parse_args().config)
     names = ("127.0.0.1", "localhost", socket.gethostname())
 
     def mine(host: str) -> bool:
         name, _, port = host.rpartition(":")
-        return int(port) == given.port and (
+        return int(port) == given["port"] and (
             name in names or name.startswith(f"{socket.gethostname()}.")
         )
 
     pace = float(os.environ.get("STANDIN_PACE", "1"))
-    replica = Replica(Path(given.dbpath), key_of(given.keyFile), pace, mine)
+    replica = Replica(given["path"], key_of(given["keyfile"]), pace, mine)
     server = Server(replica)
     replica.load()
 
@@ -81,9 +73,9 @@ async def main() -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    listening = await asyncio.start_server(serve, given.bind_ip, given.port)
+    listening = await asyncio.start_server(serve, given["bind"], given["port"])
     replica.start()
-    print(f"stand-in for mongod: waiting for connections on port {given.port}", flush=True)
+    print(f"stand-in for mongod: waiting for connections on port {given['port']}", flush=True)
     await ended.wait()
     with contextlib.suppress(Refusal):
         await replica.step_down(60, 10)

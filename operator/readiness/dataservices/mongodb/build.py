@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from readiness import naming
 from readiness.dataservices.mongodb.members import SET
+from readiness.dataservices.mongodb.reconfigure import Wanted
 from readiness.dataservices.mongodb.settings import (
     DATA,
     KEYFILE,
@@ -19,7 +20,7 @@ from readiness.dataservices.mongodb.settings import (
     config_of,
     mongodb_of,
 )
-from readiness.dataservices.mongodb.users import OPERATOR, app_user, key_of
+from readiness.dataservices.mongodb.users import OPERATOR, app_user, key_of, users_of
 from readiness.dataservices.order import Order
 from readiness.dataservices.parts import (
     CONFIG_HASH,
@@ -75,6 +76,11 @@ def members_of(order: Order) -> Part:
 def hosts_of(order: Order) -> tuple[str, ...]:
     """The members as the set's configuration names them, by ordinal."""
     return tuple(f"{host}:{PORT}" for host in members_of(order).hosts)
+
+
+def wanted_of(order: Order) -> Wanted:
+    """What the set should be once its pods run."""
+    return Wanted(hosts_of(order), users_of(database_of(order), order.credentials))
 
 
 def database_of(order: Order) -> str:

@@ -19,6 +19,7 @@ from readiness.snapshot import Seen
 EVERY: Final = 5.0
 DEADLINE: Final = 20.0
 DRIVERS: Final[Mapping[str, str]] = {
+    "mongodb": "readiness.engines.stores.mongodb",
     "redis": "readiness.engines.stores.redis",
     "rabbitmq": "readiness.engines.stores.rabbitmq",
 }

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pymongo.errors import PyMongoError
 
+from readiness.dataservices import order
+from readiness.dataservices.mongodb.build import wanted_of
 from readiness.dataservices.mongodb.commands import (
     CATCH_UP_SECONDS,
     LIMIT_MILLIS,
@@ -20,19 +23,33 @@ from readiness.dataservices.mongodb.commands import (
 )
 from readiness.dataservices.mongodb.members import Observed
 from readiness.dataservices.mongodb.reading import Look, config_of, observed_of
+from readiness.dataservices.mongodb.settings import PORT
+from readiness.dataservices.mongodb.telling import seen_of
 from readiness.dataservices.mongodb.users import passwords_of
 from readiness.mongod import Login, Mongod
+from readiness.snapshot import Seen
 
+_NOWHERE: Final[Mapping[str, str]] = {}
 MARGIN: Final = 5.0
 """Seconds that a command may take beyond what it was given itself."""
 
 
-async def read_set(hosts: Sequence[str], credentials: Mapping[str, str]) -> Observed:
-    """Every wanted host, and every other that a configuration names."""
+async def look(asked: order.Look) -> Seen:
+    """One look at a whole set, understood."""
+    wanted = wanted_of(asked.order)
+    where = {host: f"{asked.addresses[pod]}:{PORT}" for host in wanted.hosts
+             if (pod := host.partition(".")[0]) in asked.addresses}  # fmt: skip
+    return seen_of(wanted, await read_set(wanted.hosts, asked.order.credentials, where))
+
+
+async def read_set(
+    hosts: Sequence[str], credentials: Mapping[str, str], where: Mapping[str, str] = _NOWHERE
+) -> Observed:
+    """Every wanted host, and every other that a configuration names; `where` leads to hosts otherwise than by name."""
     login = Login(passwords_of(credentials))
-    looks = await _look_at(hosts, login)
+    looks = await _look_at(hosts, login, where)
     named = {m.host for look in looks if look.config for m in config_of(look.config).members}
-    return observed_of(looks + await _look_at(sorted(named - set(hosts)), login))
+    return observed_of(looks + await _look_at(sorted(named - set(hosts)), login, where))
 
 
 async def apply_step(step: Told, primary: str, credentials: Mapping[str, str]) -> str:
@@ -54,9 +71,9 @@ async def read_sessions(hosts: Sequence[str], credentials: Mapping[str, str]) ->
     return frozenset(found)
 
 
-async def _look_at(hosts: Sequence[str], login: Login) -> list[Look]:
-    async def look(host: str) -> Look:
-        async with Mongod(host, login) as server:
-            return await server.look(deep=True)
+async def _look_at(hosts: Sequence[str], login: Login, where: Mapping[str, str]) -> list[Look]:
+    async def look_at(host: str) -> Look:
+        async with Mongod(where.get(host, host), login) as server:
+            return replace(await server.look(deep=True), host=host)
 
-    return await asyncio.gather(*map(look, hosts))
+    return await asyncio.gather(*map(look_at, hosts))
