@@ -14,16 +14,18 @@ willing() {  # a sentinel to which the primary is a primary and nothing else: no
   done | head -n 1
 }
 
+number_of() { rest=${2##*"$1":} && echo "${rest%%[!0-9]*}"; }  # the number after NAME: in TEXT
+
 caught_up() {  # how many members follow this one and have everything up to OFFSET; asked themselves, they answer at once
   for each in $MEMBERS; do
-    member "$each" info replication | tr -d '\r' | follows "$1" &
+    [ "$each" = "$me" ] || follows "$each" "$1" &
   done | grep -c yes
 }
 
 follows() {
-  state=$(cat)
-  offset=$(echo "$state" | sed -n 's/^slave_repl_offset://p')
-  echo "$state" | grep -qx "master_host:$me" && echo "$state" | grep -qx master_link_status:up && [ "$offset" -ge "$1" ] && echo yes
+  state=$(member "$1" info replication)
+  case $state in *"master_host:$me"*master_link_status:up*) ;; *) return 1 ;; esac
+  [ "$(number_of slave_repl_offset "$state")" -ge "$2" ] && echo yes
 }
 
 candidates() { sentinel "$1" sentinel replicas "$GROUP" | values_of flags | grep -cx slave; }  # whom it could choose
@@ -43,7 +45,7 @@ helper=$(willing)
 trap 'refuse interrupted' EXIT TERM INT
 paused=$(now)
 [ "$(member "$POD_NAME" client pause $((PAUSE_SECONDS * 1000)) write)" = OK ] || refuse "writes could not be held"
-target=$(member "$POD_NAME" info replication | tr -d '\r' | sed -n 's/^master_repl_offset://p')
+target=$(number_of master_repl_offset "$(member "$POD_NAME" info replication)")
 [ -n "$target" ] || refuse "this member does not say how far it is"
 until ready=$(caught_up "$target") && [ "$ready" -ge "$(candidates "$helper")" ]; do
   [ $(($(now) - paused)) -le "$CATCH_UP_SECONDS" ] || refuse "a replica that could be chosen did not catch up within $CATCH_UP_SECONDS s"
