@@ -183,6 +183,24 @@ async def test_secrets_say_the_same_after_any_restart_and_no_text_may_hold_them(
     assert len(bench.learnt) == 2
 
 
+async def test_credentials_that_could_not_be_read_are_not_made_anew(bench: Bench):
+    policy = await provided(bench)
+    bench.be_born()
+    real = bench.connection.request
+
+    async def cut(method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        raise ApiError(0, "cut")
+
+    await bench.watch()
+    bench.connection.request = cut  # type: ignore[method-assign]
+    with pytest.raises(ApiError):
+        await bench.pass_(policy, blind=True)
+    bench.connection.request = real  # type: ignore[method-assign]
+    await bench.pass_(policy)
+
+    assert bench.writes == []
+
+
 async def test_lost_credentials_are_written_again_as_they_were(bench: Bench):
     policy = await provided(bench)
     before = bench.get("Secret", f"{NAME}-credentials")["data"]

@@ -89,8 +89,8 @@ class Children:
         for name in names:
             pause = SECRET_SECONDS if name in case.credentials else RETRY_SECONDS
             if name not in case.asked or now - case.asked[name] >= pause:
-                case.asked[name] = now
                 await self._read_credentials(policy, name, case)
+                case.asked[name] = now
         if case.curious and now - case.looked_at >= EVENT_SECONDS:
             case.events, case.looked_at = await self._warnings(policy), now
         elif not case.curious:
