@@ -33,9 +33,18 @@ DEFECTS: Final = (
     "HLT-004/connects",
 )
 ROWS: Final = {"healthy": None} | {matrix.slug(id_): matrix.FAULT_DEFECTS[id_] for id_ in DEFECTS}
-CALLS: Final = ("--fast", "/health", "--timeout", "6s", "--upstream", "llm=LLM_URL/v1")
+CALLS: Final = (
+    "--fast",
+    "/health",
+    "--timeout",
+    "6s",
+    "--upstream",
+    "llm=LLM_URL/v1",
+    "--store",
+    "redis=cache",
+)
 UPSTREAMS: Final = ("upstreams", *CALLS, "--call", "/ask")
-DEPENDENCIES: Final = ("dependencies", *CALLS, "--upstream", "pay=PAY_URL/v1", "--deep", "/health?deep=true", "--store", "redis=cache")  # fmt: skip
+DEPENDENCIES: Final = ("dependencies", *CALLS, "--upstream", "pay=PAY_URL/v1", "--deep", "/health?deep=true")  # fmt: skip
 SECONDS: Final = 600
 
 

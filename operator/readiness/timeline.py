@@ -54,7 +54,7 @@ class Exchange:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Something that happened to the clone: created, scheduled, running, ready, stopping, stopped, sent (a signal, by
-    then), ended, gone, closed (an idle connection's end), flapped (its node was not Ready). `detail` is the
+    then), ended, gone, closed (an idle connection's end), switched (a fault), flapped (its node was not Ready). `detail` is the
     cluster's own words; `clone` says which of the arm's it was, 0 the first."""
 
     at: float

@@ -50,18 +50,19 @@ def _judge(subject: Subject, case: Case, seen: Mapping[str, Timeline]) -> Verdic
 
 
 def _duplicated(case: Case, runs: Mapping[str, Attempts]) -> Verdict | None:
-    for run in runs.values():
-        if run.calls[0].method in UNSAFE and len(run.calls) > 1 and not run.one_key:
-            return failed(
-                "PostDuplicated", f"a {run.calls[0].method} of upstream {case.name} that failed is sent again",
-                expected="one, or the same Idempotency-Key on each", observed="several without one",
-                fix="repeat only what may happen twice, or send one Idempotency-Key with every attempt",
-            )  # fmt: skip
-    return None
+    method = runs[RECOVER].calls[0].method
+    again = [run for run in runs.values() if len(run.calls) > 1 and not run.one_key]
+    if method not in UNSAFE or len(again) < 2:  # what comes once may be a call of its own
+        return None
+    return failed(
+        "PostDuplicated", f"a {method} of upstream {case.name} that failed is sent again",
+        expected="one, or the same Idempotency-Key on each", observed="several without one",
+        fix="repeat only what may happen twice, or send one Idempotency-Key with every attempt",
+    )  # fmt: skip
 
 
 def _unrepeated(case: Case, runs: Mapping[str, Attempts]) -> Verdict | None:
-    if any(len(run.calls) > 1 for run in runs.values()):
+    if sum(len(run.calls) > 1 for run in runs.values()) > 1:
         return None
     if runs[RECOVER].calls[0].method in UNSAFE:
         return passed(
@@ -78,15 +79,17 @@ def _unrepeated(case: Case, runs: Mapping[str, Attempts]) -> Verdict | None:
 
 def _unbounded(case: Case, runs: Mapping[str, Attempts]) -> Verdict | None:
     upstream = case.declared
-    budget = seconds(upstream.retry_budget)
-    most = max(len(run.calls) for run in runs.values()) - 1
+    budget, failing = seconds(upstream.retry_budget), (runs[EXHAUST], runs[AGAIN])
+    most = (
+        min(len(run.calls) for run in failing) - 1
+    )  # what only one clone did may be a call of its own
     if upstream.retries is not None and most > upstream.retries:
         return failed(
             "Unbounded", f"a call of upstream {case.name} that fails is repeated more often than declared",
             expected=f"at most {upstream.retries} repetitions", observed="more",
             fix="set the client's limit; where client, library and mesh repeat by themselves, their limits multiply",
         )  # fmt: skip
-    if max(run.lasted for run in runs.values()) > budget:
+    if min(run.lasted for run in failing) > budget:
         return failed(
             "Unbounded", f"a call of upstream {case.name} that fails is repeated beyond its budget",
             expected=f"no attempt later than {budget:g} s after the first", observed="attempts after that",

@@ -18,7 +18,6 @@ EQUAL: Final = 0.05
 CLOSE: Final = 0.01
 """Gaps that differ by less are alike: a share of the longer, or seconds."""
 GROWTH: Final = 1.5
-STEADY: Final = 0.02
 TELLING: Final = 0.1
 """Below this a gap is no waiting, and says nothing about jitter."""
 
@@ -90,9 +89,10 @@ def attempts_of(name: str, seen: Timeline) -> Attempts | Verdict:
             "CalledSeveralTimes", f"one request calls upstream {name} several times alike: repetitions cannot be told",
             expected="one call", observed="several", fix="declare a call that leads to one",
         )  # fmt: skip
-    calls = (c for c in seen.calls if c.label == PHASE and (c.method, c.path) == first)
+    calls = [c for c in seen.calls if c.label == PHASE and (c.method, c.path) == first]
+    done = next((nth for nth, call in enumerate(calls, 1) if 0 < call.status < 500), len(calls))
     answer = next(iter(seen.labelled(PHASE)), None)
-    found = Attempts(tuple(calls), answer) if answer is not None else None
+    found = Attempts(tuple(calls[:done]), answer) if answer is not None else None
     if found is None or not found.calls:
         return unknown("NotCalled", f"upstream {name} was not called once more when it failed",
                        fix="see whether something remembers its last answer")  # fmt: skip
@@ -103,10 +103,11 @@ def grows(runs: Iterable[Attempts]) -> bool | None:
     """Whether gaps grow over runs that all failed; None where they vary too much to tell."""
     long = [run.gaps for run in runs if len(run.gaps) > 1]
     every = [gap for gaps in long for gap in gaps]
-    if not long or sum(g[-1] for g in long) >= max(GROWTH * sum(g[0] for g in long), STEADY):
+    if long and max(every) < TELLING:
+        return False
+    if not long or sum(g[-1] for g in long) >= GROWTH * sum(g[0] for g in long):
         return True
-    steady = max(every) <= GROWTH * min(every) or max(every) - min(every) < STEADY
-    return False if steady else None
+    return False if max(every) <= GROWTH * min(every) else None
 
 
 def alike(runs: Iterable[Attempts]) -> bool:

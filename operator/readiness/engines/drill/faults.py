@@ -25,6 +25,7 @@ GAPS: Final = 3.0
 
 async def fault(act: Act, step: Fault) -> None:
     """For the clone's own address: other clones meet what their arms ordered."""
+    act.note("switched", f"{step.of} {step.mode}" + (f" after {step.after}" if step.after else ""))
     problem = await act.world.prop(step.of).set_mode(step.mode, act.address, step.after)
     if problem is not None:
         raise ProblemError(problem)
