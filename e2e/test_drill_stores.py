@@ -9,7 +9,7 @@ import pytest
 from clusters import Cluster
 from drillspace import Space, restricted
 from readiness.drills.isolation import build_isolation
-from readiness.drills.stores import build_store
+from readiness.drills.stores import READER, build_store
 from readiness.script import Store
 from readiness.timeline import Problem
 from recipes import Recipe, build_image
@@ -50,6 +50,7 @@ def space(cluster: Cluster) -> Iterator[Space]:
         ("cache", 6379, ("-a", "wrong"), "WRONGPASS"),
         ("named", 6380, ("--user", "app", "-a", PASSWORD), "PONG"),
         ("named", 6380, (), "PONG"),
+        ("cache", 6379, ("--user", READER, "-a", READER), "PONG"),
     ],
 )
 def test_redis_lets_in_whom_the_real_one_lets_in(
