@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from apiserver import ApiServer
 
 from readiness.drills.room import has_room, room_of
 
@@ -59,3 +60,27 @@ def test_what_is_there_is_looked_at(containers: Any, whole: str | None, expected
     spec = {"containers": containers} | ({"resources": {"limits": {"memory": whole}}} if whole else {})  # fmt: skip
 
     assert has_room({"spec": spec}) is expected
+
+
+GIVEN = {
+    "memory alone": [container({"memory": "64Mi"})],
+    "memory, asked for less": [container({"memory": "64Mi"}, {"memory": "16Mi", "cpu": "10m"})],
+    "cpu alone": [container({"cpu": "50m"})],
+    "guaranteed": [container({"cpu": "500m", "memory": "64Mi"})],
+    "two": [container({"cpu": "1", "memory": "64Mi"}, {"cpu": "1m"}), container({"cpu": "1", "memory": "1G"}, name="d")],
+}  # fmt: skip
+
+
+@pytest.mark.api
+@pytest.mark.parametrize("name", GIVEN)
+def test_the_server_takes_and_keeps_it(api_server: ApiServer, name: str) -> None:
+    spec = {"containers": [{**each, "image": "app:1"} for each in GIVEN[name]]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {**spec, **room_of(spec)}}  # fmt: skip
+    api_server.request("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})  # fmt: skip
+    made = api_server.request("POST", "/api/v1/namespaces/default/pods", pod, dryRun="All")
+
+    assert made["kind"] == "Pod", made
+    assert has_room(made)
+    plain = api_server.request("POST", "/api/v1/namespaces/default/pods", {**pod, "spec": spec}, dryRun="All")  # fmt: skip
+    assert made["status"]["qosClass"] == plain["status"]["qosClass"]
+    assert has_room(plain) is (name == "cpu alone")

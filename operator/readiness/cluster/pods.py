@@ -111,7 +111,9 @@ class Pods:
         if pod["spec"].get("shareProcessNamespace"):
             raise ProblemError(Problem("NotMeasured", "the template shares its processes among containers"))  # fmt: skip
         if not has_room(pod):
-            raise ProblemError(Problem("NotMeasured", "its memory limits leave no room for a meter (Kubernetes before 1.34)"))  # fmt: skip
+            raise ProblemError(
+                Problem("NotMeasured", "its memory limits leave no room for a meter")
+            )
         owner = await self._whole_owner(pod, container)
         if isinstance(owner, Problem):
             raise ProblemError(owner)
@@ -155,7 +157,12 @@ class Pods:
         """Who process 1 of a container is, from an ephemeral container that looks."""
         looker = build_signaller(self._image, container, WHO, owner_of(pod, container).user)
         told = await self._beside(pod, looker)
-        return told if isinstance(told, Problem) else read_owner(told)
+        if isinstance(told, Problem):
+            return told
+        try:
+            return read_owner(told)
+        except ValueError:
+            return Problem("Aborted", f"who process 1 of {container} is was not told")
 
     async def _place(self, pod: Manifest, made: Manifest) -> Problem | None:
         """Put an ephemeral container beside the others."""

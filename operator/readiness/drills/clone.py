@@ -15,10 +15,12 @@ from readiness.drills.environment import edit_environment, tell_labels
 from readiness.drills.hosts import build_aliases
 from readiness.drills.place import Place, build_metadata, priority_of, unmeshed
 from readiness.drills.refusal import refusal_of
+from readiness.drills.room import room_of
 from readiness.drills.undeclared import undeclared_store
 from readiness.model import Manifest
 from readiness.naming import DRILL_ARM, drill, label_value
 from readiness.script import Arm, DrillSubject
+from readiness.step import Meter
 from readiness.timeline import Problem
 from readiness.workload import app_container, matches, pod_spec, template_metadata
 
@@ -63,9 +65,14 @@ def build_clone(
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _metadata(workload, arm, place),
-        "spec": _spec(spec, workload, place) | {"hostAliases": aliases},
+        "spec": _spec(spec, workload, place) | {"hostAliases": aliases} | _room(spec, arm),
     }
     return undeclared_store(pod, subject, place) or pod
+
+
+def _room(spec: Manifest, arm: Arm) -> Manifest:
+    """What a meter needs beside the application, where one comes."""
+    return room_of(spec) if any(isinstance(step, Meter) for step in arm.steps) else {}
 
 
 def _metadata(workload: Manifest, arm: Arm, place: Place) -> Manifest:
