@@ -12,13 +12,18 @@ from typing import Final
 
 from readiness.control import Subject, declaration, unknown
 from readiness.drills.arms import KNOCK, requests_of
-from readiness.drills.reading import Kind, Seen, Span, kind_of, read, timeline_of
+from readiness.drills.reading import Kind, Seen, Span, disturbed, kind_of, read, timeline_of
 from readiness.model import Result, Verdict
 from readiness.request import Answers, Request
 from readiness.timeline import NEVER
 
 WEEK: Final = 7 * 86400.0
 SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
+MOST_CROWDED: Final = 0.7
+_LATE: Final = frozenset(
+    {"DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "LingersWhenIdle"}
+)
+"""What a machine that has no CPU left does to an application that would have been in time."""
 _RANK: Final = (Result.FAIL, Result.BLOCKED, Result.UNKNOWN, Result.PASS, Result.NOT_APPLICABLE)
 
 
@@ -50,6 +55,8 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
     if isinstance(seen, Verdict):
         return replace(seen, where=subject.where)
     verdict = judge(seen)
+    if verdict.reason in _LATE and seen.timeline.crowded > MOST_CROWDED:
+        verdict = replace(disturbed("the machine was crowded"), evidence=verdict.evidence)
     evidence = f"{verdict.evidence} {evidence_of(seen)}".strip()
     return replace(
         verdict, where=subject.where, via=f"drill/{seen.timeline.arm}", evidence=evidence

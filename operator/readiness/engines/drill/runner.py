@@ -17,6 +17,7 @@ from readiness.engines.dialer import Caps, Dialer
 from readiness.engines.drill.act import World
 from readiness.engines.drill.arm import build_act, run_arm
 from readiness.engines.drill.clone import Clone
+from readiness.engines.drill.crowd import Crowd
 from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
 from readiness.engines.drill.traffic import Line
@@ -85,6 +86,7 @@ class Drill:
         self._epoch = dialer.clock.wall()
         self._clones: dict[str, Clone] = {}
         self._late: list[tuple[float, float]] = []
+        self._crowd = Crowd()
 
     def now(self) -> float:
         """Seconds since the drill began."""
@@ -219,7 +221,9 @@ class Drill:
         problem, unmeasured = seen.problem, _plain(seen.unmeasured, names)
         if problem is not None:
             problem = replace(problem, words=_plain(problem.words, names))
-        self._report(replace(seen, lag=lag, unmeasured=unmeasured, problem=problem))
+        crowded = self._crowd.share(seen.moment("ready"))
+        seen = replace(seen, lag=lag, crowded=crowded, unmeasured=unmeasured, problem=problem)
+        self._report(seen)
         await self._close(manifests)
 
     def _manifests(
@@ -267,6 +271,7 @@ class Drill:
         while True:
             before = self.now()
             await asyncio.sleep(BEAT)
+            self._crowd.look(before)
             if (late := self.now() - before - BEAT) > BEAT:
                 self._late.append((before, late))
 
