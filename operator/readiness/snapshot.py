@@ -74,13 +74,15 @@ class Seen:
     """A data service as its own servers tell of it.
 
     `primary` is empty where there is none or it is not known; `reason` is one word for what is wrong
-    with the whole. `lag` in seconds moves by itself, so it makes no two looks differ.
+    with the whole, `restart` a member that has to start again for that. `lag` in seconds moves by
+    itself, so it makes no two looks differ.
     """
 
     primary: str = ""
     members: tuple[MemberSeen, ...] = ()
     reason: str = ""
     lag: int | None = field(default=None, compare=False)
+    restart: str = ""
 
 
 @dataclass(frozen=True, slots=True)

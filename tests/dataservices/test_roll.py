@@ -56,6 +56,7 @@ OLD = [pod("cache-0", "old"), pod("cache-1"), pod("cache-2")]
         (SETS, OLD, None),
         (SETS, OLD, LAGS),
         (SETS, OLD, Seen(reason="NoPrimary")),
+        (SETS, OLD, Seen(members=(MemberSeen("cache-2", needed_by=("orders",)),))),
         (SETS, [*OLD[:2], pod("cache-2", ready=False)], WELL),
         ((stateful_set("cache", 3, availableReplicas=2),), OLD, WELL),
         ((stateful_set("cache", 3, observedGeneration=3),), OLD, WELL),
@@ -67,3 +68,12 @@ def test_nothing_is_replaced_while_somebody_is_not_well_or_nobody_can_say(
 ):
     assert next_replaced(SETS, OLD, WELL) is OLD[0]
     assert next_replaced(sets, pods, seen) is None
+
+
+@pytest.mark.parametrize(("restart", "chosen"), [("cache-1", "cache-1"), ("cache-9", None)])
+def test_who_has_to_start_again_comes_before_all(restart: str, chosen: str | None):
+    seen = Seen(members=(MemberSeen("cache-1", reasons=("CutOff",)),), restart=restart)
+    found = next_replaced(SETS, OLD, seen)
+
+    assert (found["metadata"]["name"] if found else None) == chosen
+    assert next_replaced(SETS, [*OLD[:2], pod("cache-2", ready=False)], seen) is None

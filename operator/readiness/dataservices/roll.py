@@ -19,10 +19,12 @@ REVISION = "controller-revision-hash"
 def next_replaced(sets: Iterable[Manifest], pods: Sequence[Manifest], seen: Seen | None) -> Manifest | None:  # fmt: skip
     """The pod to evict now; None when all are of the desired template, or somebody is not well."""
     found = tuple(sets)
-    old = outdated(found, pods)
-    if not old or seen is None or not is_well(seen) or not all(map(_is_settled, found)):
+    if seen is None or not all(map(_is_settled, found)) or not all(map(is_ready, pods)):
         return None
-    if not all(is_ready(pod) for pod in pods):
+    if seen.restart:
+        return next((pod for pod in pods if _name(pod) == seen.restart), None)
+    old = outdated(found, pods)
+    if not old or not is_well(seen):
         return None
     return max(old, key=lambda pod: (_name(pod) != seen.primary, _name(pod)))
 
@@ -34,8 +36,8 @@ def outdated(sets: Iterable[Manifest], pods: Iterable[Manifest]) -> tuple[Manife
 
 
 def is_well(seen: Seen) -> bool:
-    """Whether the servers have nothing to complain of."""
-    return not seen.reason and not any(member.reasons for member in seen.members)
+    """Whether the servers have nothing to complain of, and nothing hangs on one of them alone."""
+    return not seen.reason and not any(m.reasons or m.needed_by for m in seen.members)
 
 
 def _is_settled(stateful_set: Manifest) -> bool:

@@ -13,7 +13,6 @@ from readiness.dataservices.rabbitmq.commands import (
     Credentials,
     Grow,
     Rebalance,
-    Roll,
     SetUser,
     Step,
     Wait,
@@ -31,12 +30,8 @@ def stored(known: Mapping[str, str]) -> dict[str, str]:
     return {user.name: password_hash(user.name, known[user.key]) for user in USERS}
 
 
-def queue(name: str = "orders", leader: str = "q-0", members: Any = PODS, online: Any = PODS) -> Queue:  # fmt: skip
-    return Queue(name, "/", "quorum", True, leader, frozenset(members), frozenset(online))
-
-
-def classic(*, durable: bool = True) -> Queue:
-    return Queue("old", "/", "classic", durable, "q-1")
+def queue(name: str = "orders", leader: str = "q-0", members: Any = PODS) -> Queue:  # fmt: skip
+    return Queue(name, "/", "quorum", True, leader, frozenset(members), frozenset(members))
 
 
 WHOLE = Observed(
@@ -53,17 +48,8 @@ def members(**changed: Member) -> Observed:
 
 
 DOWN = members(q_2=Member("q-2", running=False, settled=False))
-ALARM = members(q_1=Member("q-1", running=True, settled=True, alarms=("mem",)))
-SPLIT = members(q_1=Member("q-1", running=True, settled=True, cut_from=("q-2",)))
-APART = members(
-    q_1=Member("q-1", running=True, settled=True, cut_from=("q-0",)),
-    q_2=Member("q-2", running=True, settled=True, cut_from=("q-0",)),
-)
-FRESH = members(q_2=Member("q-2", running=True, settled=False))
-THIN = replace(WHOLE, queues=(queue(members=PODS[:2], online=PODS[:2]),))
-BEHIND = replace(WHOLE, queues=(queue(online=PODS[:2]),))
+THIN = replace(WHOLE, queues=(queue(members=PODS[:2]),))
 LOPSIDED = replace(WHOLE, queues=tuple(queue(f"q{n}", "q-1") for n in range(3)))
-OLD = Aim(3, PODS)
 
 STEPS: list[tuple[str, Aim, Observed, Step | None]] = [
     ("nothing to do", AIM, WHOLE, None),
@@ -74,23 +60,6 @@ STEPS: list[tuple[str, Aim, Observed, Step | None]] = [
     ("a queue of two, while a member is away", AIM, replace(DOWN, queues=THIN.queues), None),
     ("leaders on one member", AIM, LOPSIDED, Rebalance()),
     ("the same, while a member is away", AIM, replace(DOWN, queues=LOPSIDED.queues), None),
-    ("roll the one that leads least", OLD, WHOLE, Roll("q-2")),
-    ("then the next", Aim(3, PODS[:2]), replace(WHOLE, queues=(queue(), queue("b"), queue("c", "q-1"))), Roll("q-1")),
-    ("no roll and rebalance at once", OLD, LOPSIDED, Roll("q-0")),
-    ("a backup runs", replace(OLD, held="a backup runs"), WHOLE, Wait("a backup runs")),
-    ("a member is away", OLD, DOWN, Wait("2 of 3 members run")),
-    ("an alarm", OLD, ALARM, Wait("Pod/q-1 has an alarm: mem")),
-    ("a split", AIM, SPLIT, Roll("q-2")),
-    ("one apart from two", AIM, APART, Roll("q-0")),
-    ("a split comes before a roll", OLD, APART, Roll("q-0")),
-    ("a split while a backup runs", replace(AIM, held="a backup runs"), APART, Wait("a backup runs")),
-    ("a split, and a queue is behind", AIM, replace(APART, queues=BEHIND.queues), Wait("Pod/q-0 is cut off, and cannot be spared to start again")),
-    ("just up", OLD, FRESH, Wait("Pod/q-2 has not told yet how it is")),
-    ("a queue is behind", OLD, BEHIND, Wait("queue orders has 2 of 3 members online")),
-    ("queues are not told", OLD, replace(WHOLE, queues=None), Wait("no member tells of its queues")),
-    ("a durable queue on one member", OLD, replace(WHOLE, queues=(classic(),)), Wait("old: on one member only, and out of reach while it restarts")),
-    ("which is accepted", replace(OLD, classic=True), replace(WHOLE, queues=(classic(),)), Roll("q-0")),
-    ("one that is not durable", OLD, replace(WHOLE, queues=(classic(durable=False),)), Roll("q-0")),
 ]  # fmt: skip
 
 

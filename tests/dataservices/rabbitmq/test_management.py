@@ -12,7 +12,6 @@ import pytest
 
 from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
 from readiness.dataservices.rabbitmq.reading import (
-    Member,
     Observed,
     classic_queues,
     disturbances,
@@ -125,19 +124,3 @@ async def test_a_refusal_is_a_word():
     refuse = httpx.MockTransport(lambda _: httpx.Response(401, text="secret"))
 
     assert await Management(HOSTS, KNOWN, transport=refuse).carry_out(Rebalance()) == "status 401"
-
-
-@pytest.mark.parametrize(
-    ("member", "reasons"),
-    [
-        (Member("q-0", running=False, settled=False), ("NotRunning",)),
-        (Member("q-0", running=True, settled=True, alarms=("mem", "disk_free")), ("MemoryAlarm", "DiskAlarm")),
-        (Member("q-0", running=True, settled=True, alarms=("mem",), cut_from=("q-1",)), ("CutOff", "MemoryAlarm")),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_member_is_a_word(member: Member, reasons: tuple[str, ...]):
-    assert seen_of(Observed((member,), ())) == Seen("", (MemberSeen("q-0", "", reasons),), reasons[0])  # fmt: skip
-
-
-def test_who_does_not_answer_is_unreachable():
-    assert seen_of(Observed(errors=("q-0 does not answer: ConnectError",))) == Seen(reason="Unreachable")  # fmt: skip

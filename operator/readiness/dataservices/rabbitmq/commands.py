@@ -2,7 +2,7 @@
 
 Pure. Nothing is remembered between passes but what stands in the cluster, in the StatefulSet and in
 the credentials Secret, so an operator that dies in the middle goes on where it was. A lost member
-is forgotten by its own start, not from here.
+is forgotten by its own start, and pods are replaced as those of every kind are (`roll.py`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from readiness.dataservices.rabbitmq.reading import (
-    Observed,
-    Queue,
-    classic_queues,
-    critical_queues,
-    disturbances,
-    names_of,
-)
+from readiness.dataservices.rabbitmq.reading import Observed, disturbances
 from readiness.dataservices.rabbitmq.users import (
     ACTIVE,
     APPLICATION,
@@ -63,34 +56,21 @@ class Rebalance:
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
-    """Have a pod replaced by one of the current template."""
-
-    pod: str
-
-
-@dataclass(frozen=True, slots=True)
 class Wait:
     """Something is to be done and cannot yet: why not."""
 
     why: str
 
 
-Step = SetUser | Credentials | Grow | Rebalance | Roll | Wait
+Step = SetUser | Credentials | Grow | Rebalance | Wait
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What is wanted. `outdated` are pods of an earlier template, `rotation` names the last one asked for.
-
-    `held` says why no member may be taken away now; `classic` allows that messages on one member wait for it.
-    """
+    """What is wanted: how many members, and the last rotation that was asked for, by a name of its own."""
 
     replicas: int
-    outdated: tuple[str, ...] = ()
     rotation: str = ""
-    held: str = ""
-    classic: bool = False
 
 
 def next_step(aim: Aim, observed: Observed, known: Mapping[str, str]) -> Step | None:
@@ -104,10 +84,8 @@ def _steps(aim: Aim, observed: Observed, known: Mapping[str, str]) -> Iterator[S
         return
     yield from _outdated_users(observed.users, known)
     yield from _rotation(aim.rotation, observed, known)
-    yield from _split(aim, observed)
     yield from _growth(aim, observed)
-    yield from _roll(aim, observed)
-    if not aim.outdated and _is_lopsided(aim, observed):
+    if _is_lopsided(aim, observed):
         yield Rebalance()
 
 
@@ -138,25 +116,6 @@ def _other(user: str) -> str:
     return next(name for name in APPLICATION if name != user)
 
 
-def _split(aim: Aim, observed: Observed) -> Iterator[Step]:
-    """A split outlives its cause: the member that is apart from most others has to start again to be one of them."""
-    apart = Counter(
-        name for m in observed.members for other in m.cut_from for name in (m.pod, other)
-    )
-    if not apart:
-        return
-    led = _led(observed)
-    pod = max(apart, key=lambda name: (apart[name], -led[name], name))
-    if aim.held:
-        yield Wait(aim.held)
-    elif (
-        all(member.running for member in observed.members) and critical_queues(observed, pod) == ()
-    ):
-        yield Roll(pod)
-    else:
-        yield Wait(f"Pod/{pod} is cut off, and cannot be spared to start again")
-
-
 def _growth(aim: Aim, observed: Observed) -> Iterator[Step]:
     """Only among members that all run: one that is away has its place kept."""
     running = {member.pod for member in observed.members if member.running}
@@ -168,45 +127,10 @@ def _growth(aim: Aim, observed: Observed) -> Iterator[Step]:
             yield Grow(pod)
 
 
-def _roll(aim: Aim, observed: Observed) -> Iterator[Step]:
-    """One at a time, of a whole cluster only, and those first that lead the fewest queues."""
-    if not aim.outdated:
-        return
-    if why := _objection(aim, observed):
-        yield Wait(why)
-        return
-    led = _led(observed)
-    pod = min(aim.outdated, key=lambda name: (led[name], name))
-    critical = critical_queues(observed, pod)
-    if critical is None or critical:
-        yield Wait(f"without Pod/{pod} {names_of(critical or ())} would have no majority")
-    else:
-        yield Roll(pod)
-
-
-def _objection(aim: Aim, observed: Observed) -> str:
-    classic = classic_queues(observed)
-    if aim.held:
-        return aim.held
-    if found := disturbances(observed, aim.replicas):
-        return found[0]
-    if classic and not aim.classic:
-        return f"{names_of(classic)}: on one member only, and out of reach while it restarts"
-    return ""
-
-
 def _is_lopsided(aim: Aim, observed: Observed) -> bool:
     """Whether one member leads more than two queues above another, while nothing else is wrong."""
     if disturbances(observed, aim.replicas):
         return False
-    led = _led(observed)
+    led = Counter(queue.leader for queue in observed.queues or () if queue.members)
     counts = [led[member.pod] for member in observed.members]
     return bool(counts) and max(counts) - min(counts) > 2
-
-
-def _led(observed: Observed) -> Counter[str]:
-    return Counter(queue.leader for queue in _replicated(observed))
-
-
-def _replicated(observed: Observed) -> Iterator[Queue]:
-    return (queue for queue in observed.queues or () if queue.members)

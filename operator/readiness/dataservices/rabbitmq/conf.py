@@ -104,6 +104,7 @@ def _formation(order: Order) -> dict[str, object]:
         f"{group}.enabled": "true",
         f"{group}.target_group_size": min(replicas, 3),
         f"{group}.auto_remove": "false",
+        f"{group}.interval": 300_000,
     }
 
 

@@ -6,16 +6,16 @@ is never taken for well. Members are called by the names of their pods.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from readiness.snapshot import MemberSeen, Seen
 
 Document = Mapping[str, Any]
 _ALARMS: Final = {"mem": "MemoryAlarm", "disk_free": "DiskAlarm"}
-_WORST: Final = ("CutOff", *_ALARMS.values(), "NotRunning")
-NAMED: Final = 5
+_WORST: Final = ("CutOff", *_ALARMS.values(), "NotRunning", "Starting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Observed:
     queues: tuple[Queue, ...] | None = None
     users: Mapping[str, str] | None = None
     connected: frozenset[str] | None = None
-    errors: tuple[str, ...] = field(default=())
+    errors: tuple[str, ...] = ()
 
 
 def pod_of(node: str) -> str:
@@ -115,16 +115,20 @@ def seen_of(observed: Observed) -> Seen:
     members = tuple(
         MemberSeen(m.pod, "", _reasons_of(m), _needing(observed, m.pod)) for m in observed.members
     )
+    apart = apart_of(observed)
+    restart = "" if critical_queues(observed, apart) else apart
     unwell = {reason for member in members for reason in member.reasons}
     worst = next((word for word in _WORST if word in unwell), "")
-    return Seen("", members, worst if observed.members else "Unreachable")
+    return Seen("", members, worst if observed.members else "Unreachable", restart=restart)
 
 
-def names_of(queues: Sequence[Queue]) -> str:
-    """A few names, in an order that stands still, and how many more."""
-    names = sorted(queue.name for queue in queues)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+def apart_of(observed: Observed) -> str:
+    """The member that is apart from most others: a split outlives its cause until that one starts again."""
+    apart = Counter(
+        name for m in observed.members for other in m.cut_from for name in (m.pod, other)
+    )
+    led = Counter(queue.leader for queue in observed.queues or ())
+    return max(apart, key=lambda name: (apart[name], -led[name], name), default="")
 
 
 def _needing(observed: Observed, pod: str) -> tuple[str, ...]:
@@ -134,7 +138,10 @@ def _needing(observed: Observed, pod: str) -> tuple[str, ...]:
 def _reasons_of(member: Member) -> tuple[str, ...]:
     alarms = (_ALARMS[alarm] for alarm in member.alarms)
     return tuple(filter(None, (
-        "" if member.running else "NotRunning", "CutOff" if member.cut_from else "", *alarms,
+        "" if member.running else "NotRunning",
+        "Starting" if member.running and not member.settled else "",
+        "CutOff" if member.cut_from else "",
+        *alarms,
     )))  # fmt: skip
 
 
