@@ -1,0 +1,279 @@
+"""A Redis of a policy on real pods: provided by the operator, and kept whole through faults while ledgers write.
+
+Every node has a ledger of acknowledged writes. Figures are printed; docs/data-services.md keeps them.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import image
+from drillspace import Space, restricted
+from localcluster import node as nodes
+from localcluster import state
+from operator_fixture import Operator, policy
+from readiness import naming
+from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
+from readiness.model import Manifest
+from recipes import Recipe, build_image
+
+pytestmark = pytest.mark.e2e
+SPACE: Final = "provided-redis"
+SET: Final = naming.store("checkout", "cache")
+PODS: Final = 6
+TIMES: Final = 3
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The provided Redis, and the ledgers by node."""
+
+    space: Space
+    ledgers: dict[str, str]
+    seconds: float
+
+    def pods(self) -> list[Manifest]:
+        return self.space.get("pods", "-l", f"{naming.SERVICE_LABEL}=cache")
+
+    def node_of(self, pod: str) -> str:
+        return str(self.space.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}"))
+
+    def audit(self, since: float, ledger: str = "") -> dict[str, Any]:
+        """What a ledger says; of none in particular, of the first whose node answers."""
+        names = [ledger] if ledger else self.ledgers.values()
+        for name in names:
+            said = self.space.cluster.attempt(
+                "kubectl", "-n", SPACE, "exec", name, "--request-timeout=10s", "--",
+                "python3", "/ledger/redis_ledger.py", "audit", str(since),
+            )  # fmt: skip
+            if said.returncode == 0:
+                return dict(json.loads(said.stdout))
+        raise AssertionError(said.stderr)
+
+    def primary(self) -> str:
+        return str(self.audit(time.time())["primary"])
+
+    def whole(self, seconds: float = 180.0) -> None:
+        """Until every pod is Ready and every ledger writes again."""
+        until(lambda: sum(map(is_ready, self.pods())) == PODS, seconds, lambda: self.space.kubectl("get", "pods"))  # fmt: skip
+        until(lambda: all(self.audit(0, each)["idle"] < 2 for each in self.ledgers.values()), 60)  # fmt: skip
+
+    def report(self, fault: str, since: float) -> dict[str, Any]:
+        """All ledgers together: the longest gap, and every acknowledged write that is gone."""
+        found = [self.audit(since, each) for each in self.ledgers.values()]
+        total = {
+            "gap": max(e["gap"] for e in found),
+            "lost": [at for e in found for at in e["lost"]],
+        }
+        written = sum(e["acknowledged"] for e in found)
+        print(f"\n{fault}: gap {total['gap']:.1f} s, lost {len(total['lost'])} of {written} acknowledged writes")  # fmt: skip
+        return total
+
+
+def until(holds: Callable[[], bool], seconds: float, say: Callable[[], str] = str) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s\n{say()}"
+        time.sleep(1)
+
+
+def is_ready(pod: Manifest) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        each["type"] == "Ready" and each["status"] == "True" for each in conditions
+    )
+
+
+def ledger(node: str, image_name: str) -> Manifest:
+    container = {
+        "name": "ledger", "image": image_name, "command": ["python3", "/ledger/redis_ledger.py", "write"],
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in ("ledger", "binding", "tmp")],
+    }  # fmt: skip
+    volumes = [
+        {"name": "ledger", "configMap": {"name": "ledger"}},
+        {"name": "binding", "secret": {"secretName": SET}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"ledger-{node}"},
+        "spec": {"nodeName": node, "automountServiceAccountToken": False, "securityContext": POD_SECURITY,
+                 "containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 1,
+                 "tolerations": [{"operator": "Exists"}]},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(operator: Operator) -> Iterator[Cache]:
+    """Provided, formed, and written to from every node."""
+    cluster = operator.cluster
+    made = build_image(Recipe("redis", ("redis-server",)), cluster.engine)
+    cluster.load(made.name, made.archive)
+    with restricted(cluster, SPACE) as space:
+        rights = (image.ROOT / "manifests/provision/provision.yaml").read_text()
+        space.kubectl("apply", "-f", "-", text=rights.replace("your-namespace", SPACE))
+        service = {"name": "cache", "redis": {"image": made.name, "resources": {"limits": {"memory": "128Mi"}}}}  # fmt: skip
+        began = time.monotonic()
+        operator.apply(policy(SPACE, "checkout", {"dataServices": [service]}))
+        until(lambda: condition(space, "Provisioned") == "True", 180, lambda: told(space))
+        seconds = time.monotonic() - began
+        script = image.ROOT / "e2e/redis_ledger.py"
+        space.kubectl("create", "configmap", "ledger", f"--from-file={script}")
+        ours = space.cluster.run("kubectl", "-n", "readiness-system", "get", "pods", "-o", "jsonpath={.items[0].spec.containers[0].image}")  # fmt: skip
+        names = sorted({pod["spec"]["nodeName"] for pod in space.get("pods")})
+        for node in names:
+            space.create(ledger(node, ours))
+        found = Cache(space, {node: f"ledger-{node}" for node in names}, seconds)
+        space.kubectl("wait", "pod", *found.ledgers.values(), "--for=condition=Ready", "--timeout=120s")  # fmt: skip
+        found.whole()
+        yield found
+
+
+def condition(space: Space, kind: str) -> str:
+    found = json.loads(space.kubectl("get", "rdy", "checkout", "-o", "json")).get("status") or {}
+    return str({c["type"]: c["status"] for c in found.get("conditions") or ()}.get(kind, ""))
+
+
+def told(space: Space) -> str:
+    return space.kubectl("get", "rdy", "checkout", "-o", "yaml") + space.kubectl("get", "pods")
+
+
+def kill(cache: Cache, pod: str) -> None:
+    """SIGKILL from outside, as the kernel sends it: on this machine, where the local cluster's nodes are."""
+    if cache.space.cluster.kind != "local":
+        pytest.skip("processes of pods are reached on the local cluster only")
+    uid = cache.space.kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    marks = (uid, uid.replace("-", "_"))
+    found = [path for path in Path("/proc").glob("[0-9]*") if is_server(path, marks)]
+    assert len(found) == 1, found
+    os.kill(int(found[0].name), signal.SIGKILL)
+
+
+def is_server(process: Path, marks: tuple[str, ...]) -> bool:
+    try:
+        names = (process / "comm").read_text().strip(), (process / "cgroup").read_text()
+    except OSError:
+        return False
+    return names[0] == "redis-server" and any(mark in names[1] for mark in marks)
+
+
+def test_a_policy_becomes_a_redis(cache: Cache) -> None:
+    print(f"\nfrom apply to Provisioned=True: {cache.seconds:.1f} s")
+    status = json.loads(cache.space.kubectl("get", "rdy", "checkout", "-o", "json"))["status"]
+    (row,) = status["dataServices"]
+
+    assert (row["name"], row["ready"], row["secretName"]) == ("cache", True, SET)
+    assert cache.audit(0)["lost"] == []
+    until(lambda: f"configmap/{SET}-formed" in cache.space.kubectl("get", "configmaps", "-o", "name"), 60)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, TIMES))])  # fmt: skip
+def test_a_deleted_primary_hands_over(cache: Cache, number: int) -> None:
+    before, began = cache.primary(), time.time()
+    cache.space.kubectl("delete", "pod", before)
+    cache.whole()
+    found = cache.report(f"primary's pod deleted, {number}", began)
+
+    assert cache.primary() != before
+    assert found["lost"] == []
+    assert found["gap"] <= 3
+
+
+@pytest.mark.slow
+def test_a_changed_template_replaces_pod_after_pod(cache: Cache) -> None:
+    before, began = {pod["metadata"]["uid"] for pod in cache.pods()}, time.time()
+    change = [{"op": "add", "path": "/spec/dataServices/0/redis/config", "value": [{"name": "maxmemory-policy", "value": "allkeys-lru"}]}]  # fmt: skip
+    cache.space.kubectl("patch", "rdy", "checkout", "--type=json", "-p", json.dumps(change))
+    until(lambda: before.isdisjoint(pod["metadata"]["uid"] for pod in cache.pods()), 600, lambda: told(cache.space))  # fmt: skip
+    cache.whole()
+    found = cache.report(f"every pod replaced in {time.time() - began:.0f} s", began)
+
+    assert found["lost"] == []
+    assert found["gap"] <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(TIMES))
+def test_a_killed_primary_is_replaced(cache: Cache, number: int) -> None:
+    before, began = cache.primary(), time.time()
+    kill(cache, before)
+    cache.whole()
+    found = cache.report(f"primary killed, {number}", began)
+
+    assert found["gap"] <= 10
+    assert found["lost"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(TIMES))
+def test_a_drained_node_takes_nothing_with_it(cache: Cache, number: int) -> None:
+    node, began = cache.node_of(cache.primary()), time.time()
+    try:
+        cache.space.cluster.run("kubectl", "drain", node, f"--pod-selector={naming.SERVICE_LABEL}=cache", "--delete-emptydir-data", "--timeout=120s")  # fmt: skip
+    finally:
+        cache.space.cluster.run("kubectl", "uncordon", node)
+    cache.whole()
+    found = cache.report(f"primary's node drained, {number}", began)
+
+    assert found["lost"] == []
+    assert found["gap"] <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(TIMES))
+def test_a_primary_that_returns_empty_takes_nothing_with_it(cache: Cache, number: int) -> None:
+    before, began = cache.primary(), time.time()
+    cache.space.kubectl("delete", "pvc", f"data-{before}", "--wait=false")
+    cache.space.kubectl("delete", "pod", before, "--force", "--grace-period=0")
+    cache.whole()
+    found = cache.report(f"primary back with an empty volume, {number}", began)
+
+    assert found["lost"] == []
+    assert found["gap"] <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(TIMES))
+def test_all_pods_at_once_come_back_with_the_same_data(cache: Cache, number: int) -> None:
+    began = time.time()
+    cache.space.kubectl("delete", "pods", "-l", f"{naming.SERVICE_LABEL}=cache", "--force", "--grace-period=0")  # fmt: skip
+    cache.whole()
+    found = cache.report(f"all pods at once, {number}", began)
+
+    assert found["lost"] == []
+    assert found["gap"] <= 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(TIMES))
+def test_a_node_that_is_cut_off_loses_what_it_took_alone_and_no_more(
+    cache: Cache, number: int
+) -> None:
+    if cache.space.cluster.kind != "local":
+        pytest.skip("nodes are cut off on the local cluster only")
+    found = state.load(cache.space.cluster.name)
+    cut_off = cache.node_of(cache.primary())
+    (node,) = [each for each in found.nodes if each.name == cut_off]
+    others = [name for at, name in cache.ledgers.items() if at != cut_off]
+    began = time.time()
+    nodes.cut(found, node)
+    try:
+        time.sleep(60)
+        gaps = [cache.audit(began, each)["gap"] for each in others]
+    finally:
+        nodes.heal(found, node)
+    healed = time.time()
+    cache.whole(240)
+    print(f"\nnode cut off for 60 s, {number}: others wrote again after {max(gaps):.1f} s; whole {time.time() - healed:.0f} s after it healed")  # fmt: skip
+    lost = cache.report(f"node cut off, {number}", began)["lost"]
+
+    assert max(gaps) <= 10
+    assert all(cache.audit(began, each)["lost"] == [] for each in others)
+    assert all(began - 1 <= at <= began + 15 for at in lost), "min-replicas-max-lag bounds what it takes alone"  # fmt: skip
