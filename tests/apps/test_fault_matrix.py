@@ -1,6 +1,7 @@
 """The matrix of faults without a cluster: clones are processes on loopback, and so are the sink and the gate of a store.
 
-Engine, arms and judges are the real ones. Every clone has a sink of its own, as all come from one address here.
+Engine, arms and judges are the real ones. Every clone has a sink of its own, as all come from one address here. READINESS_ROWS
+is part of the names of the rows that are wanted.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ APPS = ROOT / "e2e" / "apps"
 PYTHON, NODE = (sys.executable, str(APPS)), ("node", str(APPS / "node" / "server.mjs"))
 HEALTHY = {"healthy-python": PYTHON, "healthy-node": NODE}
 ROWS = {**dict.fromkeys(HEALTHY), **matrix.FAULT_DEFECTS}
-CHOSEN = os.environ.get("MATRIX_ROWS", "")
+CHOSEN = os.environ.get("READINESS_ROWS", "")
 AT_ONCE = 8
 LOOKS = 3
 PATIENCE = 30.0
