@@ -112,7 +112,9 @@ def worlds(draw: st.DrawFn, *, whole: bool) -> World:
         if strange and number < size and draw(st.booleans()):
             names[host(number)] = name  # the same server, known by the name it is to have
         votes = draw(st.integers(0, 1))
-        members.append(Member(number, name, votes, draw(st.sampled_from((1, 2))) if votes else 0))
+        members.append(
+            Member(number, name, votes, draw(st.sampled_from((0, 1, 2))) if votes else 0)
+        )
         dead = draw(st.booleans()) and ((strange and host(number) not in names) or not whole)
         states[name] = draw(st.sampled_from((State.SILENT, State.STARTUP2))) if dead else State.SECONDARY  # fmt: skip
     first = draw(st.sampled_from(members))
@@ -274,6 +276,25 @@ def test_what_holds_it_up(states: str, votes: str, reason: str, words: str) -> N
     assert (found.reason if isinstance(found, Held) else "") == reason
     if isinstance(found, Held):
         assert words in found.message
+
+
+def test_a_full_set_gives_up_no_majority_for_a_newcomer() -> None:
+    strangers = Member(9, old(9), 1, 1)
+    config = Config(4, 3, (*(Member(n, host(n), 1, 1) for n in range(6)), strangers, Member(6, host(6), 0, 0)))  # fmt: skip
+    seen = observed("PSS---S", config)
+    seen = replace(seen, seen=(*seen.seen, Seen(old(9), State.SECONDARY, NOW, SET)))
+
+    found = plan_of(Wanted(tuple(map(host, range(7))), USERS), seen)
+
+    assert found == Held("TooFewMembers", "without old-9 too few voters hold the data")
+
+
+def test_a_primary_that_is_to_leave_leaves_last() -> None:
+    seen = observed("SSP", config_of("111"))
+
+    step = plan_of(Wanted(WANTED.hosts[:1], USERS), seen)
+
+    assert step == Reconfigure(replace(config_of("1.1"), version=5), "orders-1 is not wanted")
 
 
 def test_a_lost_quorum_names_every_position_and_the_furthest() -> None:
