@@ -198,8 +198,9 @@ class Timeline:
     `grace` and `hook` are the clone's terminationGracePeriodSeconds and preStop sleep (None: a hook whose duration is not
     shown). `parallel` is what the application proved to work on at once. `lag` is the longest our
     own loop was late, `throttled` the share of the time since it was Ready in which the clone was held back
-    (NEVER: not measured), `crowded` the share of the time in which we waited for a CPU. `samples` are what a meter read, where memory moved; `blind` is the longest it did
-    not look, `unmeasured` why it could not.
+    (NEVER: not measured), `crowded` the share of the time in which we waited for a CPU, `starved` how long,
+    at most, the clone did once it was told to end (NEVER: not measured). `samples` are what a meter read, where memory moved;
+    `blind` is the longest it did not look, `unmeasured` why it could not.
     """
 
     arm: str
@@ -211,6 +212,7 @@ class Timeline:
     lag: float = 0.0
     throttled: float = NEVER
     crowded: float = 0.0
+    starved: float = NEVER
     container: str = ""
     node: str = ""
     exchanges: tuple[Exchange, ...] = ()

@@ -11,6 +11,7 @@ from readiness.drills.metering import (
     starved_of,
     thinned,
     throttled_of,
+    waited_of,
 )
 from readiness.timeline import NEVER, Sample
 
@@ -54,6 +55,15 @@ def test_throttling_is_a_share_of_the_time_that_counts(since: float, expected: f
 )
 def test_starving_is_told_at_most(samples: list[Sample], expected: float) -> None:
     assert starved_of(samples, 4.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"), [(1.5, 1.5), (0.5, NEVER), (9.0, 0.0), (NEVER, NEVER)]
+)
+def test_waiting_is_told_from_a_time_on(since: float, expected: float) -> None:
+    told = [Sample(1.0, waited=0.5), Sample(2.0), Sample(4.0, waited=2.0)]
+
+    assert waited_of(told, since) == expected
 
 
 def test_what_did_not_move_is_left_out() -> None:

@@ -57,6 +57,13 @@ def starved_of(samples: Iterable[Sample], until: float) -> float:
     return told[-1].waited + max(0.0, until - told[-1].at) if told else NEVER
 
 
+def waited_of(samples: Iterable[Sample], since: float) -> float:
+    """For how long the clone's threads waited for a CPU from a time on, as far as anybody looked; NEVER: not measured."""
+    told = [s for s in samples if s.waited != NEVER]
+    before = [s for s in told if s.at <= since]
+    return told[-1].waited - before[-1].waited if since != NEVER and before else NEVER
+
+
 def blind_of(samples: Sequence[Sample]) -> float:
     """The longest time between two samples; NEVER for fewer."""
     return max((b.at - a.at for a, b in pairwise(samples)), default=NEVER)

@@ -20,6 +20,7 @@ from readiness.timeline import NEVER
 WEEK: Final = 7 * 86400.0
 SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
 MOST_CROWDED: Final = 0.7
+MOST_STARVED: Final = 0.5
 _LATE: Final = frozenset(
     {"DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "LingersWhenIdle"}
 )
@@ -55,12 +56,20 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
     if isinstance(seen, Verdict):
         return replace(seen, where=subject.where)
     verdict = judge(seen)
-    if verdict.reason in _LATE and seen.timeline.crowded > MOST_CROWDED:
-        verdict = replace(disturbed("the machine was crowded"), evidence=verdict.evidence)
+    if verdict.reason in _LATE and (what := _held_up(seen)):
+        verdict = replace(disturbed(what), evidence=verdict.evidence)
     evidence = f"{verdict.evidence} {evidence_of(seen)}".strip()
     return replace(
         verdict, where=subject.where, via=f"drill/{seen.timeline.arm}", evidence=evidence
     )
+
+
+def _held_up(seen: Seen) -> str:
+    """What kept the clone from being in time, by our own feeling or by what was read beside it."""
+    if seen.timeline.crowded > MOST_CROWDED:
+        return "the machine was crowded"
+    starved = seen.timeline.starved > MOST_STARVED * seen.took.lo
+    return "the clone waited for a CPU" if starved else ""
 
 
 def deaf(subject: Subject, answers: Answers, name: str) -> bool:

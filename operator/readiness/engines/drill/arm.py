@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from readiness.drills.metering import blind_of, thinned, throttled_of
+from readiness.drills.metering import blind_of, thinned, throttled_of, waited_of
 from readiness.engines.drill import faults, load, meter, peek, play, steps
 from readiness.engines.drill.act import Act, World
 from readiness.engines.drill.clone import Clone
@@ -98,7 +98,7 @@ def _timeline(act: Act, problem: Problem | None) -> Timeline:
         grace=float(DEFAULT_GRACE_SECONDS if grace is None else grace),
         container=clone.container, node=clone.node, endings=endings, said=tuple(act.said),
         checks=tuple(act.checks), imprints=tuple(act.imprints), calls=tuple(act.calls), problem=problem,
-        throttled=throttled_of(act.samples, ready), samples=thinned(act.samples),
+        throttled=throttled_of(act.samples, ready), starved=waited_of(act.samples, act.stopped), samples=thinned(act.samples),
         blind=blind_of(act.samples), unmeasured=act.unmeasured,
         exchanges=tuple(sorted(act.done, key=lambda x: x.start)),
         moments=tuple(sorted(moments, key=lambda m: m.at)),
