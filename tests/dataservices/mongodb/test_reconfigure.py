@@ -278,6 +278,12 @@ def test_what_holds_it_up(states: str, votes: str, reason: str, words: str) -> N
         assert words in found.message
 
 
+def test_what_the_primary_did_not_tell_holds_up_nothing_else() -> None:
+    seen = replace(observed("PEE", config_of("1..")), users=None, majority=None)
+
+    assert isinstance(plan_of(WANTED, seen), Reconfigure)
+
+
 def test_a_full_set_gives_up_no_majority_for_a_newcomer() -> None:
     strangers = Member(9, old(9), 1, 1)
     config = Config(4, 3, (*(Member(n, host(n), 1, 1) for n in range(6)), strangers, Member(6, host(6), 0, 0)))  # fmt: skip

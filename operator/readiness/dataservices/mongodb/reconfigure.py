@@ -96,12 +96,14 @@ def plan_of(wanted: Wanted, seen: Observed) -> Step | Held | None:
 
 
 def _wait_for_majority(view: _View) -> Step | None:
-    return None if view.seen.majority else steps.WaitForMajority()
+    return steps.WaitForMajority() if view.seen.majority is False else None
 
 
 def _enrol(view: _View) -> Step | None:
     """Users that others made are left alone."""
-    there = {user.name: user.roles for user in view.seen.users or ()}
+    if view.seen.users is None:
+        return None
+    there = {user.name: user.roles for user in view.seen.users}
     create = tuple(user for user in view.wanted.users if user.name not in there)
     update = tuple(u for u in view.wanted.users if u.name in there and u.roles != there[u.name])
     return Enrol(create, update) if create or update else None

@@ -6,7 +6,7 @@ pass; none of them forces anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from readiness.dataservices.mongodb.members import Config, User
@@ -81,7 +81,6 @@ class Held:
     reason: str
     message: str
     fix: str = ""
-    hosts: tuple[str, ...] = field(default=(), compare=False)
 
 
 Step = Reconfigure | StepDown | WaitForMajority | Enrol

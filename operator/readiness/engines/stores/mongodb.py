@@ -37,8 +37,8 @@ MARGIN: Final = 5.0
 async def look(asked: order.Look) -> Seen:
     """One look at a whole set, understood."""
     wanted = wanted_of(asked.order)
-    where = {host: f"{asked.addresses[pod]}:{PORT}" for host in wanted.hosts
-             if (pod := host.partition(".")[0]) in asked.addresses}  # fmt: skip
+    pods = {host: asked.addresses.get(host.partition(".")[0], "") for host in wanted.hosts}
+    where = {host: _at(address) for host, address in pods.items() if address}
     return seen_of(wanted, await read_set(wanted.hosts, asked.order.credentials, where))
 
 
@@ -77,3 +77,7 @@ async def _look_at(hosts: Sequence[str], login: Login, where: Mapping[str, str])
             return replace(await server.look(deep=True), host=host)
 
     return await asyncio.gather(*map(look_at, hosts))
+
+
+def _at(address: str) -> str:
+    return f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
