@@ -115,7 +115,6 @@ def _sentinel(answer: Answer, agreed: str, members: int) -> Member:
         "NoQuorum": not answer.quorum,
         "PrimaryDown": "down" in answer.facts.get("flags", ""),
         "KnowsTooFew": int(answer.facts.get("num-slaves", 0)) < members - 1,
-        "KnowsTooMany": int(answer.facts.get("num-slaves", 0)) > members - 1,
     }
     return Member(answer.name, "sentinel", None, tuple(reason for reason, holds in found.items() if holds))  # fmt: skip
 
