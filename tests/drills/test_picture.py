@@ -12,7 +12,7 @@ from readiness.drills.arms import arms_of
 from readiness.drills.picture import html_of, svg_of
 from readiness.model import Outcome
 from readiness.scenario import Unmet
-from readiness.timeline import NEVER, Check, Exchange, Moment, Problem, Timeline
+from readiness.timeline import NEVER, Call, Check, Exchange, Moment, Problem, Timeline
 
 from .simulated import Pod, Server, simulate
 from .test_shapes import SHAPES, TABLE
@@ -116,3 +116,17 @@ def test_a_scenario_is_drawn_with_what_did_not_hold_and_the_other_clone():
     assert "another is ready" in drawn
     assert "start: working holds" in drawn
     assert "done: done does not hold" in drawn
+
+
+def test_calls_of_an_upstream_are_drawn_with_what_was_switched():
+    calls = tuple(Call(at, at + 0.1, 8080, method="GET", status=503, outcome="answered", label="phase") for at in (5.0, 6.0, 8.0))  # fmt: skip
+    left = Call(8.5, -1.0, 8080, method="GET", outcome="left", label="phase")
+    sent = Exchange("phase", 0, 0, 5.0, 5.0, 8.3, 8.3, Outcome.RESPONSE, 502, 2, whole=True)
+    moments = (Moment(1.0, "created"), Moment(3.0, "ready"), Moment(4.5, "switched", "llm 503"))
+    picture = svg_of(Timeline("exhaust-llm", exchanges=(sent,), calls=(*calls, left), moments=moments))  # fmt: skip
+
+    assert "call, at fault" in picture
+    assert "calls of upstreams" in picture
+    assert "llm 503" in picture
+    assert picture.count("GET 0") == 4
+    assert "never told to end" in picture

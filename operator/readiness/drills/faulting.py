@@ -38,7 +38,7 @@ BACK_WITHIN: Final = 30.0
 SETTLED: Final = 15.0
 DIRECT: Final = (Edit("NO_PROXY", "*"), Edit("no_proxy", "*"))
 """A proxy does not know the sink, and a clone does not reach the proxy."""
-PACE, MOST_KNOCKS = 0.5, 200
+PACE, MOST_KNOCKS = 0.5, 100
 FAILURES: Final = 2
 MOST_LAG: Final = 0.5
 ILL_WORDS: Final = tuple(

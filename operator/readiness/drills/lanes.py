@@ -11,8 +11,10 @@ from typing import Final
 
 from readiness.drills.arms import FAST, HELD, KNOCK, SLOW, STUCK
 from readiness.drills.canvas import Scale, glyph, num, rows_of, tag, ticks, titled, words
+from readiness.drills.faulting import BACK, CALL, CALM, GUARD, ILL, PHASE, SHALLOW, WELL
 from readiness.drills.reading import Kind, Span, kind_of
-from readiness.timeline import NEVER, Check, Exchange, Timeline
+from readiness.model import Outcome
+from readiness.timeline import NEVER, Call, Check, Exchange, Timeline
 
 PITCH: Final = 15.0
 FLAT: Final = 8.0
@@ -20,7 +22,9 @@ FLAT: Final = 8.0
 MOST_ROWS: Final = 14
 LANES: Final = {
     FAST: "control", "measure": "side by side", SLOW: "slow requests", STUCK: "endless request",
-    HELD: "idle connections", KNOCK: "new requests",
+    HELD: "idle connections", KNOCK: "new requests", CALM: "health before", CALL: "call", GUARD: "call, no fault",
+    PHASE: "call, at fault", WELL: "deep health before", ILL: "deep health, at fault", SHALLOW: "health, at fault",
+    BACK: "deep health after",
 }  # fmt: skip
 CLASS: Final = {
     Kind.SERVED: "served", Kind.AWAY: "away", Kind.ERROR: "error", Kind.REFUSED: "refused",
@@ -51,8 +55,18 @@ def lanes_of(timeline: Timeline, scale: Scale, signal: Span | None) -> Iterator[
             yield _held(name, timeline, exchanges, scale)
         else:
             yield _bars(name, exchanges, scale, signal)
+    if timeline.calls:
+        yield _bars("calls of upstreams", tuple(map(_called, timeline.calls)), scale, None)
     if timeline.checks:
         yield _scenes(timeline.checks, scale)
+
+
+def _called(call: Call) -> Exchange:
+    """A call of the fault sink, as a request of the application's."""
+    outcome = Outcome.RESPONSE if call.outcome == "answered" else Outcome.RESET
+    end = max(call.end, call.at)
+    whole = outcome is Outcome.RESPONSE
+    return Exchange(call.method, 0, 0, call.at, call.at, call.at if whole else NEVER, end, outcome, call.status, call.size, whole)  # fmt: skip
 
 
 def _scenes(checks: tuple[Check, ...], scale: Scale) -> Lane:

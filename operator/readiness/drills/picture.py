@@ -119,6 +119,7 @@ def _scale(timeline: Timeline) -> Scale:
         + [e.at for e in timeline.endings]
         + [m.at for m in timeline.moments]
         + [check.end for check in timeline.checks]
+        + [call.end for call in timeline.calls]
     )
     start = max(created, first - BEFORE) if timeline.exchanges else created
     return Scale(start, max([start + 1, *last]) + 0.5, LEFT, RIGHT)
@@ -129,7 +130,9 @@ def _heading(timeline: Timeline, seen: Seen | None) -> str:
         took = seen.took
         return f"exit code {seen.ending.code}, {max(took.lo, 0):.1f} to {took.hi:.1f} s after the signal"
     problem = timeline.problem
-    return f"{problem.reason}, {problem.words}"[:110] if problem else "proves nothing"
+    if problem is None:
+        return "never told to end" if timeline.stopped == NEVER else "proves nothing"
+    return f"{problem.reason}, {problem.words}"[:110]
 
 
 def _line(told: Told) -> str:
@@ -211,6 +214,9 @@ def _events(timeline: Timeline, seen: Seen | None) -> Iterator[tuple[str, str, S
         yield "exit", f"exit {timeline.ending.code}", _point(timeline.ending.at)
     if stopped != NEVER and not signalled:
         yield "limit", "grace is over", _point(stopped + timeline.grace)
+    for each in timeline.moments:
+        if each.name == "switched":
+            yield "mark", each.detail, _point(each.at)
     yield "mark", "another is ready", _point(timeline.moment("ready", 1))
 
 
