@@ -136,6 +136,7 @@ def provided(operator: Operator, name: str, image: str) -> float:
         return timed(work)
 
 
+@pytest.mark.slow
 def test_it_is_there_as_soon_as_by_hand(operator: Operator, image: str) -> None:
     rounds = [
         (by_hand(operator, f"hand-{n}", image), provided(operator, f"ours-{n}", image))
@@ -226,6 +227,7 @@ def test_removal_takes_a_word_and_leaves_the_volumes(shop: Space) -> None:
     assert [each for each in left if each.startswith("secret/")] == [f"secret/{NAME}-credentials"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "reason", "words"),
     [
