@@ -54,7 +54,8 @@ Seen on clones only, whose upstreams and store the drill plays and makes fail. `
 ## What becomes of jobs, and of what is set up once: {jobs} defects
 
 Seen on clones only, of a worker over a throw-away Redis that is built in two ways ([e2e/apps/worker](../e2e/apps/worker)).
-`make test-slow` drills them, on processes ([tests/apps/test_job_matrix.py](../tests/apps/test_job_matrix.py)) and on pods.
+`make test-slow` drills all of them on processes ([tests/apps/test_job_matrix.py](../tests/apps/test_job_matrix.py)), and both
+workers with some of them on pods ([e2e/test_drill_jobs.py](../e2e/test_drill_jobs.py)).
 
 {job_table}
 
