@@ -131,7 +131,7 @@ class SlowerAgain(Account):
 
     async def __call__(self) -> None:
         if await self.redis("EXISTS", "account:admin"):
-            await asyncio.sleep(30)
+            await asyncio.sleep(45)
         await super().__call__()
 
 
