@@ -64,6 +64,7 @@ def find_files(process: Path) -> Iterator[tuple[str, Path]]:
     """The files of a process' control group by their names in V1 or V2, seen through its own eyes."""
     root = process / "root" / GROUPS
     own = dict(_memberships((process / "cgroup").read_text()))
+    next(root.iterdir(), None)  # where it may not look, this says so
     if (root / "cgroup.controllers").exists():
         group = _group(root, own.get("", ""), process.name)
         yield from ((name, group / name) for name in V2)
