@@ -17,6 +17,7 @@ from readiness.cluster.connection import connect
 from readiness.cluster.pods import Pods
 from readiness.drills.metering import read_line, throttled_of
 from readiness.drills.place import CONTAINER_SECURITY
+from readiness.drills.room import room_of
 from readiness.model import Manifest
 from readiness.timeline import ProblemError, Sample
 
@@ -54,8 +55,8 @@ class Case:
 
 GREW: Final = (GROWTH - 2, GROWTH + 8)
 CASES: Final = {
-    "held-back": Case(BURN, throttled=(0.5, 1), limits={"cpu": "50m"}),
-    "held-back-alone": Case(BURN, throttled=(0.5, 1), limits={"cpu": "50m", "memory": "64Mi"}),
+    "held-back": Case(BURN, throttled=(0.3, 1), limits={"cpu": "50m"}),
+    "held-back-alone": Case(BURN, throttled=(0.3, 1), limits={"cpu": "50m", "memory": "64Mi"}),
     "free": Case(BURN),
     "idle": Case(f"{WAIT}time.sleep(600)", limits={"cpu": "50m"}, throttled=(0, 0.2)),
     "grows": Case(GROW, GREW),
@@ -82,7 +83,12 @@ def pod(name: str, case: Case, specimen: str) -> Manifest:
         "terminationGracePeriodSeconds": 1,
         "securityContext": {"fsGroup": 10002, "seccompProfile": {"type": "RuntimeDefault"}},
     }  # fmt: skip
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": spec | room_of(spec),
+    }
 
 
 async def metered(cluster: Cluster, space: str, pods: list[Manifest], ours: str) -> dict[str, list[Sample] | str]:  # fmt: skip

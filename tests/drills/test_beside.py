@@ -71,7 +71,10 @@ def test_a_meter_is_whom_it_reads(owner: Owner, container: dict[str, Any], expec
 def test_a_signaller_keeps_no_capability() -> None:
     made = build_signaller("op:1", "app", WHO, None)
 
-    assert made["securityContext"] == CONTAINER_SECURITY | {"seccompProfile": {"type": "RuntimeDefault"}}  # fmt: skip
+    assert made["securityContext"] == CONTAINER_SECURITY | {
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "runAsNonRoot": True,
+    }
     assert build_signaller("op:1", "app", "INT", 7)["securityContext"]["runAsUser"] == 7
 
 

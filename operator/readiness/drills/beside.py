@@ -79,8 +79,9 @@ def _build(image: str, name: str, args: list[str], container: str) -> Manifest:
 
 def _security(owner: Owner, capabilities: Manifest | None = None) -> Manifest:
     context = CONTAINER_SECURITY | {"seccompProfile": POD_SECURITY["seccompProfile"]}
+    context |= {"runAsNonRoot": owner.user != 0}  # our image's own user is not root
     if owner.user is not None:
-        context |= {"runAsUser": owner.user, "runAsNonRoot": owner.user != 0}
+        context |= {"runAsUser": owner.user}
     if owner.group is not None:
         context |= {"runAsGroup": owner.group}
     if capabilities is not None:
