@@ -44,7 +44,7 @@ PYTHON, NODE = (sys.executable, str(APPS)), ("node", str(APPS / "node" / "server
 HEALTHY = {"healthy-python": PYTHON, "healthy-node": NODE}
 ROWS = {**dict.fromkeys(HEALTHY), **matrix.FAULT_DEFECTS}
 CHOSEN = os.environ.get("READINESS_ROWS", "")
-AT_ONCE = 8
+AT_ONCE = 6
 LOOKS = 3
 PATIENCE = 30.0
 
