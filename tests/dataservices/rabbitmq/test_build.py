@@ -169,13 +169,15 @@ def test_amounts_follow_memory(limit: str, counted: int, free: int):
     assert int(found["disk_free_limit.absolute"]) == free
 
 
-def test_the_longest_stop_ends_within_the_grace():
-    """check_running, rounds until no new one may begin, the last round and its check, and the drain."""
-    wait, round_, check, drain = (int(env()[f"STOP_{n}"]) for n in ("WAIT", "ROUND", "CHECK", "DRAIN"))  # fmt: skip
-    rounds = check + wait + round_ + check + 2
+@pytest.mark.parametrize("replicas", [3, 7])
+def test_the_longest_stop_ends_within_the_grace(replicas: int):
+    """check_running; rounds until no new one may begin; the last round, its check, one for each other member; the drain."""
+    given = env(replicas=replicas)
+    wait, round_, check, drain = (int(given[f"STOP_{n}"]) for n in ("WAIT", "ROUND", "CHECK", "DRAIN"))  # fmt: skip
+    rounds = check + wait + round_ + check + (replicas - 1) * check + 2
 
     assert rounds <= 720
-    assert rounds + drain + 30 <= pod()["terminationGracePeriodSeconds"]
+    assert rounds + drain + 30 <= pod(replicas=replicas)["terminationGracePeriodSeconds"]
 
 
 def test_statements_of_the_stop_stand_apart():

@@ -6,6 +6,8 @@ set -eu
 PATH=/opt/rabbitmq/sbin:/usr/lib/rabbitmq/bin:$PATH
 member=$RABBITMQ_MNESIA_BASE/.member  # as long as it is missing, what else lies here is of no value
 
+rm -f "$HOME/stopping"
+
 counted_by() {  # 0: running, and counts us as a member; 1: running, does not; 2: does not run
   found=$(timeout 30 rabbitmqctl -q -n "$1" cluster_status --formatter json 2> /dev/null) || return 2
   disks=${found#*'"disk_nodes":['}
