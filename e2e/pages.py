@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,6 +15,7 @@ sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []
 import jobs  # noqa: E402 (the path must be set first)
 import manifest_defects  # noqa: E402
 import matrix  # noqa: E402
+import strangers  # noqa: E402
 import thirdparty  # noqa: E402
 
 DOCS: Final = HERE.parent / "docs"
@@ -91,6 +93,33 @@ says Unknown, because what was declared is not there to be judged · n/a: it doe
 
 {seen}
 """
+STRANGERS: Final = """\
+# Applications that others wrote
+
+Says a drill something true about an application whose owner has told it nothing? {count} applications from Debian, PyPI, npm
+and Go ([apps.yaml](../e2e/strangers/apps.yaml)) stand in a namespace that denies all traffic and has a quota. Each was
+drilled with `readiness drill shutdown`; declared was nothing but a slow or streaming request, where they have one. The truth
+is a real rollout under traffic ([take_truth.py](../e2e/strangers/take_truth.py) → [truth.tsv](../e2e/strangers/truth.tsv)),
+seen with other tools. `make test-slow` runs it all again ([e2e/test_strangers.py](../e2e/test_strangers.py)).
+
+| | {heads} |
+| --- | {rules} |
+| decided | {shares} |
+| wrong | {wrong} |
+
+Pass · Fail · open: Unknown, and why stands below · —: it has no slow request · blank: not drilled in that run, and not counted as decided · a decided cell with a question mark: the real
+rollout alone does not tell (a code that changes from run to run, an end within a second of the limit)
+
+{table}
+
+## What was left open
+
+{open}
+
+## What fails
+
+{fails}
+"""
 
 
 class Row(Protocol):
@@ -163,9 +192,47 @@ def thirdparty_page() -> str:
     )
 
 
+def strangers_page() -> str:
+    """The page of the applications that others wrote."""
+    found, truth = strangers.drilled(), strangers.truth()
+    shares, wrong = strangers.decided(found), Counter(p[1] for p in strangers.wrong(found))
+
+    def cell(name: str, id_: str) -> str:
+        row = found.get((name, id_))
+        if row is None:
+            return ""
+        if row.reason == "NotDeclared":
+            return "—"
+        unsure = row.decides and truth[name, id_].holds == "unknown"
+        return (row.result if row.decides else "open") + ("?" if unsure else "")
+
+    def rows(*results: str) -> Iterable[str]:
+        return (
+            f"| {name} | {id_} | {row.reason} | {row.seen.replace('|', '')} |"
+            for (name, id_), row in found.items()
+            if row.reason != "NotDeclared" and row.result in results
+        )
+
+    def table(head: Sequence[str], lines: Iterable[str]) -> str:
+        rule = ["---"] * len(head)
+        return "\n".join([f"| {' | '.join(head)} |", f"| {' | '.join(rule)} |", *lines])
+
+    ids = strangers.CONTROLS
+    apps = [f"| {name} | {app.package} | {' | '.join(cell(name, id_) for id_ in ids)} |" for name, app in strangers.APPS.items()]  # fmt: skip
+    why = ("application", "control", "reason", "seen")
+    return MADE + STRANGERS.format(
+        count=len(strangers.APPS), heads=" | ".join(ids), rules=" | ".join([":-:"] * len(ids)),
+        shares=" | ".join(f"{shares[id_]:.0%}" for id_ in ids),
+        wrong=" | ".join(str(wrong[id_]) for id_ in ids),
+        table=table(("application", "package", *ids), apps),
+        open=table(why, rows("Unknown", "Blocked", "OptInRequired")), fails=table(why, rows("Fail")),
+    )  # fmt: skip
+
+
 PAGES: Final = {
     "matrix.md": matrix_page,
     "thirdparty.md": thirdparty_page,
+    "strangers.md": strangers_page,
 }
 
 

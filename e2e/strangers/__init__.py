@@ -23,6 +23,8 @@ Manifest = dict[str, Any]
 TRAFFIC: Final = "strangers-traffic"
 GRACE: Final = 30
 DRAIN, IDLE = 15, 3  # what is promised where nothing is declared
+CONTROLS: Final = ("SHD-001", "SHD-003", "SHD-004", "SHD-006")
+MOST: Final = 0.6  # of the applications that a control asks, so many must be decided
 RIGHT: Final = {
     "yes": ("Pass", "Unknown"),
     "no": ("Fail", "Unknown"),
@@ -172,6 +174,54 @@ def _holds(seen: Mapping[str, str]) -> Iterator[tuple[str, Truth]]:
         yield "SHD-004", told(holds=drained, by=slow)
     yield "SHD-006", told(holds=idle <= IDLE, by=f"{idle} s", known=idle not in (IDLE, IDLE + 1))
     yield "SHD-010", told(holds=share >= 0.99, by=first)
+
+
+class Drilled(NamedTuple):
+    """What a drill said."""
+
+    result: str
+    reason: str
+    seen: str
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is an answer."""
+        return self.result in ("Pass", "Fail")
+
+
+def drilled() -> dict[tuple[str, str], Drilled]:
+    """What drills said when they were last run on pods: drilled.tsv."""
+    rows = [line.split("\t") for line in (HERE / "drilled.tsv").read_text().splitlines()]
+    return {(row[0], row[1]): Drilled(*row[2:]) for row in rows if row[0] in APPS}
+
+
+def keep(found: Mapping[tuple[str, str], Drilled]) -> None:
+    """Write what was seen into drilled.tsv; applications that were not drilled now keep their rows."""
+    again = {name for name, _ in found}
+    rows = {place: row for place, row in drilled().items() if place[0] not in again} | found
+    order = {name: nth for nth, name in enumerate(APPS)}
+    lines = ["\t".join((*place, *rows[place])) for place in sorted(rows, key=lambda p: (order[p[0]], p[1]))]  # fmt: skip
+    head = "# What drills said about them; written by e2e/test_strangers.py.\n# application\tcontrol\tresult\treason\tseen\n"
+    (HERE / "drilled.tsv").write_text(head + "".join(f"{line}\n" for line in lines))
+
+
+def wrong(found: Mapping[tuple[str, str], Drilled]) -> dict[tuple[str, str], str]:
+    """Verdicts that contradict a real rollout, with what that showed."""
+    known = truth()
+    return {
+        place: f"{row.result} {row.reason} ({row.seen}), but a rollout showed: {known[place].seen}"
+        for place, row in found.items()
+        if place in known and row.decides and row.result not in RIGHT[known[place].holds]
+    }
+
+
+def decided(found: Mapping[tuple[str, str], Drilled]) -> dict[str, float]:
+    """By control, the share of the applications with an answer; SHD-004 asks those that have a slow request."""
+    asked = {c: [n for n in APPS if c != "SHD-004" or APPS[n].slow] for c in CONTROLS}
+    return {
+        control: sum(found[name, control].decides for name in names if (name, control) in found) / len(names)
+        for control, names in asked.items()
+    }  # fmt: skip
 
 
 def counts(cell: str) -> dict[str, int]:

@@ -75,3 +75,33 @@ def test_what_follows_from_what_was_seen(
     found = {control: truth.holds for (_, control), truth in strangers.truth().items()}
 
     assert expected.items() <= found.items()
+
+
+def test_what_drills_said_contradicts_no_rollout_and_decides_most() -> None:
+    found = strangers.drilled()
+
+    assert strangers.wrong(found) == {}
+    assert {id_: s for id_, s in strangers.decided(found).items() if s < strangers.MOST} == {}
+
+
+FOUND = strangers.Drilled("Fail", "Served", "9 answers")
+
+
+def test_a_wrong_verdict_is_told_and_an_open_one_is_not() -> None:
+    assert list(strangers.wrong({("nginx", "SHD-003"): FOUND})) == [("nginx", "SHD-003")]
+    assert strangers.wrong({("verdaccio", "SHD-003"): FOUND}) == {}
+    assert strangers.wrong({("nginx", "SHD-003"): FOUND._replace(result="Unknown")}) == {}
+
+
+def test_applications_that_were_drilled_again_replace_only_their_own_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "HERE", tmp_path)
+    (tmp_path / "drilled.tsv").write_text("")
+    old, new = FOUND, FOUND._replace(result="Pass")
+    strangers.keep(
+        {("tomcat", "SHD-001"): old, ("nginx", "SHD-001"): old, ("nginx", "SHD-003"): old}
+    )
+    strangers.keep({("nginx", "SHD-001"): new})
+
+    assert strangers.drilled() == {("nginx", "SHD-001"): new, ("tomcat", "SHD-001"): old}

@@ -1,0 +1,95 @@
+"""`readiness drill` as somebody would type it, against the cluster of a test; and what must not be left of it."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import image
+from clusters import Cluster
+from drillspace import Space
+from recipes import bundle
+
+Manifest = dict[str, Any]
+MOST_SECONDS = 1200
+DRILL = "readiness.dev/drill"
+
+
+@dataclass(frozen=True)
+class Said:
+    """Findings by control, what was told meanwhile, the exit code and how long it took."""
+
+    findings: dict[str, Manifest]
+    told: str
+    code: int
+    seconds: float
+
+    def moments(self) -> list[dict[tuple[str, str], float]]:
+        """Of each look, when something first happened in each arm: seconds since the Job was ordered."""
+        looks: list[dict[tuple[str, str], float]] = [{}]
+        for line in self.told.splitlines():
+            if line.startswith("look "):
+                looks.append({})
+            elif found := re.match(r" *(\d+\.\d) s  (\S+) +(\S+)", line):
+                looks[-1].setdefault((found[2], found[3]), float(found[1]))
+        return looks
+
+
+@dataclass(frozen=True)
+class Place(Space):
+    """A namespace in which drills may run, with the operator's image for them."""
+
+    image: str
+
+    @classmethod
+    def make(cls, cluster: Cluster, name: str, *, labels: Manifest | None = None) -> "Place":
+        """The namespace with the rights that drills need, as somebody without Helm would apply them."""
+        ours = image.operator_image()
+        if cluster.kind != "current":  # there, images are where the cluster pulls from
+            cluster.load(ours.name, ours.archive)
+        found = cls(cluster, name, ours.name)
+        found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})  # fmt: skip
+        rights = (image.ROOT / "manifests/drills/drills.yaml").read_text()
+        found.kubectl("apply", "-f", "-", text=rights.replace("your-namespace", name))
+        return found
+
+    def apply(self, *objects: Manifest) -> None:
+        self.kubectl("apply", "-f", "-", text=bundle(objects))
+
+    def rolled_out(self, *names: str) -> None:
+        for name in names:
+            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=300s")
+
+    def drill(self, name: str, *options: str, what: str = "shutdown") -> Said:
+        """One drill of a Deployment."""
+        command = [
+            *(sys.executable, "-m", "readiness", "drill", what, f"deployment/{name}"),
+            *("-n", self.name, "--image", self.image, "-o", "json", *options),
+        ]
+        environ = {**self.cluster.environ, "PYTHONPATH": str(image.ROOT / "operator")}
+        began = time.monotonic()
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)  # fmt: skip
+        took = time.monotonic() - began
+        print(
+            f"--- {name}: exit code {done.returncode} after {took:.0f} s\n{done.stderr}", flush=True
+        )
+        rows = json.loads(done.stdout)["findings"] if done.stdout else []
+        return Said({row["id"]: row for row in rows}, done.stderr, done.returncode, took)
+
+    def left(self, seconds: float = 60) -> list[str]:
+        """What of any drill is still there after so many seconds, of every kind there is."""
+        listed = self.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+        kinds = ",".join(kind for kind in listed if not kind.startswith("events"))
+        deadline = time.monotonic() + seconds
+        while True:
+            found = [
+                name
+                for label in (DRILL, f"{DRILL}-runner")
+                for name in self.kubectl("get", kinds, "-l", label, "-o", "name", "--ignore-not-found").split()
+            ]  # fmt: skip
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(1)
