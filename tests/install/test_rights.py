@@ -23,6 +23,7 @@ from readiness.cluster.store import Store
 from readiness.dataservices import KINDS
 from readiness.dataservices.provision import Act, Provision, Service, Write, provide
 from readiness.dataservices.wish import Wish
+from readiness.drills.beside import METER
 from readiness.engines.drill.order import carry_out
 from readiness.naming import DESIRED_HASH, DRILL, OURS
 from readiness.script import Arm, DrillSubject, Script
@@ -35,8 +36,11 @@ POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "it", "uid": "u"},
-    "spec": {"containers": [{"name": "app"}]},
-    "status": {"containerStatuses": [{"state": {"terminated": {"message": ""}}}]},
+    "spec": {"containers": [{"name": "app"}], "securityContext": {"runAsUser": 5, "runAsGroup": 5}},
+    "status": {
+        "containerStatuses": [{"state": {"terminated": {"message": ""}}}],
+        "ephemeralContainerStatuses": [{"name": METER, "state": {"running": {}}}],
+    },
 }
 JOB = {
     "apiVersion": "batch/v1",
@@ -133,6 +137,7 @@ def carried_out(pods: Pods, seen: set[Right]) -> dict[str, Callable[[], Awaitabl
         "create": lambda: all_of(map(pods.create, MADE)),
         "end": lambda: pods.end(POD),
         "log": lambda: pods.log(POD, "app"),
+        "meter": lambda: lines(pods.meter(POD, "app", 1.0)),
         "signal": lambda: pods.signal(POD, "app", "INT", lambda: None),
         "follow": lambda: until_watched(pods, seen),
         "clear": pods.clear,
