@@ -294,17 +294,20 @@ def test_a_stop_that_would_cost_a_majority_waits_and_says_why(cluster: Cluster, 
 
 
 @pytest.mark.parametrize("time_", TIMES)
-def test_all_stop_when_all_are_deleted(cluster: Cluster, queue: str, time_: int) -> None:
-    """Each passes its wait while the others are still there."""
+def test_those_who_stop_together_do_not_wait_for_each_other(
+    cluster: Cluster, queue: str, time_: int
+) -> None:
+    """One is gone first: each of the other two would hold the other's queues for as long as it may."""
     told = cluster.publish(queue).close()
-    with ThreadPoolExecutor(3) as apart:
-        took = max(apart.map(cluster.box.stop, range(3)))
-    cluster.record("all deleted at once: the last is gone, s", took)
+    cluster.box.stop(0)
+    with ThreadPoolExecutor(2) as apart:
+        took = max(apart.map(cluster.box.stop, (1, 2)))
+    cluster.record("the last two stopped together: gone, s", took)
     for index in range(3):
         cluster.box.start(index)
     cluster.wait(120, cluster.whole)
 
-    assert took <= 60
+    assert took <= 120
     assert not cluster.lost(queue, told)
 
 
