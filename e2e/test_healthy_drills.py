@@ -1,0 +1,108 @@
+"""The specimen without a defect, drilled again and again: no drill fails it, and none takes longer than it may.
+
+READINESS_HEALTHY says how often (20), three at a time.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import demo
+import matrix
+from clusters import Cluster
+from drillcli import Manifest, Place, Said
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+TIMES = int(os.environ.get("READINESS_HEALTHY", "20"))
+AT_ONCE = 3
+DRILLS = {
+    "shutdown": ("--slow", "/slow?seconds={seconds}"),
+    "startup": ("--required", "API_TOKEN"),
+    "errors": ("--trigger", "/fail"),
+}
+ARMS_SECONDS = 60
+"""All arms with a drain of 15 s end so long after the last clone is Ready; with doubt clones, three times that."""
+
+
+def healthy(image: str) -> Manifest:
+    """The specimen in production's settings."""
+    container = {
+        "name": "app", "image": image, "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": key, "value": value} for key, value in matrix.DRILL_ENVIRONMENT.items()],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
+        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "resources": {"requests": {"cpu": "1m", "memory": "16Mi"}},
+    }  # fmt: skip
+    spec = {
+        "containers": [container],
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 30,
+    }
+    labels = {"app": "specimen"}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    whole = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "specimen"},
+        "spec": whole,
+    }
+
+
+@pytest.fixture(scope="module")
+def place(cluster: Cluster) -> Iterator[Place]:
+    """A namespace with the specimen."""
+    _, specimens = demo.load_images(cluster, os.environ)
+    found = Place.make(cluster, "healthy")
+    found.apply(healthy(specimens[demo.SPECIMENS[0]]))
+    found.rolled_out("specimen")
+    yield found
+    found.kubectl("delete", "namespace", found.name, "--wait=false")
+
+
+@pytest.fixture(scope="module", params=DRILLS)
+def said(place: Place, request: pytest.FixtureRequest) -> list[Said]:
+    """What each of so many drills said."""
+    what = request.param
+
+    def drill(_: int) -> Said:
+        return place.drill("specimen", "--standalone", "--verbose", *DRILLS[what], what=what)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(drill, range(TIMES)))
+    results = Counter(
+        (id_, row["result"], row["reason"]) for s in found for id_, row in s.findings.items()
+    )
+    for (id_, result, reason), count in sorted(results.items()):
+        print(f"{what}: {id_} {result} {reason}: {count} of {TIMES}")
+    for each in found:
+        print(
+            f"{what}: looks {[f'{arms:.1f} s after {ready:.1f} s' for ready, arms in spans(each)]}"
+        )
+    return found
+
+
+def spans(said: Said) -> list[tuple[float, float]]:
+    """Of each look: when the last clone was Ready, and how long after it the last arm was over."""
+    return [
+        (ready := max((at for (_, name), at in look.items() if name == "ready"), default=0.0), max(look.values()) - ready)
+        for look in said.moments()
+        if look
+    ]  # fmt: skip
+
+
+def test_none_fails(said: list[Said]) -> None:
+    assert len(said) == TIMES
+    assert [row for each in said for row in each.findings.values() if row["result"] == "Fail"] == []
+    assert all(each.findings for each in said)
+
+
+def test_every_drill_stays_within_its_time(said: list[Said]) -> None:
+    late = [span for each in said for span in spans(each) if span[1] > ARMS_SECONDS]
+
+    assert late == []
+    assert [each.moments() for each in said if len(spans(each)) > 3] == []
