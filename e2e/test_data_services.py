@@ -92,7 +92,7 @@ def space(operator: Operator, name: str) -> Iterator[Space]:
         found.delete()
 
 
-def cache(image: str, **more: Any) -> Manifest:
+def cache(image: str, /, **more: Any) -> Manifest:
     return {"name": "cache", "redis": {"image": image, "storage": "64Mi", **more}}
 
 

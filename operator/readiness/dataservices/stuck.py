@@ -17,7 +17,6 @@ from readiness.workload import STUCK, is_ready
 
 CRASHES: Final = 3
 NAMED: Final = 5
-RECENT_SECONDS: Final = 600.0
 _CLASS: Final = re.compile(r'storageclass\S* "([^"]+)" not found')
 _NO_CLASS: Final = "no storage class is set"
 _PULL: Final = frozenset(
