@@ -38,6 +38,7 @@ def test_the_server_defaults_as_the_description_says(api_server: ApiServer):
         "enforcement": "audit",
         "environment": "prod",
         "suspend": False,
+        "deletionPolicy": "Retain",
         "targets": [
             {
                 "name": "api",
