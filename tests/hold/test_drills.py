@@ -116,6 +116,15 @@ def cut(seat, proxy) -> Cut:
 
 
 @pytest.fixture
+def typed(seat, api_server) -> Iterator[Cut]:
+    """The same for somebody who may do everything: the proxy's own certificate speaks for the command."""
+    tls, keys = seat.tls(), seat.authority.parent
+    tls.load_cert_chain(keys / "admin.crt", keys / "admin.key")
+    with ChaosProxy(api_server.running.api_url, tls) as proxy:
+        yield Cut(proxy, proxy.kubeconfig)
+
+
+@pytest.fixture
 def allowed(space, seat) -> Namespace:
     """A namespace in which drills may run, with an application that is Ready."""
     permit(space, seat)
@@ -140,9 +149,9 @@ def test_an_operator_killed_at_any_step_leaves_no_clone(launch, allowed, cut, st
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_command_interrupted_at_any_step_clears_away(allowed, cut, tmp_path, step, number):
+def test_a_command_interrupted_at_any_step_clears_away(allowed, typed, tmp_path, step, number):
     words = ["drill", "shutdown", "deployment/app", "-n", allowed.name, "--control", "SHD-006", "--image", IMAGE]  # fmt: skip
-    command = [sys.executable, "-m", "readiness", *words, "--kubeconfig", str(cut.through)]  # fmt: skip
+    command = [sys.executable, "-m", "readiness", *words, "--kubeconfig", str(typed.through)]  # fmt: skip
     with node(allowed), (tmp_path / "said").open("w") as said:
         child = subprocess.Popen(
             command, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "operator")},
@@ -154,7 +163,7 @@ def test_a_command_interrupted_at_any_step_clears_away(allowed, cut, tmp_path, s
             struck.set()
             child.send_signal(number)
 
-        cut.at(allowed, step, Delay(0.3, strike))
+        typed.at(allowed, step, Delay(0.3, strike))
         code = child.wait(LEFT_SECONDS)
         assert struck.is_set(), (tmp_path / "said").read_text()
         assert code != 0
