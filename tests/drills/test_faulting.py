@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from readiness.api import read_policy
 from readiness.control import Control, Subject
@@ -19,11 +17,11 @@ from readiness.step import Calls, Fault, Knock
 from readiness.timeline import Call, Ending, Exchange, Problem, Timeline
 
 from .simulated import Pod
+from .tables import assert_row, names_of, sides_of, table_of
 from .worlds import KNOWN, SNAPSHOT, subject_of, told
 
-TABLE = yaml.load((Path(__file__).parent / "faults.yaml").read_text(), yaml.CSafeLoader)
+TABLE = table_of("faults.yaml")
 ROWS = TABLE["rows"]
-TEXTS = ("message", "expected", "observed", "fix", "evidence")
 IDS = ("CFG-012", "REL-002", "REL-003", "HLT-004")
 CONTROLS: Mapping[str, Control] = {i: c for i in IDS if isinstance(c := KNOWN[i], Control)}
 STORES = [{"name": "cache", "external": {"redis": {"hosts": ["cache"]}}}]
@@ -114,25 +112,14 @@ def subject_for(row: Mapping[str, Any]) -> Subject:
     return Subject(policy, policy.targets[0], SNAPSHOT, known.workload)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"{next(iter(r['expect']))} {r['name']}" for r in ROWS])
+@pytest.mark.parametrize("row", ROWS, ids=names_of(ROWS))
 def test_row(row: dict[str, Any]) -> None:
-    subject = subject_for(row)
-    for id_, expected in row["expect"].items():
-        requests = [r for r in CONTROLS[id_].ask(subject) if isinstance(r, DrillRequest)]
-        verdict = CONTROLS[id_].judge(subject, {r: outcome(r.arm, row) for r in requests})
-
-        assert told(verdict) == expected, verdict
-        assert verdict.where == "Deployment/api"
-        for name in TEXTS:
-            if name in row and id_ == next(iter(row["expect"])):
-                assert row[name] in getattr(verdict, name), verdict
+    assert_row(row, CONTROLS, subject_for(row), lambda _id, arm: outcome(arm, row))
 
 
 @pytest.mark.parametrize("id_", CONTROLS)
 def test_every_side_is_shown(id_: str) -> None:
-    shown = {row["expect"][id_].split()[0] for row in ROWS if id_ in row["expect"]}
-
-    assert shown >= {Result.PASS, Result.FAIL, Result.UNKNOWN}
+    assert sides_of(ROWS, id_) >= {Result.PASS, Result.FAIL, Result.UNKNOWN}
 
 
 @pytest.mark.parametrize("id_", CONTROLS)

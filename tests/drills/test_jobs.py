@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from readiness.api import read_policy
 from readiness.control import Control, Subject
@@ -21,11 +19,11 @@ from readiness.step import Boot, Play, Stop
 from readiness.timeline import Check, Ending, Imprint, Moment, Problem, Said, Timeline
 
 from .simulated import Pod
+from .tables import assert_row, names_of, sides_of, table_of
 from .worlds import KNOWN, subject_of, told
 
-TABLE = yaml.load((Path(__file__).parent / "jobs.yaml").read_text(), yaml.CSafeLoader)
+TABLE = table_of("jobs.yaml")
 ROWS = TABLE["rows"]
-TEXTS = ("message", "expected", "observed", "fix", "evidence")
 IDS = ("SHD-007", "SHD-009", "CFG-014")
 CONTROLS: Mapping[str, Control] = {i: c for i in IDS if isinstance(c := KNOWN[i], Control)}
 STORES = [
@@ -86,26 +84,17 @@ def two_starts(arm: Arm, given: Mapping[str, Any]) -> Timeline:
     return Timeline(arm.name, container="app", moments=tuple(moments), said=tuple(said), imprints=tuple(imprints), lag=given.get("lag", 0.0))  # fmt: skip
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"{next(iter(r['expect']))} {r['name']}" for r in ROWS])
+@pytest.mark.parametrize("row", ROWS, ids=names_of(ROWS))
 def test_row(row: dict[str, Any]) -> None:
-    subject = subject_for(row)
-    for id_, expected in row["expect"].items():
-        asked = [r for r in CONTROLS[id_].ask(subject) if isinstance(r, DrillRequest)]
-        answers = {r: outcome(r.arm, row.get("arms", {}).get(r.arm.name, {})) for r in asked}
-        verdict = CONTROLS[id_].judge(subject, answers)
-
-        assert told(verdict) == expected, verdict
-        assert verdict.where == "Deployment/api"
-        for name in TEXTS:
-            if name in row and id_ == next(iter(row["expect"])):
-                assert row[name] in getattr(verdict, name), verdict
+    arms = row.get("arms", {})
+    assert_row(
+        row, CONTROLS, subject_for(row), lambda _id, arm: outcome(arm, arms.get(arm.name, {}))
+    )
 
 
 @pytest.mark.parametrize("id_", CONTROLS)
 def test_every_side_is_shown(id_: str) -> None:
-    shown = {row["expect"][id_].split()[0] for row in ROWS if id_ in row["expect"]}
-
-    assert shown >= {Result.PASS, Result.FAIL, Result.UNKNOWN}
+    assert sides_of(ROWS, id_) >= {Result.PASS, Result.FAIL, Result.UNKNOWN}
 
 
 @pytest.mark.parametrize("id_", CONTROLS)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from readiness.control import Control, Subject
 from readiness.drills.oversize import ARM, WORST, request_of, size_of
@@ -18,11 +16,11 @@ from readiness.step import Send
 from readiness.timeline import Ending, Exchange, Moment, Problem, Sample, Timeline
 
 from .simulated import Pod
+from .tables import TEXTS, table_of
 from .worlds import KNOWN, subject_of, told
 
-TABLE = yaml.load((Path(__file__).parent / "oversize.yaml").read_text(), yaml.CSafeLoader)
+TABLE = table_of("oversize.yaml")
 ROWS = TABLE["rows"]
-TEXTS = ("message", "expected", "observed", "fix", "evidence")
 MI = 1024 * 1024
 STARTS = {"small": (8, 1), "warm": (10, 2), "length": (20, 10), "chunked": (30, 10), "many": (20, 10), "small-after": (40, 1)}  # fmt: skip
 CONTROL = KNOWN["LIM-007"]
