@@ -209,6 +209,7 @@ def test_a_policy_may_go_and_come_back_and_no_pod_notices(shop: Space, image: st
     assert shop.pods() == before
 
 
+@pytest.mark.slow
 def test_removal_takes_a_word_and_leaves_the_volumes(shop: Space) -> None:
     before = shop.pods()
     shop.declare()

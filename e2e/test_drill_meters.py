@@ -21,7 +21,7 @@ from readiness.drills.room import room_of
 from readiness.model import Manifest
 from readiness.timeline import ProblemError, Sample
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 RUN: Final = "meters"
 MI: Final = 1024 * 1024
 GROWTH: Final = 100

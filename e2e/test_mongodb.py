@@ -103,6 +103,7 @@ async def test_mongod_takes_settings_that_a_policy_adds(rig: Rig) -> None:
     assert "not answering" not in held.message, rig.logs()
 
 
+@pytest.mark.slow
 async def test_nobody_founds_a_set_while_a_member_is_silent(rig: Rig) -> None:
     rig.start(0, 3)
     rig.start(1, 3)
@@ -142,6 +143,7 @@ async def test_every_user_may_do_its_work_and_no_more(three: Rig) -> None:
     await anybody.close()
 
 
+@pytest.mark.slow
 async def test_loopback_takes_no_second_user_without_a_login(three: Rig) -> None:
     async with Mongod(three.hosts[0], Login(())) as server:
         problem = await server.tell_unknown([{"createUser": "thief", "pwd": "x", "roles": []}])
@@ -149,6 +151,7 @@ async def test_loopback_takes_no_second_user_without_a_login(three: Rig) -> None
     assert problem == "createUser: Unauthorized"
 
 
+@pytest.mark.slow
 async def test_a_server_refuses_what_the_planner_never_asks(three: Rig) -> None:
     seen = await three.seen(3)
     assert seen.config is not None
@@ -196,6 +199,7 @@ async def test_the_hook_before_a_stop_hands_over_without_loss(three: Rig) -> Non
     assert (await three.before_stop(1))[0] == 200, "also where nothing is to be done"
 
 
+@pytest.mark.slow
 async def test_a_hook_without_an_heir_holds_nothing_up(three: Rig) -> None:
     three.end("db1")
     three.end("db2")
@@ -205,6 +209,7 @@ async def test_a_hook_without_an_heir_holds_nothing_up(three: Rig) -> None:
     assert status == 200
 
 
+@pytest.mark.slow
 async def test_a_first_member_without_its_volume_founds_no_second_set(three: Rig) -> None:
     async with three.writing(3):
         three.end("db0")
@@ -217,6 +222,7 @@ async def test_a_first_member_without_its_volume_founds_no_second_set(three: Rig
     assert len({s.set for s in seen.seen}) == 1
 
 
+@pytest.mark.slow
 async def test_a_stopped_primary_that_wakes_up_gives_way(three: Rig) -> None:
     async with three.writing(3):
         three.end("db0", signal.SIGSTOP)
@@ -228,6 +234,7 @@ async def test_a_stopped_primary_that_wakes_up_gives_way(three: Rig) -> None:
     assert seen.primary != three.hosts[0]
 
 
+@pytest.mark.slow
 async def test_all_killed_at_once_come_back_with_the_same_data(three: Rig) -> None:
     async with three.writing(3):
         for number in range(3):
@@ -256,6 +263,7 @@ async def test_a_lost_quorum_is_told_with_every_position_and_nothing_is_forced(t
     await three.settle(3)
 
 
+@pytest.mark.slow
 async def test_a_set_shrinks_and_a_primary_that_leaves_hands_over_first(three: Rig) -> None:
     seen = await three.seen(3)
     async with Mongod(seen.primary, Login((three.credentials["operator"],))) as server:
@@ -269,6 +277,7 @@ async def test_a_set_shrinks_and_a_primary_that_leaves_hands_over_first(three: R
     assert [m.host for m in seen.config.members] == [three.hosts[0]]
 
 
+@pytest.mark.slow
 async def test_a_set_grows_to_five(three: Rig) -> None:
     async with three.writing(3):
         for number in (3, 4):
@@ -279,6 +288,7 @@ async def test_a_set_grows_to_five(three: Rig) -> None:
     assert [m.votes for m in seen.config.members] == [1] * 5
 
 
+@pytest.mark.slow
 async def test_four_members_have_three_votes(three: Rig) -> None:
     three.start(3, 4)
     seen = await three.settle(4)
@@ -287,6 +297,7 @@ async def test_four_members_have_three_votes(three: Rig) -> None:
     assert [m.votes for m in seen.config.members] == [1, 1, 1, 0]
 
 
+@pytest.mark.slow
 async def test_a_roll_replaces_the_primary_last_and_loses_nothing(three: Rig) -> None:
     outdated, order = set(three.hosts[:3]), []
     async with three.writing(3) as ledger:
@@ -310,6 +321,7 @@ async def test_a_roll_replaces_the_primary_last_and_loses_nothing(three: Rig) ->
     assert ledger.gap <= 3.0
 
 
+@pytest.mark.slow
 async def test_passwords_change_while_clients_write(three: Rig) -> None:
     async with three.writing(3):
         three.credentials |= {"app-next": "app-2", "monitor-next": "monitor-2", "operator-next": "operator-2"}  # fmt: skip
@@ -336,6 +348,7 @@ async def test_passwords_change_while_clients_write(three: Rig) -> None:
         await three.settle(3)
 
 
+@pytest.mark.slow
 async def test_the_resident_tells_when_its_member_is_gone(three: Rig) -> None:
     for number in range(3):
         await three.probed(number, (200, "ok"))
