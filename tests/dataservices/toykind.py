@@ -7,6 +7,7 @@ from typing import Any
 from readiness import naming
 from readiness.api import read_policy
 from readiness.dataservices.order import Credential, Kind, Order, Refusal
+from readiness.dataservices.parts import build_secret
 from readiness.dataservices.wish import Wish
 
 NOW = 1_800_000_000.0
@@ -33,7 +34,7 @@ def build(order: Order) -> tuple[Object, ...]:
     }  # fmt: skip
     return (
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": order.name()}, "automountServiceAccountToken": False},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": order.name("access")}, "stringData": {"users": f"admin {order.credentials['admin']}"}},
+        build_secret(order.name("access"), {"users": f"admin {order.credentials['admin']}"}),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": order.name("config")}, "data": {each.name: each.value for each in asked.config}},
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": order.name()}, "spec": {
             "clusterIP": "None", "publishNotReadyAddresses": True, "selector": order.selector("server"),

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from readiness import naming
 from readiness.dataservices.order import Credential, Kind, Order
+from readiness.dataservices.parts import build_secret
 from readiness.model import Manifest
 
 KINDS: Final = (
@@ -55,11 +56,9 @@ def belongs_to(child: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _credentials(order: Order) -> Manifest:
-    return {
-        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
-        "metadata": {"name": order.name(naming.CREDENTIALS), "annotations": {naming.CREATE_ONLY: "true"}},
-        "stringData": dict(order.credentials),
-    }  # fmt: skip
+    made = build_secret(order.name(naming.CREDENTIALS), order.credentials)
+    made["metadata"]["annotations"] = {naming.CREATE_ONLY: "true"}
+    return made
 
 
 def _shared(built: Manifest, kind: Kind, order: Order, owner: Manifest | None) -> Manifest:
@@ -70,8 +69,6 @@ def _shared(built: Manifest, kind: Kind, order: Order, owner: Manifest | None) -
     meta["labels"] = {**(meta.get("labels") or {}), **labels, naming.KIND_LABEL: kind.name}
     if owner is not None:
         meta["ownerReferences"] = [owner]
-    if child["kind"] == "Secret" and "stringData" in child:
-        child["data"] = {key: _base64(text) for key, text in child.pop("stringData").items()}
     for claim in _claims(child):
         claim["metadata"]["labels"] = {**(claim["metadata"].get("labels") or {}), **labels}
     if owner is not None and child["kind"] == "StatefulSet":
@@ -93,10 +90,6 @@ def _claims(child: Manifest) -> Iterator[Manifest]:
 def _digest(child: Any) -> str:
     text = json.dumps(child, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 def _generated(credential: Credential, token: str, *where: str) -> str:
