@@ -82,9 +82,9 @@ def subject_for(row: dict[str, Any]) -> Subject:
     }
     params = {p.name: p.default for p in CONTROL.params} | row.get("params", {})
     made = subject_of(target, Pod(), port=row.get("port", True))
-    if made.workload is not None and "worst" in row and row.get("limited", True):
+    if made.workload is not None and "worst" in row and (limit := row.get("limited", "100Mi")):
         container = made.workload["spec"]["template"]["spec"]["containers"][0]
-        container["resources"] = {"limits": {"memory": "100Mi"}}
+        container["resources"] = {"limits": {"memory": limit}}
     return replace(made, params=params)
 
 

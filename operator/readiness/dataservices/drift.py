@@ -7,21 +7,16 @@ whole. What is empty and what is missing are the same, because the server drops 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
+
+from readiness.quantities import number_of
 
 _KEYS: Final[Mapping[str, str]] = {
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name",
     "volumeMounts": "mountPath", "imagePullSecrets": "name", "ownerReferences": "uid",
     "topologySpreadConstraints": "topologyKey",
-}  # fmt: skip
-_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-_UNITS: Final[Mapping[str, Decimal]] = {
-    "": Decimal(1), "m": Decimal("0.001"),
-    **{unit: Decimal(1000) ** n for n, unit in enumerate("kMGT", 1)},
-    **{unit: Decimal(1024) ** n for n, unit in enumerate(("Ki", "Mi", "Gi", "Ti"), 1)},
 }  # fmt: skip
 
 
@@ -78,6 +73,8 @@ def _equal(desired: Any, live: Any) -> bool:
     return one is not None and one == other
 
 
-def _quantity(value: Any) -> Decimal | None:
-    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
-    return Decimal(found[1]) * _UNITS[found[2] or ""] if found else None
+def _quantity(value: Any) -> Fraction | None:
+    try:
+        return number_of(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -70,11 +70,6 @@ def canonical(quantity: str) -> str:
     return f"{number}{_UNITS[unit]}"
 
 
-def bytes_of(size: str) -> int:
-    """A size of the API in bytes."""
-    return int(size[:-2]) << 10 * (_UNITS.index(size[-2:]) + 2)
-
-
 def build_secret(name: str, contents: Mapping[str, str], kind: str = "Opaque") -> Manifest:
     """A Secret, spelled as the API server stores it."""
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in contents.items()}

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from readiness.api.sizes import size_in_bytes
 from readiness.control import Subject
 from readiness.drills.arms import boot_seconds
 from readiness.drills.subject import drill_subject
 from readiness.model import Outcome
+from readiness.quantities import bytes_of
 from readiness.script import Arm, DrillRequest
 from readiness.step import Body, Boot, Meter, Metered, Pause, Send
 from readiness.timeline import NEVER, Exchange, Sample, Timeline
@@ -90,7 +90,7 @@ def worst_request_of(subject: Subject) -> DrillRequest | None:
     whose, asked = drill_subject(subject), load.worst_case
     body = Body(asked.content_type, asked.body)
     if asked.size:
-        body = Body(asked.content_type, "", size_in_bytes(asked.size))
+        body = Body(asked.content_type, "", bytes_of(asked.size))
     send = Send(SMALL, asked.path, asked.method, times=2, body=body)
     many = replace(send, label=MANY, times=1, parallel=PARALLEL)
     boot = Boot(boot_seconds(subject))
@@ -103,14 +103,14 @@ def memory_limit(subject: Subject) -> int | None:
     container = app_container(subject.workload or {}, subject.target.container) or {}
     told = ((container.get("resources") or {}).get("limits") or {}).get("memory", "")
     try:
-        return size_in_bytes(str(told))
+        return bytes_of(str(told))
     except ValueError:
         return None
 
 
 def size_of(limit: str, growth: int) -> int:
     """Bytes of one body: over the limit, and enough of them to show in memory."""
-    return max(int(size_in_bytes(limit) * OVER) + SLACK, least_of(growth))
+    return max(int(bytes_of(limit) * OVER) + SLACK, least_of(growth))
 
 
 def least_of(growth: int) -> int:

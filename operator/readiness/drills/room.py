@@ -7,19 +7,14 @@ that: there is no room then, and no meter. Pure arithmetic on a pod's spec.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
 from readiness.model import Manifest
+from readiness.quantities import number_of
 
 ROOM: Final[Mapping[str, Fraction]] = {"cpu": Fraction(1, 5), "memory": Fraction(32 * 2**20)}
-_UNITS: Final = {
-    "": Fraction(1), "m": Fraction(1, 1000), "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9),
-    "T": Fraction(10**12), "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40),
-}  # fmt: skip
-_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 
 def room_of(spec: Manifest) -> Manifest:
@@ -54,7 +49,7 @@ def has_room(pod: Manifest) -> bool:
         parts = _sum(spec, "memory")
         if parts is None:
             return whole is None
-        return whole is not None and _number(whole) - parts >= ROOM["memory"]
+        return whole is not None and number_of(str(whole)) - parts >= ROOM["memory"]
     except ValueError:
         return False
 
@@ -62,7 +57,7 @@ def has_room(pod: Manifest) -> bool:
 def _limit(spec: Manifest, name: str) -> Fraction | None:
     """What limits the whole: its own limit, else the sum where every container has one."""
     whole = ((spec.get("resources") or {}).get("limits") or {}).get(name)
-    return _sum(spec, name) if whole is None else _number(whole)
+    return _sum(spec, name) if whole is None else number_of(str(whole))
 
 
 def _sum(spec: Manifest, name: str) -> Fraction | None:
@@ -73,8 +68,10 @@ def _sum(spec: Manifest, name: str) -> Fraction | None:
     before = [_limited(c, name) for c in starting if c not in sidecars]
     if None in found or None in before:
         return None
-    numbers = [_number(text) for text in found if text is not None]
-    return max([sum(numbers, Fraction()), *(_number(text) for text in before if text is not None)])
+    numbers = [number_of(text) for text in found if text is not None]
+    return max(
+        [sum(numbers, Fraction()), *(number_of(text) for text in before if text is not None)]
+    )
 
 
 def _limited(container: Manifest, name: str) -> str | None:
@@ -90,14 +87,6 @@ def _guaranteed(spec: Manifest, name: str) -> bool:
         if limit is None or str(asked.get(name, limit)) != limit:
             return False
     return True
-
-
-def _number(text: str) -> Fraction:
-    """A quantity. Raises ValueError for what is none that anybody writes."""
-    found = _QUANTITY.fullmatch(str(text))
-    if found is None:
-        raise ValueError(f"no quantity: {text!r}")
-    return Fraction(found[1]) * _UNITS[found[2] or ""]
 
 
 def _text(name: str, number: Fraction) -> str:

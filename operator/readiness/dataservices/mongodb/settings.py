@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from readiness.dataservices.mongodb.members import SET
 from readiness.dataservices.order import Order, Refusal
-from readiness.dataservices.parts import bytes_of
+from readiness.quantities import bytes_of
 
 if TYPE_CHECKING:
     from readiness.api.mongodb import MongoDB

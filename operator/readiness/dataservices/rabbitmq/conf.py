@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from readiness.dataservices.order import Order, Refusal
-from readiness.dataservices.parts import Part, bytes_of
+from readiness.dataservices.parts import Part
+from readiness.quantities import bytes_of
 
 if TYPE_CHECKING:
     from readiness.api.rabbitmq import RabbitMQ

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from readiness.dataservices.order import Order, Refusal
-from readiness.dataservices.parts import bytes_of
+from readiness.quantities import bytes_of
 
 if TYPE_CHECKING:
     from readiness.api.redis import Redis
