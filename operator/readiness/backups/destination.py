@@ -1,0 +1,69 @@
+"""Where a repository is and what restic must be told to reach it.
+
+Secrets come in as the contents of mounted files and go out as the environment of one process; nothing here is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+CREDENTIALS_DIR: Final = "/run/readiness/destination"
+PASSWORD_DIR: Final = "/run/readiness/password"
+PASSWORD_KEY: Final = "password"
+VOLUME: Final = "/repository"
+"""Where a destination that is a volume is mounted."""
+AUTHORITY: Final = "ca.crt"
+GOOGLE: Final = "credentials.json"
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "gs": (GOOGLE,),
+    "azure": ("AZURE_ACCOUNT_NAME",),
+}
+"""Keys that a destination's Secret must have, by the scheme of the repository."""
+PASSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    "azure": ("AZURE_ACCOUNT_NAME", "AZURE_ACCOUNT_KEY", "AZURE_ACCOUNT_SAS"),
+}
+"""Keys that become variables; no other key of a Secret does."""
+
+
+class CredentialsError(ValueError):
+    """A Secret lacks what its destination needs; the text names keys, no values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A restic repository: what `-r` takes, and what else is no secret."""
+
+    url: str
+    region: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """s3, gs, azure; empty for a directory."""
+        head, colon, _ = self.url.partition(":")
+        return head if colon else ""
+
+
+def environment_of(
+    repository: Repository, secret: Mapping[str, str], credentials: str, password: str
+) -> dict[str, str]:
+    """The variables of restic's process. `secret` is what the directory `credentials` holds, `password` a file.
+
+    Raises CredentialsError.
+    """
+    scheme = repository.scheme
+    lacking = [key for key in REQUIRED.get(scheme, ()) if not secret.get(key)]
+    if lacking:
+        raise CredentialsError(f"the destination's Secret lacks {', '.join(lacking)}")
+    found = {"RESTIC_REPOSITORY": repository.url, "RESTIC_PASSWORD_FILE": password}
+    found |= {key: secret[key].strip() for key in PASSED.get(scheme, ()) if key in secret}
+    if scheme == "gs":
+        found["GOOGLE_APPLICATION_CREDENTIALS"] = f"{credentials}/{GOOGLE}"
+    if AUTHORITY in secret:
+        found["RESTIC_CACERT"] = f"{credentials}/{AUTHORITY}"
+    if repository.region:
+        found["AWS_DEFAULT_REGION"] = repository.region
+    return found

@@ -1,0 +1,72 @@
+"""How a run ended: what its pod's termination message says, and the operator believes.
+
+At most 4 KiB, the kubelet's limit. It holds no log text and no secret: reasons are a closed set, messages are ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Task(StrEnum):
+    """What a run is for."""
+
+    BACKUP = "backup"
+    RETENTION = "retention"
+    RESTORE_DRILL = "restore-drill"
+
+
+class Result(StrEnum):
+    """Whether it did it. LEFT: it was not needed, another run had done it."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    LEFT = "Left"
+
+
+class Reason(StrEnum):
+    """Why, in one word."""
+
+    SAVED = "Saved"
+    SUSPICIOUS = "Suspicious"
+    ALREADY_SAVED = "AlreadySaved"
+    KEPT = "Kept"
+    PRUNED = "Pruned"
+    HELD = "Held"
+    DUMP_MISSING = "DumpMissing"
+    DUMP_UNVERIFIED = "DumpUnverified"
+    READ_BACK = "ReadBackFailed"
+    INTERRUPTED = "Interrupted"
+    NO_REPOSITORY = "NoRepository"
+    WRONG_PASSWORD = "WrongPassword"
+    CREDENTIALS = "CredentialsMissing"
+    LOCKED = "Locked"
+    DENIED = "Denied"
+    UNREACHABLE = "Unreachable"
+    UNTRUSTED = "CertificateNotTrusted"
+    CLOCK = "ClockOff"
+    FULL = "DestinationFull"
+    READ_ONLY = "DestinationReadOnly"
+    RESTIC = "ResticFailed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One run. Times are epoch seconds; `size` is of what was dumped, `added` of what the repository grew by.
+
+    `snapshots` are the times of every complete snapshot that the repository lists, the newest first.
+    """
+
+    run: str
+    task: Task
+    result: Result
+    reason: Reason
+    message: str
+    ended: int
+    seconds: float = 0.0
+    backup_set: str = ""
+    snapshot: str = ""
+    size: int = 0
+    added: int = 0
+    snapshots: tuple[int, ...] = ()
