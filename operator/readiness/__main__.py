@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "version": "print the version",
 }
 INTERNAL: Final = {
+    "drill-isolated": "wait until a clone is isolated",
     "drill-job": "the process of a drill's Job",
     "drill-meter": "read what the container beside it uses",
     "drill-signal": "signal the process beside it",

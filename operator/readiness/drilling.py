@@ -118,6 +118,7 @@ def build_crew(script: Script, place: Place, image: str) -> tuple[Build, Props]:
             configs=props.configs,
             sinks=sinks,
             avoid=avoid,
+            image="" if props.exposed else image,
         )
         if (changed := _changed(workload, script.subject)) is not None:
             return changed

@@ -78,3 +78,12 @@ def test_without_a_sink_only_those_have_no_clone_who_call_it() -> None:
 
     assert build(WORKLOAD, CALLING, 0, props) == refused
     assert isinstance(build(WORKLOAD, PLAIN, 0, props), dict)
+
+
+def test_nobody_waits_for_an_isolation_that_never_comes() -> None:
+    build, props = crew(PLAIN)
+    props = replace(props, addresses=ADDRESSES)
+    waiting, exposed = (build(WORKLOAD, PLAIN, 0, replace(props, exposed=seen))["spec"] for seen in (False, True))  # fmt: skip
+
+    assert [each["image"] for each in waiting["initContainers"]] == ["operator:1"]
+    assert exposed["initContainers"] == []

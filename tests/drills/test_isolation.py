@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from readiness.drills.isolation import build_isolation, build_runner_access
+from readiness.drills.isolation import WAITER, build_isolation, build_runner_access
 from readiness.drills.job import build_job
+from readiness.drills.room import has_room
 from readiness.drills.stores import build_store
 from readiness.model import Manifest
 from readiness.script import Script
+from readiness.step import Meter
 from readiness.workload import matches
 
 from .cloning import ARM, CACHE, PLACE, SUBJECT, clone, deployment
@@ -106,3 +109,38 @@ def test_the_runners_own_policy_lasts_as_long_as_its_job():
     assert "readiness.dev/drill" not in metadata["labels"]
     assert POLICIES[0]["metadata"]["ownerReferences"][0]["kind"] == "Pod"
     assert POLICIES[0]["metadata"]["labels"]["readiness.dev/drill"] == "ab12"
+
+
+SMALL, LARGE = {"cpu": "50m", "memory": "16Mi"}, {"cpu": "2", "memory": "1Gi"}
+ENOUGH = {"cpu": "50m", "memory": "32Mi"}
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ({}, {}),
+        ({"requests": LARGE}, {"requests": LARGE}),
+        ({"requests": SMALL, "limits": LARGE}, {"requests": ENOUGH, "limits": LARGE}),
+        ({"requests": SMALL, "limits": SMALL}, {"requests": ENOUGH, "limits": ENOUGH}),
+        ({"limits": {"cpu": "1"}, "claims": [{"name": "gpu"}]}, {"limits": {"cpu": "1"}}),
+        ({"limits": {"memory": "lots"}}, {"limits": {"memory": "lots"}}),
+        ({"limits": {"memory": 64}}, {"limits": {"memory": "32Mi"}}),
+    ],
+    ids=["nothing", "requests", "a small request", "guaranteed", "a device", "no quantity", "a number"],
+)
+def test_a_clone_waits_for_its_isolation_first_and_its_class_stays(told: Manifest, asked: Manifest):
+    workload = deployment({"resources": told}, initContainers=[{"name": "migrate"}])
+    first, *others = clone(workload, place=replace(PLACE, image="operator:1"))["spec"]["initContainers"]  # fmt: skip
+
+    assert [each["name"] for each in others] == ["migrate"]
+    assert (first["name"], first["image"]) == (WAITER, "operator:1")
+    assert first["resources"] == asked
+    assert first["securityContext"]["runAsNonRoot"]
+    assert "fsGroup" not in first["securityContext"]
+
+
+def test_a_meter_finds_its_room_beside_a_small_application():
+    workload = deployment({"resources": {"limits": SMALL}})
+    metered = replace(ARM, steps=(Meter(),))
+
+    assert has_room(clone(workload, metered, replace(PLACE, image="operator:1")))

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from readiness.drills.environment import edit_environment, tell_labels
 from readiness.drills.hosts import build_aliases
+from readiness.drills.isolation import build_waiter
 from readiness.drills.place import Place, build_metadata, priority_of, unmeshed
 from readiness.drills.refusal import refusal_of
 from readiness.drills.room import room_of
@@ -61,11 +62,14 @@ def build_clone(
     aliases = build_aliases(subject, place, spec.get("hostAliases") or [])
     if isinstance(aliases, Problem):
         return aliases
+    made = _spec(spec, workload, place) | {"hostAliases": aliases}
+    if place.image:
+        made["initContainers"] = [build_waiter(place, application), *made["initContainers"]]
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _metadata(workload, arm, place),
-        "spec": _spec(spec, workload, place) | {"hostAliases": aliases} | _room(spec, arm),
+        "spec": made | _room(made, arm),
     }
     return undeclared_store(pod, subject, place) or pod
 

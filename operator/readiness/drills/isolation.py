@@ -1,18 +1,27 @@
 """NetworkPolicies of a drill: its pods talk to each other and ask DNS, and to nobody else.
 
 Policies add up, so these hold also where a namespace denies everything to all pods; and they
-cannot take back what a policy for all pods allows. They hold where the cluster enforces them.
+cannot take back what a policy for all pods allows. They hold where the cluster enforces them, from
+the moment on that its network plug-in has heard of the pod: a clone's first container waits for it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from readiness.drills.place import Place, build_metadata
+from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY, Place, build_metadata
+from readiness.drills.room import at_least
 from readiness.model import Manifest
 from readiness.naming import DRILL, DRILL_RUNNER, drill
 
 API: Final = "networking.k8s.io/v1"
+WAITER: Final = "readiness-isolation"
+"""The container of a clone that runs before all others, and ends once the clone is isolated."""
+WAIT_SECONDS: Final = 10.0
+"""How long it waits for a network that may enforce no policy at all."""
+OPEN: Final = "open"
+"""Its last word when nothing has isolated the clone by then."""
+_MEMORY: Final = "32Mi"
 _NAMESPACE: Final = "kubernetes.io/metadata.name"
 
 
@@ -51,6 +60,23 @@ def build_runner_access(job: Manifest) -> Manifest:
     labels = {k: v for k, v in metadata["labels"].items() if k != DRILL} | {DRILL_RUNNER: run}
     named = {"name": drill(run, "runner"), "namespace": metadata["namespace"]}
     return _policy({**named, "labels": labels, "ownerReferences": [owner]}, spec)
+
+
+def build_waiter(place: Place, application: Manifest) -> Manifest:
+    """The container that a clone starts with: it ends when the API server cannot be reached any more.
+
+    It asks for what the application's container does, so that the pod's class, its quota and what
+    limit ranges demand stay as they are; only memory is never less than it needs.
+    """
+    return {
+        "name": WAITER,
+        "image": place.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["drill-isolated", "--within", f"{WAIT_SECONDS:g}"],
+        "resources": at_least(application.get("resources") or {}, "memory", _MEMORY),
+        "securityContext": CONTAINER_SECURITY
+        | {k: v for k, v in POD_SECURITY.items() if k != "fsGroup"},
+    }
 
 
 def _policy(metadata: Manifest, spec: Manifest) -> Manifest:

@@ -34,7 +34,8 @@ class Place:
     `index` tells its clones apart, `deadline` is in seconds, `stores` holds addresses of throw-away
     stores by store name, `sinks` the `address:port` of what plays an upstream, by its name. `avoid` are nodes on which a
     clone had better not run. `configs` holds the data of ConfigMaps that the template uses, so that
-    addresses in them are seen. `priority_class` names a PriorityClass that preempts nobody.
+    addresses in them are seen. `priority_class` names a PriorityClass that preempts nobody. `image` is the
+    operator's own; without one, a clone does not wait for its isolation.
     """
 
     run: str
@@ -48,6 +49,7 @@ class Place:
     avoid: tuple[str, ...] = ()
     configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     priority_class: str = ""
+    image: str = ""
 
 
 def build_metadata(place: Place, name: str, labels: Mapping[str, str]) -> Manifest:

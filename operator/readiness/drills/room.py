@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from readiness.model import Manifest
 from readiness.quantities import number_of
@@ -52,6 +52,22 @@ def has_room(pod: Manifest) -> bool:
         return whole is not None and number_of(str(whole)) - parts >= ROOM["memory"]
     except ValueError:
         return False
+
+
+def at_least(resources: Manifest, name: str, text: str) -> Manifest:
+    """The same requests and limits, each that is told of `name` raised to a quantity; no claims."""
+    return {
+        kind: {k: _more(v, text) if k == name else v for k, v in resources[kind].items()}
+        for kind in ("requests", "limits")
+        if resources.get(kind)
+    }
+
+
+def _more(told: Any, text: str) -> Any:
+    try:
+        return told if number_of(str(told)) >= number_of(text) else text
+    except ValueError:
+        return told
 
 
 def _limit(spec: Manifest, name: str) -> Fraction | None:

@@ -51,3 +51,14 @@ def test_a_node_that_was_not_ready(seen, leaving, flapped):
         clone.saw("MODIFIED", {"metadata": {"name": "c"} | gone, "status": {"conditions": conditions}})  # fmt: skip
 
     assert clone.moment("flapped") == flapped
+
+
+@pytest.mark.parametrize(("word", "exposed"), [("open", True), ("", False)])
+def test_whether_anything_isolated_it(word, exposed):
+    ended = {"exitCode": 0, "message": word}
+    states = [{"name": "readiness-isolation", "state": {"terminated": ended}}]
+    clone = Clone("app", lambda: 1.0)
+    clone.saw("ADDED", {"metadata": {"name": "c"}, "status": {"initContainerStatuses": states}})
+
+    assert clone.moment("exposed") == exposed
+    assert clone.endings == []  # not the application's

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from readiness.drills.isolation import OPEN, WAITER
 from readiness.model import Manifest
 from readiness.timeline import Ending, Moment, Problem
 from readiness.workload import STUCK, is_ready, stamp_of
@@ -62,7 +63,10 @@ class Clone:
         if state.get("running") and status["name"] == self.container:
             self._once("running")
         told = state.get("terminated")
-        if told and not any(e.container == status["name"] for e in self.endings):
+        if told and status["name"] == WAITER:
+            if told.get("message") == OPEN:
+                self._once("exposed", "no network policy has isolated it")
+        elif told and not any(e.container == status["name"] for e in self.endings):
             self.endings.append(
                 Ending(
                     self._now(), status["name"], int(told.get("exitCode", 0)),

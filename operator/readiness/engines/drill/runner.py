@@ -42,7 +42,7 @@ Build = Callable[[Manifest, Arm, int, "Props"], Manifest | Problem]
 class Props:
     """What stands on the stage beside the clones. `made` is created first; pods of `stores`, by name, and the
     `sink` must become Ready. `ports` are those of upstreams on the sink. `configs` holds the data of
-    ConfigMaps, `addresses` those of stores and, as SINK, of the sink."""
+    ConfigMaps, `addresses` those of stores and, as SINK, of the sink. `exposed`: no policy isolates clones here."""
 
     made: tuple[Manifest, ...] = ()
     stores: Mapping[str, Manifest | Problem] = field(default_factory=dict)
@@ -50,6 +50,7 @@ class Props:
     ports: Mapping[str, int] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    exposed: bool = False
 
     def sinks(self) -> dict[str, str]:
         """`address:port` of what plays each upstream."""
@@ -265,6 +266,8 @@ class Drill:
             clone = self._clones.get(pod["metadata"]["name"])
             if clone is not None:
                 clone.saw(event, pod)
+                if clone.moment("exposed") and not self._props.exposed:
+                    self._props = replace(self._props, exposed=True)  # no other waits in vain
 
     async def _beat(self) -> None:
         """How late our own loop is: a prober that lags must not blame the application."""
