@@ -189,6 +189,13 @@ def test_defaults_are_the_models_and_only_in_specs():
             for field, default in (("replicas", 3), ("storage", "1Gi"))
         },
         "rdy.spec.dataServices[].rabbitmq.storage": "10Gi",
+        **{
+            f"rdy.spec.dataServices[].external.{kind}.tls": False
+            for kind in ("redis", "mongodb", "rabbitmq")
+        },
+        "rdy.spec.dataServices[].external.redis.sentinel.port": 26379,
+        "rdy.spec.dataServices[].external.redis.sentinel.group": "mymaster",
+        "rdy.spec.dataServices[].external.rabbitmq.managementPort": 15672,
         "rdy.spec.deletionPolicy": "Retain",
         "rdy.spec.config.forbidden[].environments": ["prod"],
         "rdp.spec.floor[].mode": "enforce",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from readiness.inspection import StoreAnswer, StoreRequest
 from readiness.model import Outcome
 from readiness.script import DrillRequest
 from readiness.timeline import Timeline
@@ -126,13 +127,14 @@ class WireAnswer:
 
 NetworkRequest = HttpRequest | WireRequest
 NetworkAnswer = HttpAnswer | WireAnswer
-Request = NetworkRequest | DrillRequest
-Answer = NetworkAnswer | Timeline
+Request = NetworkRequest | StoreRequest | DrillRequest
+Answer = NetworkAnswer | StoreAnswer | Timeline
 Answers = Mapping[Request, Answer]
 
 __all__ = [
     "Answer", "Answers", "DrillRequest", "Hop", "HopKind", "HttpAnswer", "HttpRequest", "NetworkAnswer", "NetworkRequest",
-    "Outcome", "Request", "Stream", "Timeline", "Trial", "TrialAnswers", "WireAnswer", "WireRequest",
+    "Outcome", "Request", "StoreAnswer", "StoreRequest", "Stream", "Timeline", "Trial", "TrialAnswers", "WireAnswer",
+    "WireRequest",
 ]  # fmt: skip
 
 

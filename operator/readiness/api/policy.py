@@ -173,6 +173,16 @@ class PolicySpec(Schema):
             ),
             field="targets",
         ),
+        Rule(
+            cel="!has(self.targets) || !has(self.dataServices) || "
+            "!self.dataServices.exists(s, self.targets.exists(t, t.name == s.name))",
+            message="a data service has the name of a target: findings and waivers could not tell them apart",
+            holds=lambda spec: (
+                not {t.name for t in spec.targets}
+                & {service.name for service in spec.data_services}
+            ),
+            field="data_services",
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from readiness.api.dataservice import Host
+from readiness.api.external import Host
 from readiness.api.formats import Name, Path, lasting
 from readiness.api.shutdown import Short, Variable
 from readiness.api.types import Count, Flag, Rule, Schema, scalar_set

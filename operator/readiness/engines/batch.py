@@ -28,6 +28,7 @@ from readiness.request import (
     NetworkRequest,
     Outcome,
     Request,
+    StoreRequest,
     Trial,
     TrialAnswers,
     WireAnswer,
@@ -92,8 +93,8 @@ class Batch:
             answers: dict[Request, Answer] = {}
             ended = 0.0
             for request in trial.requests:
-                if isinstance(request, DrillRequest):
-                    continue  # not the prober's
+                if isinstance(request, DrillRequest | StoreRequest):
+                    continue  # neither is the prober's
                 if isinstance(request, HttpRequest) and request.after:
                     await self._wait_until(ended + request.after)
                 if request not in self._sent:
