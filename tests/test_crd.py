@@ -197,6 +197,7 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.dataServices[].external.redis.sentinel.group": "mymaster",
         "rdy.spec.dataServices[].external.rabbitmq.managementPort": 15672,
         "rdy.spec.deletionPolicy": "Retain",
+        "rdy.spec.safety.disruptive.window.timeZone": "Etc/UTC",
         "rdy.spec.config.forbidden[].environments": ["prod"],
         "rdp.spec.floor[].mode": "enforce",
     }

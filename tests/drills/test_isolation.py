@@ -126,7 +126,15 @@ ENOUGH = {"cpu": "50m", "memory": "32Mi"}
         ({"limits": {"memory": "lots"}}, {"limits": {"memory": "lots"}}),
         ({"limits": {"memory": 64}}, {"limits": {"memory": "32Mi"}}),
     ],
-    ids=["nothing", "requests", "a small request", "guaranteed", "a device", "no quantity", "a number"],
+    ids=[
+        "nothing",
+        "requests",
+        "a small request",
+        "guaranteed",
+        "a device",
+        "no quantity",
+        "a number",
+    ],
 )
 def test_a_clone_waits_for_its_isolation_first_and_its_class_stays(told: Manifest, asked: Manifest):
     workload = deployment({"resources": told}, initContainers=[{"name": "migrate"}])

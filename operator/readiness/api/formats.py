@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import Annotated, Any, Final
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from readiness.api.durations import seconds
 from readiness.api.types import Rule
+from readiness.schedule import CronSimError, due_after
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 OBJECT_NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -29,6 +31,8 @@ PORT_DIGITS: Final = (
 )
 HOST_PATTERN: Final = rf"^https?://[A-Za-z0-9.-]+(:{PORT_DIGITS})?(/[!\"$->@-~]*)?$"
 ORIGIN_PATTERN: Final = rf"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:{PORT_DIGITS})?$"
+CRON_PATTERN: Final = r"^[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}$"
+ZONE_PATTERN: Final = r"^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
 RISKY_REGEX: Final = r"\)[*+?{]|\(\?|\\[1-9]|([*+?{][^*+?{]*){3}|(\([^(]*){3}"
 TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 QUOTED: Final = """'"' + self + '"'"""
@@ -98,6 +102,22 @@ def _compiles(text: str) -> str:
     return text
 
 
+def _falls_due(text: str) -> str:
+    try:
+        due_after(text, "UTC", 0.0)
+    except (CronSimError, StopIteration) as error:
+        raise PydanticCustomError(
+            "cron", "must fall due some day: {error}", {"error": str(error)}
+        ) from None
+    return text
+
+
+def _is_zone(text: str) -> str:
+    if text not in available_timezones():
+        raise PydanticCustomError("zone", "must be a time zone such as Etc/UTC or Europe/Berlin")
+    return text
+
+
 Name = Annotated[
     str,
     StringConstraints(max_length=63),
@@ -162,6 +182,21 @@ Regex = Annotated[
         holds=lambda text: re.search(RISKY_REGEX, text) is None,
     ),
     AfterValidator(_compiles),  # CEL cannot ask this: InvalidSpec in the status instead
+]
+Schedule = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    matching(
+        CRON_PATTERN,
+        'must be five fields of cron, minute, hour, day, month and weekday, such as "0 3 * * 0"',
+    ),
+    AfterValidator(_falls_due),  # InvalidSpec in the status instead, as with Regex
+]
+TimeZone = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    matching(ZONE_PATTERN, "must be the name of a time zone, such as Etc/UTC or Europe/Berlin"),
+    AfterValidator(_is_zone),
 ]
 JsonKey = Annotated[
     str,

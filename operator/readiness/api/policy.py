@@ -8,10 +8,10 @@ from pydantic import Field, StringConstraints
 
 from readiness.api.dataservice import DataService
 from readiness.api.formats import ControlId, MaxAge, Name, ObjectName, Regex, matching
+from readiness.api.safety import Environment, OptIn
 from readiness.api.target import Target
 from readiness.api.types import Flag, Rule, Schema, atomic, keyed, scalar_set
 
-Environment = Literal["dev", "staging", "prod"]
 WorkloadKey = Annotated[
     str,
     StringConstraints(max_length=265),
@@ -93,17 +93,6 @@ class SecretAccess(Schema):
         max_length=50,
         description="Subjects that may read Secrets, as `<Kind>/<name>`: `ServiceAccount/checkout`, "
         "`Group/platform-team`. Cluster administrators need not be listed.",
-    )
-
-
-class OptIn(Schema):
-    """What controls may do beyond looking and sending harmless requests."""
-
-    allow: Annotated[tuple[Literal["drill"], ...], *scalar_set()] = Field(
-        (),
-        max_length=5,
-        description="Classes of controls that may run. drill: clones of the targets' pods are started, kept busy, "
-        "disturbed and stopped, in this namespace and on throw-away stores. Who may set this can start pods.",
     )
 
 
