@@ -14,7 +14,7 @@ from readiness.drills.clone import lasting_volumes
 from readiness.drills.reading import disturbed, problem_verdict, timeline_of
 from readiness.drills.starting import RESOLUTION, config_of
 from readiness.drills.subject import drill_subject
-from readiness.model import Result, Safety, Severity, Verdict
+from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, Request
 from readiness.timeline import Timeline
 
@@ -32,11 +32,11 @@ def ask(subject: Subject) -> tuple[Request, ...]:
 def judge(subject: Subject, answers: Answers) -> Verdict:
     """A first start that sets nothing up proves nothing."""
     if config_of(subject).bootstrap_pattern is None:
-        return Verdict(
-            Result.OPT_IN_REQUIRED, "NotDeclared", "no line of the log is declared that tells of setting up",
-            fix=f"add to spec.targets[{subject.target.name}]: config: "
-            f"{{{declaration('config.bootstrapPattern').removeprefix('config.')}}}", where=subject.where,
-        )  # fmt: skip
+        return trial.undeclared(
+            subject,
+            f"config: {{{declaration('config.bootstrapPattern').removeprefix('config.')}}}",
+            "no line of the log is declared that tells of setting up",
+        )
     request = twice.request_of(subject)
     if request is None:
         return _not_asked(subject)

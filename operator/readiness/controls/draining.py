@@ -41,6 +41,7 @@ def judge_inflight(subject: Subject, answers: Answers) -> Verdict:
             subject,
             trial.SLOW_LINE,
             "no slow request is declared: nothing can be in flight when the signal comes",
+            ".shutdown",
         )
     seen = trial.read_arms(subject, answers, "waves")
     if not seen:
@@ -84,6 +85,7 @@ def judge_drain(subject: Subject, answers: Answers) -> Verdict:
             subject,
             trial.SLOW_LINE,
             "no slow request is declared that takes as long as it is told to",
+            ".shutdown",
         )
     limits = {"stuck": terms_of(subject).drain, "drain-env": float(EDITED_DRAIN)}
     seen = trial.read_arms(subject, answers, *limits)

@@ -13,7 +13,7 @@ from readiness.drills import trial
 from readiness.drills.arms import boot_seconds
 from readiness.drills.reading import problem_verdict
 from readiness.drills.subject import drill_subject
-from readiness.model import Outcome, Result, Safety, Severity, Verdict
+from readiness.model import Outcome, Safety, Severity, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.script import Arm
 from readiness.step import Boot, Logs, Pause, Send
@@ -39,10 +39,11 @@ def ask(subject: Subject) -> tuple[Request, ...]:
 def judge(subject: Subject, answers: Answers) -> Verdict:
     """The answer first: only a server error must be logged."""
     if subject.target.errors is None:
-        return Verdict(
-            Result.OPT_IN_REQUIRED, "NotDeclared", "no path is declared that provokes a server error",
-            fix=f"add to spec.targets[{subject.target.name}]: errors: {{trigger: /boom}}", where=subject.where,
-        )  # fmt: skip
+        return trial.undeclared(
+            subject,
+            "errors: {trigger: /boom}",
+            "no path is declared that provokes a server error",
+        )
     asked = ask(subject)
     if not asked:
         return trial.not_asked(subject)

@@ -159,10 +159,11 @@ def _read(seen: Timeline | None, judge: Callable[[Timeline], Verdict]) -> Verdic
 
 
 def _undeclared(subject: Subject, line: str) -> Verdict:
-    return Verdict(
-        Result.OPT_IN_REQUIRED, "NotDeclared", "nothing is declared by which a job could be started and followed",
-        fix=f"add to spec.targets[{subject.target.name}]: {line} (docs/drills.md has an example)", where=subject.where,
-    )  # fmt: skip
+    return trial.undeclared(
+        subject,
+        f"{line} (docs/drills.md has an example)",
+        "nothing is declared by which a job could be started and followed",
+    )
 
 
 def _ask(*names: str) -> Callable[[Subject], tuple[Request, ...]]:

@@ -13,7 +13,7 @@ from typing import Final
 from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.drills import oversize, trial
 from readiness.drills.reading import MOST_THROTTLED, disturbed, problem_verdict
-from readiness.model import Result, Safety, Severity, Verdict
+from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.timeline import NEVER, Ending
 
@@ -39,10 +39,11 @@ def ask(subject: Subject) -> tuple[Request, ...]:
 def judge(subject: Subject, answers: Answers) -> Verdict:
     """The worse of both."""
     if subject.target.limits is None or subject.target.limits.request is None:
-        return Verdict(
-            Result.OPT_IN_REQUIRED, "NotDeclared", "no request is declared that takes a body", where=subject.where,
-            fix=f'add to spec.targets[{subject.target.name}]: limits: {{request: {{path: /api/orders, body: "{{}}"}}}}',
-        )  # fmt: skip
+        return trial.undeclared(
+            subject,
+            'limits: {request: {path: /api/orders, body: "{}"}}',
+            "no request is declared that takes a body",
+        )
     asked = oversize.request_of(subject, _allowed(subject))
     if asked is None:
         return trial.not_asked(subject)

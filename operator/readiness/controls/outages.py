@@ -13,7 +13,7 @@ from typing import Final
 from readiness.control import Control, Subject, failed, not_applicable, passed, unknown
 from readiness.drills import faulting, trial
 from readiness.drills.faulting import BACK, CALM, ILL, SHALLOW, WELL, Case, spoken
-from readiness.model import Result, Safety, Severity, Verdict
+from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, Request, Timeline
 from readiness.timeline import Exchange
 
@@ -29,11 +29,11 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     """Of upstreams only those count that deep health speaks of."""
     cases = faulting.cut_off(subject)
     if not cases:
-        return Verdict(
-            Result.OPT_IN_REQUIRED, "NotDeclared", "no dependency is declared that deep health could tell the truth about",
-            fix=f"add to spec.targets[{subject.target.name}]: uses: [cache], with cache among spec.dataServices",
-            where=subject.where,
-        )  # fmt: skip
+        return trial.undeclared(
+            subject,
+            "uses: [cache], with cache among spec.dataServices",
+            "no dependency is declared that deep health could tell the truth about",
+        )
     return faulting.judged(subject, answers, cases, _judge)
 
 

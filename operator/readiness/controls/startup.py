@@ -15,7 +15,7 @@ from readiness.api.durations import seconds
 from readiness.control import Control, Subject, failed, not_applicable, passed, unknown
 from readiness.drills import starting, trial
 from readiness.drills.starting import Case, Start
-from readiness.model import Result, Safety, Severity, Verdict
+from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, Request
 
 Judge = Callable[[float, Case, Start], Verdict]
@@ -156,10 +156,7 @@ def _idle(case: Case) -> Verdict:
 
 
 def _undeclared(subject: Subject, line: str) -> Verdict:
-    return Verdict(
-        Result.OPT_IN_REQUIRED, "NotDeclared", "nothing is declared that the start must refuse or say",
-        fix=f"add to spec.targets[{subject.target.name}]: {line}", where=subject.where,
-    )  # fmt: skip
+    return trial.undeclared(subject, line, "nothing is declared that the start must refuse or say")
 
 
 def _ask(cases: Callable[[Subject], Sequence[Case]], subject: Subject) -> tuple[Request, ...]:

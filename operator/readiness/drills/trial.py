@@ -89,12 +89,11 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return replace(chosen, evidence="; ".join(told))
 
 
-def undeclared(subject: Subject, line: str, message: str) -> Verdict:
-    """What must be declared first, as the one line to add."""
-    target = subject.target.name
+def undeclared(subject: Subject, line: str, message: str, below: str = "") -> Verdict:
+    """What must be declared first, as the one line to add to the target, or `below` it."""
     return Verdict(
         Result.OPT_IN_REQUIRED, "NotDeclared", message,
-        fix=f"add to spec.targets[{target}].shutdown: {line}", where=subject.where,
+        fix=f"add to spec.targets[{subject.target.name}]{below}: {line}", where=subject.where,
     )  # fmt: skip
 
 
