@@ -6,12 +6,13 @@ Judged from a word of the log, from digests of stored hashes and from how long t
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from readiness.control import Control, Subject, declaration, failed, passed, unknown
 from readiness.drills import trial, twice
 from readiness.drills.clone import lasting_volumes
-from readiness.drills.reading import disturbed, problem_verdict, timeline_of
+from readiness.drills.reading import disturbed, timeline_of
 from readiness.drills.starting import RESOLUTION, config_of
 from readiness.drills.subject import drill_subject
 from readiness.model import Safety, Severity, Verdict
@@ -40,11 +41,7 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     request = twice.request_of(subject)
     if request is None:
         return _not_asked(subject)
-    seen = timeline_of(answers, request)
-    if seen is None:
-        verdict = unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
-    else:
-        verdict = problem_verdict(seen) or _judge(subject, seen)
+    verdict = trial.proven(timeline_of(answers, request), partial(_judge, subject))
     return replace(verdict, where=subject.where, via="drill/twice")
 
 

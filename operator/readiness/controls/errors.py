@@ -11,7 +11,7 @@ from typing import Final
 from readiness.control import Control, Subject, failed, passed, unknown
 from readiness.drills import trial
 from readiness.drills.arms import boot_seconds
-from readiness.drills.reading import problem_verdict
+from readiness.drills.reading import timeline_of
 from readiness.drills.subject import drill_subject
 from readiness.model import Outcome, Safety, Severity, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
@@ -47,16 +47,12 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     asked = ask(subject)
     if not asked:
         return trial.not_asked(subject)
-    seen = answers.get(asked[0])
-    verdict = _judge(seen) if isinstance(seen, Timeline) else unknown(
-        "NotDrilled", "the drill gave no answer", fix="wait for its next run"
-    )  # fmt: skip
+    verdict = trial.proven(timeline_of(answers, asked[0]), _judge)
     return replace(verdict, where=subject.where, via="drill/error")
 
 
 def _judge(seen: Timeline) -> Verdict:
-    problem = problem_verdict(seen) or _unprovoked(seen)
-    if problem is not None:
+    if (problem := _unprovoked(seen)) is not None:
         return problem
     return _judge_log(seen.said[-1]) if seen.said else unknown("LogNotRead", "the clone's log was not read")  # fmt: skip
 

@@ -16,7 +16,7 @@ from readiness.drills import trial
 from readiness.drills.arms import terms_of
 from readiness.drills.clone import lasting_volumes
 from readiness.drills.jobs import job_seconds, requests_of, scenario_of
-from readiness.drills.reading import LAG, problem_verdict, timeline_of
+from readiness.drills.reading import LAG, timeline_of
 from readiness.model import Result, Safety, Severity, Verdict
 from readiness.request import Answers, Request, Timeline
 from readiness.scenario import JOB
@@ -141,7 +141,7 @@ def _judged(
         return trial.not_asked(subject)
     verdicts = {}
     for name, request in asked.items():
-        verdict = _read(timeline_of(answers, request), judge)
+        verdict = trial.proven(timeline_of(answers, request), judge)
         evidence = f"{name}: {verdict.result}/{verdict.reason}"
         verdicts[name] = replace(
             verdict, where=subject.where, via=f"drill/{name}", evidence=evidence
@@ -150,12 +150,6 @@ def _judged(
     if control is not None and control.result is not Result.PASS:
         return control
     return trial.worst(verdicts.values())
-
-
-def _read(seen: Timeline | None, judge: Callable[[Timeline], Verdict]) -> Verdict:
-    if seen is None:
-        return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
-    return problem_verdict(seen) or judge(seen)
 
 
 def _undeclared(subject: Subject, line: str) -> Verdict:

@@ -12,7 +12,13 @@ from typing import Final
 
 from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.drills import oversize, trial
-from readiness.drills.reading import MOST_THROTTLED, disturbed, problem_verdict
+from readiness.drills.reading import (
+    MOST_THROTTLED,
+    NOT_DRILLED,
+    disturbed,
+    problem_verdict,
+    timeline_of,
+)
 from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.timeline import NEVER, Ending
@@ -57,11 +63,11 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
 
 def _judged(answers: Answers, asked: DrillRequest, judge: Judge) -> Verdict:
     """How it ended comes first: what was killed for its memory need not be metered."""
-    seen, via = answers.get(asked), f"drill/{asked.arm.name}"
-    if not isinstance(seen, Timeline):
-        return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
+    seen = timeline_of(answers, asked)
+    if seen is None:
+        return NOT_DRILLED
     verdict = _uncontrolled(seen) or _killed(seen) or problem_verdict(seen) or judge(seen)
-    return replace(verdict, via=via)
+    return replace(verdict, via=f"drill/{asked.arm.name}")
 
 
 def _allowed(subject: Subject) -> int:

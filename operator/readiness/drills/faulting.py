@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from readiness.api.durations import seconds
-from readiness.control import Subject, unknown
+from readiness.control import Subject
 from readiness.drills import trial
 from readiness.drills.arms import KNOCK, boot_seconds
-from readiness.drills.reading import disturbed, problem_verdict, timeline_of
+from readiness.drills.reading import NOT_DRILLED, disturbed, problem_verdict, timeline_of
 from readiness.drills.subject import drill_subject
 from readiness.model import Result, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
@@ -240,7 +240,7 @@ def _read(subject: Subject, answers: Answers, case: Case) -> dict[str, Timeline]
     for name, request in _requests(subject, case).items():
         seen = timeline_of(answers, request)
         if seen is None:
-            return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
+            return NOT_DRILLED
         problem = problem_verdict(seen)
         if problem is not None and problem.reason == "ControlArmFailed" and case.upstream:
             fix = f"a clone gets {case.upstream.url_env}=http://…: see in its log whether that is why it does not start"

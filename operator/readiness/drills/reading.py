@@ -27,6 +27,7 @@ UNCLEAR: Final = LAG + 1.5
 MOST_LAG: Final = 0.2
 MOST_THROTTLED: Final = 0.25
 HELD_UP: Final = "the prober itself was held up"
+NOT_DRILLED: Final = unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
 _REASONS: Final = {"Refused": "DrillRefused", "NotReady": "ControlArmFailed", "Ended": "ControlArmFailed", "Unplayed": "ControlArmFailed", "Denied": "AdmissionDenied"}  # fmt: skip
 _LOST: Final = ("ContainerStatusUnknown", "NodeLost", "NodeShutdown", "Evicted", "Preempted")
 """Reasons that the kubelet or the node gave, not the application; their exit codes are made up."""
@@ -106,7 +107,7 @@ def timeline_of(answers: Answers, request: Request) -> Timeline | None:
 def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verdict:
     """The facts of an arm, or why it proves nothing. `interrupted`: by a signal, not by deletion."""
     if timeline is None:
-        return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
+        return NOT_DRILLED
     if interrupted:
         timeline = replace(timeline, hook=0.0)
     ending, via = timeline.ending, f"drill/{timeline.arm}"

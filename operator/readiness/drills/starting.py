@@ -15,7 +15,7 @@ from readiness.api.durations import seconds
 from readiness.control import Subject, unknown
 from readiness.drills.arms import boot_seconds
 from readiness.drills.metering import starved_of
-from readiness.drills.reading import HELD_UP, disturbed, problem_verdict, timeline_of
+from readiness.drills.reading import HELD_UP, NOT_DRILLED, disturbed, problem_verdict, timeline_of
 from readiness.drills.saying import named
 from readiness.drills.subject import drill_subject
 from readiness.model import Verdict
@@ -195,7 +195,7 @@ def _steady(subject: Subject) -> float:
 
 def _read(seen: Timeline | None, word: str, limit: float) -> Start | Verdict:
     if seen is None:
-        return unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
+        return NOT_DRILLED
     problem = problem_verdict(seen)
     if problem is not None:
         return problem

@@ -12,10 +12,20 @@ from typing import Final
 
 from readiness.control import Subject, declaration, unknown
 from readiness.drills.arms import KNOCK, requests_of
-from readiness.drills.reading import Kind, Seen, Span, disturbed, kind_of, read, timeline_of
+from readiness.drills.reading import (
+    NOT_DRILLED,
+    Kind,
+    Seen,
+    Span,
+    disturbed,
+    kind_of,
+    problem_verdict,
+    read,
+    timeline_of,
+)
 from readiness.model import Result, Verdict
 from readiness.request import Answers, Request
-from readiness.timeline import NEVER
+from readiness.timeline import NEVER, Timeline
 
 WEEK: Final = 7 * 86400.0
 SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
@@ -49,6 +59,13 @@ def read_arms(subject: Subject, answers: Answers, *names: str) -> dict[str, Seen
     if isinstance(held, Seen):
         return {n: s.with_hook_of(held) if isinstance(s, Seen) else s for n, s in found.items()}
     return found
+
+
+def proven(seen: Timeline | None, judge: Callable[[Timeline], Verdict]) -> Verdict:
+    """A verdict on an arm that was carried out; else why it was not."""
+    if seen is None:
+        return NOT_DRILLED
+    return problem_verdict(seen) or judge(seen)
 
 
 def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdict]) -> Verdict:
