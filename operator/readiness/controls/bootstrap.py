@@ -11,7 +11,6 @@ from typing import Final
 
 from readiness.control import Control, Subject, declaration, failed, passed, unknown
 from readiness.drills import trial, twice
-from readiness.drills.clone import lasting_volumes
 from readiness.drills.reading import disturbed, timeline_of
 from readiness.drills.starting import RESOLUTION, config_of
 from readiness.drills.subject import drill_subject
@@ -107,13 +106,7 @@ def _judge_hashes(subject: Subject, seen: Timeline) -> Verdict | None:
 
 
 def _repeated(subject: Subject, pattern: str) -> Verdict:
-    assert subject.workload is not None
-    if volumes := lasting_volumes(subject.workload):
-        return unknown(
-            "VolumeNotShared", "what it sets up may be kept in a volume, which is empty in each clone",
-            observed=f"volume {volumes[0]}", fix="nothing is wrong with it; a drill cannot tell",
-        )  # fmt: skip
-    return failed(
+    return trial.unshared(subject, "what it sets up") or failed(
         "SetUpAgain", "a second start on the same store sets up again what is there",
         expected=f"no line that matches {pattern!r}", observed="one", fix=SKIP,
     )  # fmt: skip

@@ -14,7 +14,6 @@ from typing import Final
 from readiness.control import Control, Subject, declaration, failed, passed, unknown
 from readiness.drills import trial
 from readiness.drills.arms import terms_of
-from readiness.drills.clone import lasting_volumes
 from readiness.drills.jobs import job_seconds, requests_of, scenario_of
 from readiness.drills.reading import LAG, timeline_of
 from readiness.model import Result, Safety, Severity, Verdict
@@ -118,13 +117,7 @@ def _lost(subject: Subject, last: Check) -> Verdict:
             "EffectDuplicated", "a job that outlasts the drain has its effect more than once",
             expected=expected, observed=observed, fix=ONCE,
         )  # fmt: skip
-    assert subject.workload is not None
-    if volumes := lasting_volumes(subject.workload):
-        return unknown(
-            "VolumeNotShared", "the job may be kept in a volume, which is empty in each clone",
-            observed=f"volume {volumes[0]}", fix="nothing is wrong with it; a drill cannot tell",
-        )  # fmt: skip
-    return failed(
+    return trial.unshared(subject, "the job") or failed(
         "JobLost", "a job that outlasts the drain is not done by another worker",
         expected=expected, observed=observed, fix=REQUEUE if subject.target.uses else OUTSIDE,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Final
 
 from readiness.control import Subject, declaration, unknown
 from readiness.drills.arms import KNOCK, requests_of
+from readiness.drills.clone import lasting_volumes
 from readiness.drills.reading import (
     NOT_DRILLED,
     Kind,
@@ -124,6 +125,17 @@ def of_calls(subject: Subject) -> Verdict | None:
     return Verdict(
         result, "NotDeclared", f"nothing is declared that makes the application call upstream {silent[0]}",
         fix=f"add to {silent[0]} in spec.targets[{target.name}].upstreams: call: {{path: /ask}}", where=subject.where,
+    )  # fmt: skip
+
+
+def unshared(subject: Subject, what: str) -> Verdict | None:
+    """Why what one clone kept may be missing on another; None where everything is kept in stores."""
+    volumes = lasting_volumes(subject.workload or {})
+    if not volumes:
+        return None
+    return unknown(
+        "VolumeNotShared", f"{what} may be kept in a volume, which is empty in each clone",
+        observed=f"volume {volumes[0]}", fix="nothing is wrong with it; a drill cannot tell",
     )  # fmt: skip
 
 
