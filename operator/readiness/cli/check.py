@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from readiness import files, plan, rules
 from readiness.cli.console import Console, UsageError, parser
 from readiness.cli.explain import find
+from readiness.cli.given import load_valid
 from readiness.cli.judged import Judged, judged_of, sheet_of
-from readiness.cli.validity import problems_of
 from readiness.cli.worlds import Defaults, World, worlds_of
 from readiness.control import unknown
 from readiness.model import Finding, Mode, Severity
@@ -91,13 +91,7 @@ def judged_manifests(
     args: argparse.Namespace, known: rules.Rules, console: Console
 ) -> list[Judged]:
     """What files, directories and standard input amount to. Raises UsageError."""
-    try:
-        found = files.load(args.paths, console.read)
-    except files.InputError as error:
-        raise UsageError(*error.problems) from None
-    problems = list(problems_of(found.objects))
-    if problems:
-        raise UsageError(*problems)
+    found = load_valid(args.paths, console)
     for text in found.repeated:
         console.say(f"readiness check: warning: {text}")
     defaults = Defaults(args.namespace, _profiles(args, known, found.objects, "baseline"))

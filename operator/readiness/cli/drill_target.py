@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from readiness import files
 from readiness.api.policy import PolicySpec
+from readiness.cli import given
 from readiness.cli.console import Console, UsageError
 from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.pods import path_of
@@ -86,11 +86,8 @@ async def _policies(connection: Connection, namespace: str) -> list[Manifest]:
 
 def read_file(path: str, console: Console) -> list[Manifest]:
     """The policies of a file. Raises UsageError for one that cannot be read."""
-    try:
-        found = files.load([path], console.read)
-    except files.InputError as error:
-        raise UsageError(*error.problems) from None
-    return [each.manifest for each in found.objects if each.manifest["kind"] == "ReadinessPolicy"]
+    found = given.load([path], console).objects
+    return [each.manifest for each in found if each.manifest["kind"] == "ReadinessPolicy"]
 
 
 def read_spec(spec: Manifest) -> PolicySpec:

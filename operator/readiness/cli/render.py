@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from readiness import files, naming
-from readiness.cli.console import Console, UsageError, parser
-from readiness.cli.validity import problems_of
+from readiness import naming
+from readiness.cli.console import Console, parser
+from readiness.cli.given import load_valid
 from readiness.cli.worlds import Defaults, World, worlds_of
 from readiness.dataservices import KINDS, Kind
 from readiness.dataservices.wish import Wish, children_of, kind_of, order_of, refusals_of
@@ -59,13 +59,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Prints the children of every policy; refusals go to stderr."""
-    try:
-        found = files.load(args.paths, console.read)
-    except files.InputError as error:
-        raise UsageError(*error.problems) from None
-    problems = list(problems_of(found.objects))
-    if problems:
-        raise UsageError(*problems)
+    found = load_valid(args.paths, console)
     images: dict[str, str] = {k.name: getattr(args, f"{k.name}_image") for k in KINDS}
     refused = False
     for world in worlds_of(found.objects, Defaults(args.namespace)):
