@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from readiness.drills.arms import arms_of, boot_seconds, fast_path, requests_of, terms_of
+from readiness.drills.arms import SETTLE, arms_of, boot_seconds, fast_path, requests_of, terms_of
 from readiness.script import Arm, Edit
 from readiness.step import Exit, Flow, Hold, Knock, Pause, Send, Step, Stop
 
@@ -63,11 +63,18 @@ def test_every_arm_settles_has_a_control_and_waits_for_the_end(
 
     assert (meter.step, boot.step) == ("meter", "boot")
     assert control == Send("fast", "/healthz", times=5)
-    assert sum(pauses) + sum(asked) >= 6
+    assert sum(pauses) + sum(asked) >= SETTLE
     assert stop == Stop("INT" if name == "sigint" else "")
     assert isinstance(end, Exit)
     assert end.within >= (20 if name == "sigint" and drain == "15s" else 5)
     assert name == "sigint" or end.within == 55
+
+
+def test_a_clone_that_is_asked_nothing_slow_waits_for_less_than_five_seconds() -> None:
+    waits = [s.seconds for s in arms()["idle"].steps if isinstance(s, Pause)]
+
+    assert waits == [SETTLE]
+    assert 4 < SETTLE < 5
 
 
 def test_requests_are_whole_seconds_up_to_eight_tenths_of_the_drain() -> None:

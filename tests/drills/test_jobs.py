@@ -141,17 +141,17 @@ def test_jobs_are_counted_where_the_log_outlives_the_process() -> None:
 def test_a_job_outlasts_all_that_its_worker_may_take(
     pod: dict[str, Any], drain: str, outlasts: int
 ) -> None:
-    """By what passes before the signal: a worker takes it (10 s), the clone settles (6 s), and a few seconds."""
+    """By what passes before the signal: a worker takes it (10 s), the clone settles (5 s at most), and a few seconds."""
     row = {"pod": pod, "target": {"shutdown": {"drain": drain}}}
 
-    assert job_seconds(subject_for(row)) == outlasts + 10 + 6 + 6
+    assert job_seconds(subject_for(row)) == outlasts + 10 + 5 + 6
 
 
 def test_a_job_is_waited_for_as_long_as_it_takes_and_as_its_scenario_says() -> None:
     plays = {step.label: step for step in arms("SHD-009")["job"].steps if isinstance(step, Play)}
 
     assert [scene.within for scene in plays["done"].scenes] == [60.0]
-    assert plays["done"].longer == plays["start"].seconds == 52
+    assert plays["done"].longer == plays["start"].seconds == 51
     assert [scene.within for scene in plays["again"].scenes] == [0.0]
     assert [scene.name for scene in plays["still"].scenes] == ["working"]
     assert {label: play.succeed for label, play in plays.items()} == {"start": True, "still": True, "done": False, "again": False}  # fmt: skip

@@ -26,7 +26,8 @@ KNOCK: Final = "knock"
 STUCK: Final = "stuck"
 PLACE: Final = "{seconds}"
 BOOT: Final = 120.0
-SETTLE: Final = 6.0
+SETTLE: Final = 4.5
+"""From three to four seconds after Ready on the signal comes at once, also where a meter has just started."""
 WARM: Final = 3.0
 LEAD: Final = 1.0
 """How long before the signal knocking begins."""
