@@ -15,7 +15,6 @@ from recipes import bundle
 
 Manifest = dict[str, Any]
 MOST_SECONDS = 1200
-DRILL = "readiness.dev/drill"
 
 
 @dataclass(frozen=True)
@@ -78,18 +77,3 @@ class Place(Space):
         )
         rows = json.loads(done.stdout)["findings"] if done.stdout else []
         return Said({row["id"]: row for row in rows}, done.stderr, done.returncode, took)
-
-    def left(self, seconds: float = 60) -> list[str]:
-        """What of any drill is still there after so many seconds, of every kind there is."""
-        listed = self.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
-        kinds = ",".join(kind for kind in listed if not kind.startswith("events"))
-        deadline = time.monotonic() + seconds
-        while True:
-            found = [
-                name
-                for label in (DRILL, f"{DRILL}-runner")
-                for name in self.kubectl("get", kinds, "-l", label, "-o", "name", "--ignore-not-found").split()
-            ]  # fmt: skip
-            if not found or time.monotonic() > deadline:
-                return found
-            time.sleep(1)

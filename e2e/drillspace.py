@@ -10,7 +10,7 @@ from clusters import Cluster
 from localcluster.progress import ClusterError
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY, Place
 from readiness.model import Manifest
-from readiness.naming import DRILL_RUNNER, DRILL_STORE
+from readiness.naming import DRILL, DRILL_RUNNER, DRILL_STORE
 
 OWNER = "drill"
 
@@ -58,6 +58,21 @@ class Space:
         waited = self.cluster.attempt("kubectl", "-n", self.name, *wait)
         if waited.returncode:
             raise ClusterError(f"{waited.stderr}\n{self.kubectl('get', 'pods')}")
+
+    def left(self, seconds: float = 60) -> list[str]:
+        """What of any drill is still there after so many seconds, of every kind there is."""
+        listed = self.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+        kinds = ",".join(kind for kind in listed if not kind.startswith("events"))
+        deadline = time.monotonic() + seconds
+        while True:
+            found = [
+                name
+                for label in (DRILL, DRILL_RUNNER)
+                for name in self.kubectl("get", kinds, "-l", label, "-o", "name", "--ignore-not-found").split()
+            ]  # fmt: skip
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(1)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,9 +17,8 @@ import pytest
 import image
 import jobs
 from clusters import Cluster
-from drillspace import Space, restricted
+from drillspace import restricted
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
-from readiness.naming import DRILL
 from recipes import Recipe, build_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -31,7 +29,7 @@ DEFECTS: Final = ("SHD-007/always-none", "SHD-009/acknowledged-first", "SHD-009/
 ROWS: Final = dict.fromkeys(jobs.VARIANTS, "") | {
     id_.lower().replace("/", "-"): id_ for id_ in DEFECTS
 }
-AT_ONCE, DRILL_SECONDS, LEFT_SECONDS = 2, 900, 60
+AT_ONCE, DRILL_SECONDS = 2, 900
 FAMILIES: Final = {"shutdown": ("SHD-007", "SHD-009"), "startup": ("CFG-014",)}
 
 
@@ -53,10 +51,7 @@ def found(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         folder, images = tmp_path_factory.mktemp("policies"), (ours.name, redis.name)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             yield dict(zip(ROWS, pool.map(lambda name: drilled(cluster, name, folder, images), ROWS), strict=True))  # fmt: skip
-        deadline = time.monotonic() + LEFT_SECONDS
-        while left := leftovers(space):
-            assert time.monotonic() < deadline, left
-            time.sleep(2)
+        assert space.left() == []
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -87,11 +82,6 @@ def drilled(
         assert done.stdout, done.stderr
         rows += json.loads(done.stdout)["findings"]
     return {row["id"]: row for row in rows}
-
-
-def leftovers(space: Space) -> list[str]:
-    """What of any drill is still there."""
-    return [each["metadata"]["name"] for each in space.get("pods,networkpolicies", "-l", DRILL)]
 
 
 def deployment(name: str, specimen: str, defect: str) -> Manifest:

@@ -21,7 +21,6 @@ from clusters import Cluster
 from drillspace import Space, restricted
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
 from readiness.model import Manifest
-from readiness.naming import DRILL
 from recipes import Recipe, build_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -93,7 +92,7 @@ def test_a_defect_is_seen_and_nothing_is_left(shop: Shop, name: str, words: tupl
     assert {i: told.split()[1] for i, told in found.items() if not told.startswith("Pass")} == {
         id_: reason for id_, reason in wrong.items() if id_ in found
     }
-    assert shop.space.get("pods,networkpolicies,jobs", "-l", DRILL) == []
+    assert shop.space.left() == []
 
 
 def deployment(name: str, specimen: str, defect: str) -> Manifest:

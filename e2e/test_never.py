@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from clusters import Cluster
-from drillcli import DRILL, Manifest, Place, Said
+from drillcli import Manifest, Place, Said
+from readiness.naming import DRILL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SPACE, OTHER = "never", "never-production"
