@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import select
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -26,12 +27,21 @@ def connect(
     login = pika.PlainCredentials(args.user, os.environ["AMQP_PASSWORD"])
     given = pika.ConnectionParameters(
         host, args.port, credentials=login, heartbeat=2, socket_timeout=1, stack_timeout=2,
-        blocked_connection_timeout=2, connection_attempts=1,
+        blocked_connection_timeout=2, connection_attempts=1, ssl_options=encrypted(args.authority),
     )  # fmt: skip
     channel = pika.BlockingConnection(given).channel()
     channel.confirm_delivery()
     channel.queue_declare(args.queue, durable=True, arguments={"x-queue-type": "quorum"})
     return channel
+
+
+def encrypted(authority: str) -> pika.SSLOptions | None:
+    """By who vouches for the brokers; their names are not compared, because they are reached by address."""
+    if not authority:
+        return None
+    context = ssl.create_default_context(cafile=authority)
+    context.check_hostname = False
+    return pika.SSLOptions(context)
 
 
 def hosts(args: argparse.Namespace) -> Iterator[str]:
@@ -97,6 +107,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5672)
     parser.add_argument("--user", required=True)
     parser.add_argument("--queue", required=True)
+    parser.add_argument(
+        "--authority", default="", help="certificate of who vouches for the brokers"
+    )
     parser.add_argument("--pause", type=float, default=0.002)
     args = parser.parse_args()
     print(json.dumps({"publish": publish, "read": read}[args.verb](args)))

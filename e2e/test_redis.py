@@ -153,7 +153,13 @@ def kill(cache: Cache, pod: str) -> None:
     marks = (uid, uid.replace("-", "_"))
     found = [path for path in Path("/proc").glob("[0-9]*") if is_server(path, marks)]
     assert len(found) == 1, found
+    before = restarts(cache, pod)
     os.kill(int(found[0].name), signal.SIGKILL)
+    until(lambda: restarts(cache, pod) > before, 60)  # until then it still counts as Ready
+
+
+def restarts(cache: Cache, pod: str) -> int:
+    return int(cache.space.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}"))  # fmt: skip
 
 
 def is_server(process: Path, marks: tuple[str, ...]) -> bool:
@@ -236,7 +242,7 @@ def test_a_primary_that_returns_empty_takes_nothing_with_it(cache: Cache, number
     found = cache.report(f"primary back with an empty volume, {number}", began)
 
     assert found["lost"] == []
-    assert found["gap"] <= 10
+    assert found["gap"] <= 30  # as long as a failover may take
 
 
 @pytest.mark.slow

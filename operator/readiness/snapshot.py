@@ -57,6 +57,25 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a Secret for TLS was found to hold when it was tried out. Its key is not kept.
+
+    `ca` is the authority, `names` are those that the certificate is for, `mutual` is whether it also
+    serves who calls. `problem` says why it serves nobody, in words that stand still.
+    """
+
+    secret: str
+    ca: str = ""
+    names: tuple[str, ...] = ()
+    mutual: bool = False
+    problem: str = ""
+
+    def is_for(self, host: str) -> bool:
+        """Whether it is for a host, by its name or by a wildcard for the first label."""
+        return not {host, f"*.{host.partition('.')[2]}"}.isdisjoint(self.names)
+
+
+@dataclass(frozen=True, slots=True)
 class MemberSeen:
     """One member as its servers tell of it; `reasons` is empty when all is well.
 
@@ -90,13 +109,14 @@ class Provided:
     """What was seen of the data services that the operator provides for one policy.
 
     `children` are whole, by kind and name, also those of services the policy no longer declares;
-    `pods`, `credentials`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
+    `pods`, `credentials`, `certificates`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
     `repaired` says when a child was last put back, by kind and name. `images` are the settings'.
     """
 
     children: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
     pods: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
     obstacles: Mapping[str, tuple[Obstacle, ...]] = field(default_factory=dict)
     events: tuple[Manifest, ...] = ()
     seen: Mapping[str, Seen] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from readiness.api.external import SecretRef
 from readiness.api.formats import ObjectName, matching
 from readiness.api.types import Count, Schema, keyed, scalar_set
 
@@ -71,6 +72,15 @@ class Override(Schema):
     value: OneLine = Field(description="Value, likewise.")
 
 
+class Tls(Schema):
+    """Encryption of everything that a data service says: to applications, and among its members."""
+
+    secret_ref: SecretRef = Field(
+        description="Secret with `tls.crt`, `tls.key` and `ca.crt`, as cert-manager makes it. Its certificate is for "
+        "every name of the service; `Provisioned` says which, if one is missing. A renewed one is taken up by itself."
+    )
+
+
 class Provisioned(Schema):
     """A data service that the operator provides: the fields that every kind has."""
 
@@ -97,4 +107,14 @@ class Provisioned(Schema):
         description="What would be refused and is wanted all the same, by the reason of the refusal. FewerThanThree: "
         "fewer members than survive the loss of one. EvenMembers: a number of votes that can tie. Shrink: removing "
         "members.",
+    )
+
+
+class Encryptable(Provisioned):
+    """One that can be told to speak TLS only."""
+
+    tls: Tls | None = Field(
+        None,
+        description="TLS, and nothing else, on every port. It is decided when the service is created. Default: "
+        "no TLS.",
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from readiness.api.provisioned import Bytes, Provisioned
+from readiness.api.provisioned import Bytes, Encryptable
 
 
-class RabbitMQ(Provisioned):
+class RabbitMQ(Encryptable):
     """A RabbitMQ cluster with quorum queues."""
 
     storage: Bytes = Field(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from readiness.api.provisioned import Provisioned
+from readiness.api.provisioned import Encryptable
 
 
-class Redis(Provisioned):
+class Redis(Encryptable):
     """A Redis with Sentinels."""

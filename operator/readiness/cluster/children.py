@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from readiness import naming
+from readiness.cluster.certificates import certificate_of
 from readiness.cluster.connection import ApiError, Connection
-from readiness.cluster.own import key_of, services_of, version_of
+from readiness.cluster.own import key_of, services_of, tls_secrets_of, version_of
 from readiness.cluster.project import WHOLE
 from readiness.cluster.store import Change, Store
 from readiness.dataservices.children import KINDS, belongs_to
 from readiness.dataservices.provision import RETRY_SECONDS
 from readiness.dataservices.stuck import moment_of
 from readiness.model import Manifest
-from readiness.snapshot import Obstacle, Provided
+from readiness.snapshot import Certificate, Obstacle, Provided
 
 FRESH_SECONDS: Final = 30.0
 SECRET_SECONDS: Final = 300.0
@@ -35,6 +36,7 @@ class Case:
     """What is remembered of one policy's data services between passes."""
 
     credentials: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
     obstacles: dict[str, tuple[Obstacle, ...]] = field(default_factory=dict)
     repaired: dict[tuple[str, str], float] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class Children:
             if name not in case.asked or now - case.asked[name] >= pause:
                 await self._read_credentials(policy, name, case)
                 case.asked[name] = now
+        await self._read_certificates(policy, case)
         if case.curious and now - case.looked_at >= EVENT_SECONDS:
             case.events, case.looked_at = await self._warnings(policy), now
         elif not case.curious:
@@ -109,6 +112,7 @@ class Children:
             children=children,
             pods=self._pods(namespace, children.values()),
             credentials=dict(case.credentials),
+            certificates=dict(case.certificates),
             obstacles=dict(case.obstacles),
             events=case.events,
             repaired=dict(case.repaired),
@@ -149,6 +153,28 @@ class Children:
         else:
             self.answered(found)
             self.keep_credentials(case, service, found)
+
+    async def _read_certificates(self, policy: Manifest, case: Case) -> None:
+        """A certificate that serves is looked at now and then, another one until it does."""
+        wanted, now = tls_secrets_of(policy), self._clock()
+        pause = RETRY_SECONDS if case.curious else SECRET_SECONDS
+        for service in case.certificates.keys() - wanted.keys():
+            del case.certificates[service]
+        for service, name in wanted.items():
+            known, due = case.certificates.get(service), f"{service}/tls"
+            if known is None or known.secret != name or now - case.asked[due] >= pause:
+                case.certificates[service] = await self._certificate(policy, name)
+                case.asked[due] = now
+
+    async def _certificate(self, policy: Manifest, name: str) -> Certificate:
+        meta = {"namespace": policy["metadata"]["namespace"], "name": name}
+        try:
+            found = await self.find({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            return Certificate(name, problem="may not be read by the operator")
+        return certificate_of(name, found)
 
     async def _warnings(self, policy: Manifest) -> tuple[Manifest, ...]:
         """Warnings of the namespace, the newest last. Empty where they may not be read."""

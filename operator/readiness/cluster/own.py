@@ -74,6 +74,17 @@ def services_of(policy: Manifest) -> Iterator[str]:
             yield name
 
 
+def tls_secrets_of(policy: Manifest) -> dict[str, str]:
+    """Names of the Secrets that data services are given for TLS, by service."""
+    found = {}
+    for service in map(_dict, _list(_dict(policy.get("spec")).get("dataServices"))):
+        for kind in map(_dict, service.values()):
+            name = _dict(_dict(kind.get("tls")).get("secretRef")).get("name")
+            if isinstance(name, str):
+                found[str(service.get("name"))] = name
+    return found
+
+
 def exempt_in(policy: Manifest) -> Iterator[str]:
     """`Kind/name` of the workloads a policy exempts."""
     for exemption in _list(_dict(policy.get("spec")).get("exempt")):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from readiness import naming
 from readiness.model import Manifest
+from readiness.snapshot import Certificate
 
 if TYPE_CHECKING:
     from readiness.api.dataservice import DataService
@@ -44,6 +45,7 @@ class Order:
 
     `nodes` is how many nodes pods may be scheduled to, `credentials` what the credentials Secret
     holds: it has every key of `Kind.credentials`. `formed`: every member has been Ready once.
+    `certificate` is what the Secret for TLS holds; without a cluster nobody knows.
     """
 
     namespace: str
@@ -55,6 +57,7 @@ class Order:
     nodes: int
     credentials: Mapping[str, str]
     formed: bool = False
+    certificate: Certificate | None = None
 
     def name(self, part: str = "") -> str:
         """The name of an object; without a part, of the main StatefulSet, Service and binding Secret."""

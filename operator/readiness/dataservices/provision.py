@@ -18,6 +18,8 @@ from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
 from readiness.dataservices.roll import next_replaced, outdated
 from readiness.dataservices.stuck import blocked_stops, obstacles_of
+from readiness.dataservices.tls import REASON as CERTIFICATE
+from readiness.dataservices.tls import changed_tls
 from readiness.dataservices.wish import (
     Wish,
     children_of,
@@ -111,7 +113,7 @@ def _provided(
     order, provided = order_of(wish, snapshot, service), snapshot.provided
     kind, live = kinds.get(kind_of(service)), _live(wish, provided, service.name)
     told = Service(service.name, kind_of(service), order.name())
-    refusals = (*_other_kind(told, live), *refusals_of(kind, order))
+    refusals = (*_other_kind(told, live), *changed_tls(order, told.kind, live.values()), *refusals_of(kind, order))  # fmt: skip
     if refusals or kind is None:
         return replace(told, obstacles=refusals), ()
     desired = children_of(wish, kind, order)
@@ -227,6 +229,8 @@ def _next(wish: Wish, services: tuple[Service, ...], provided: Provided) -> floa
         *(at + RETRY_SECONDS for at in met),
         *(at + REPAIR_SECONDS + 1 for at in provided.repaired.values()),
     ]
+    if any(each.reason == CERTIFICATE for service in services for each in service.obstacles):
+        times.append(now + RETRY_SECONDS)
     if any(service.waiting for service in services):
         times.append(
             now + (LOOK_SECONDS if now - _since(wish.policy) < STEADY_SECONDS else LATE_SECONDS)

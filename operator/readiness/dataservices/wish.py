@@ -49,6 +49,7 @@ def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
         operator_namespace=snapshot.operator_namespace,
         nodes=sum(map(_schedulable, snapshot.nodes.values())),
         credentials=provided.credentials.get(service.name, {}),
+        certificate=provided.certificates.get(service.name),
         formed=_has_formed(wish.policy["metadata"]["name"], service.name, provided.children),
     )
 

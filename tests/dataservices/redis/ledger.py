@@ -28,6 +28,8 @@ class Finder(Sentinel):
 def finder(rig: Rig, binding: dict[str, str]) -> Finder:
     auth = {"username": "app", "password": binding["password"]}
     wait = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+    if "ca.crt" in binding:  # by its authority; here names are addresses
+        wait |= {"ssl": True, "ssl_ca_data": binding["ca.crt"], "ssl_check_hostname": False}
     nodes = [(rig.address_of(each.partition(":")[0]), 26379) for each in binding["sentinels"].split(",")]  # fmt: skip
     found = Finder(nodes, sentinel_kwargs={**auth, **wait}, **auth, **wait)
     found.address_of = rig.address_of

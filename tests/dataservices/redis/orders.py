@@ -10,11 +10,14 @@ from readiness.dataservices.order import Order
 from readiness.dataservices.parts import build_secret
 from readiness.dataservices.redis import REDIS
 from readiness.model import Manifest
+from readiness.snapshot import Certificate
 
 PASSWORDS = {each.key: f"secret-of-{each.key}" for each in REDIS.credentials}
 
 
-def order_of(spec: dict[str, Any] | None = None, **credentials: str) -> Order:
+def order_of(
+    spec: dict[str, Any] | None = None, certificate: Certificate | None = None, **credentials: str
+) -> Order:
     return Order(
         namespace="shop",
         policy="checkout",
@@ -24,6 +27,7 @@ def order_of(spec: dict[str, Any] | None = None, **credentials: str) -> Order:
         operator_namespace="readiness-system",
         nodes=3,
         credentials={**PASSWORDS, **credentials},
+        certificate=certificate,
     )
 
 

@@ -23,7 +23,7 @@ from localcluster.progress import step
 from localcluster.state import locked
 from readiness.model import Manifest
 
-MOUNTS = ("config", "secret", "passwords", "formed", "data", "tmp")
+MOUNTS = ("config", "secret", "passwords", "formed", "tls", "data", "tmp")
 ENTER = """
 root=$1 pod=$2 hosts=$3 user=$4
 shift 4
@@ -50,10 +50,10 @@ def image_root(suite: str) -> Path:
             partial.mkdir()
             with step(f"unpack {layer.path.name}"):
                 subprocess.run(["tar", "-xf", str(layer.path), "-C", str(partial), "--exclude=./dev/*"], check=True)  # fmt: skip
-            for name in MOUNTS:
-                (partial / name).mkdir(exist_ok=True)
             (partial / "etc/hosts").touch()
             partial.rename(root)
+        for name in MOUNTS:
+            (root / name).mkdir(exist_ok=True)
     return root
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness.dataservices.order import Order, Refusal
 from readiness.dataservices.parts import Part
+from readiness.dataservices.tls import AUTHORITY, CERTIFICATE, KEY, VOLUME, problems_of
 from readiness.quantities import bytes_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 PLUGINS: Final = ("rabbitmq_management", "rabbitmq_prometheus")
 MEMORY: Final = "1Gi"
 PORTS: Final = {"amqp": 5672, "management": 15672, "metrics": 15692}
+_TLS_PORTS: Final = {"amqp": 5671, "management": 15671, "metrics": 15691}
+TLS_FILES: Final = f"/etc/rabbitmq/{VOLUME}"
 _FOREVER: Final = 1_000_000_000
 _MANAGED_BELOW: Final = (
     "cluster_formation.", "cluster_nodes", "default_pass", "default_permissions", "default_user",
@@ -48,7 +51,14 @@ def disk_floor(order: Order) -> int:
 def part_of(order: Order) -> Part:
     """The members, as clients see them."""
     name = order.name()
-    return Part(order, "server", name, order.name("nodes"), spec_of(order).replicas, PORTS)
+    return Part(
+        order, "server", name, order.name("nodes"), spec_of(order).replicas, ports_of(order)
+    )
+
+
+def ports_of(order: Order) -> dict[str, int]:
+    """By what is spoken there; with TLS there are no others."""
+    return _TLS_PORTS if spec_of(order).tls else PORTS
 
 
 def node_name(host: str) -> str:
@@ -71,9 +81,7 @@ def operator_conf(order: Order) -> str:
         "total_memory_available_override_value": limit - min(limit // 5, 2 * 2**30),
         "vm_memory_high_watermark.relative": "0.6",
         "disk_free_limit.absolute": disk_floor(order),
-        "listeners.tcp.default": PORTS["amqp"],
-        "management.tcp.port": PORTS["management"],
-        "prometheus.tcp.port": PORTS["metrics"],
+        **_listeners(order),
         "auth_mechanisms.1": "PLAIN",
         "loopback_users": "none",  # there is no guest
         "definitions.import_backend": "local_filesystem",
@@ -83,6 +91,31 @@ def operator_conf(order: Order) -> str:
         "collect_statistics_interval": 10000,
     }
     return _lines(given)
+
+
+def _listeners(order: Order) -> dict[str, object]:
+    """Who calls says so with a password, so nobody is asked for a certificate."""
+    ports = ports_of(order)
+    if not spec_of(order).tls:
+        return {
+            "listeners.tcp.default": ports["amqp"],
+            "management.tcp.port": ports["management"],
+            "prometheus.tcp.port": ports["metrics"],
+        }
+    files = {
+        f"{listener}.{key}": f"{TLS_FILES}/{file}"
+        for listener in ("ssl_options", "management.ssl", "prometheus.ssl")
+        for key, file in (("cacertfile", AUTHORITY), ("certfile", CERTIFICATE), ("keyfile", KEY))
+    }
+    return {
+        "listeners.tcp": "none",
+        "listeners.ssl.default": ports["amqp"],
+        "management.ssl.port": ports["management"],
+        "prometheus.ssl.port": ports["metrics"],
+        **files,
+        "ssl_options.verify": "verify_none",
+        "ssl_options.fail_if_no_peer_cert": "false",
+    }
 
 
 def _formation(order: Order) -> dict[str, object]:
@@ -125,7 +158,9 @@ def managed_keys(order: Order) -> tuple[str, ...]:
 
 def problems(order: Order) -> tuple[Refusal, ...]:
     """What is asked and would not be a highly available RabbitMQ."""
-    return (*_votes(order), *_amounts(order), *_settings(order))
+    part = part_of(order)
+    tls = problems_of(order, spec_of(order).tls, (part,), (order.host(part.name),), mutual=True)
+    return (*_votes(order), *_amounts(order), *_settings(order), *tls)
 
 
 def _votes(order: Order) -> list[Refusal]:

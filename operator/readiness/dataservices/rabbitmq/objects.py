@@ -19,11 +19,20 @@ from readiness.dataservices.parts import (
     build_secret,
     build_service,
 )
-from readiness.dataservices.rabbitmq.conf import PLUGINS, PORTS, operator_conf, part_of, user_conf
+from readiness.dataservices.rabbitmq.conf import (
+    PLUGINS,
+    operator_conf,
+    part_of,
+    ports_of,
+    spec_of,
+    user_conf,
+)
 from readiness.dataservices.rabbitmq.users import COOKIE, binding, definitions
 from readiness.model import Manifest
 
 CLUSTER_PORTS: Final = {"epmd": 4369, "distribution": 25672}
+DISTRIBUTION: Final = "distribution.config"
+"""How members, and RabbitMQ's own programs, speak TLS to each other."""
 _SCRIPTS: Final = ("prepare.sh", "start.sh", "stop.sh", "alive.sh")
 
 
@@ -31,6 +40,7 @@ def build_objects(order: Order) -> tuple[Manifest, ...]:
     """In the order in which they are created."""
     part, known = part_of(order), order.credentials
     conf = {"10-operator.conf": operator_conf(order), "90-user.conf": user_conf(order)}
+    scripts = (*_SCRIPTS, *([DISTRIBUTION] if spec_of(order).tls else ()))
     cookie = build_secret(order.name("cookie"), {COOKIE: known[COOKIE]})
     return (
         build_account(order),
@@ -39,7 +49,7 @@ def build_objects(order: Order) -> tuple[Manifest, ...]:
         build_secret(order.name(), binding(order), "servicebinding.io/rabbitmq"),
         build_config(order.name("plugins"), {"enabled_plugins": f"[{','.join(PLUGINS)}].\n"}),
         build_config(order.name("conf"), conf),
-        build_config(order.name("scripts"), {name: _script(name) for name in _SCRIPTS}),
+        build_config(order.name("scripts"), {name: _script(name) for name in scripts}),
         *([build_formed(order)] if order.formed else ()),
         build_headless(replace(part, ports=CLUSTER_PORTS)),
         build_service(part, order.name()),
@@ -57,6 +67,7 @@ def _wall(order: Order) -> Manifest:
     members = {"podSelector": {"matchLabels": part_of(order).selector}}
     home = {"kubernetes.io/metadata.name": order.operator_namespace}
     operator = {"namespaceSelector": {"matchLabels": home}}
+    ports = ports_of(order)
     command_line = {**_port(35672), "endPort": 35682}
     cluster = [*map(_port, CLUSTER_PORTS.values()), command_line]
     return {
@@ -68,9 +79,9 @@ def _wall(order: Order) -> Manifest:
             "policyTypes": ["Ingress"],
             "ingress": [
                 {"from": [members], "ports": cluster},
-                {"from": [{"podSelector": {}}], "ports": [_port(PORTS["amqp"])]},
-                {"from": [operator], "ports": [_port(PORTS["management"])]},
-                {"ports": [_port(PORTS["metrics"])]},
+                {"from": [{"podSelector": {}}], "ports": [_port(ports["amqp"])]},
+                {"from": [operator], "ports": [_port(ports["management"])]},
+                {"ports": [_port(ports["metrics"])]},
             ],
         },
     }

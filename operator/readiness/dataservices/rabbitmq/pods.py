@@ -20,15 +20,16 @@ from readiness.dataservices.parts import (
 )
 from readiness.dataservices.rabbitmq.conf import (
     PLUGINS,
-    PORTS,
     memory_of,
     node_name,
     operator_conf,
     part_of,
+    ports_of,
     spec_of,
     user_conf,
 )
-from readiness.dataservices.rabbitmq.objects import CLUSTER_PORTS
+from readiness.dataservices.rabbitmq.objects import CLUSTER_PORTS, DISTRIBUTION
+from readiness.dataservices.tls import VOLUME, volume_of
 from readiness.model import Manifest
 from readiness.naming import FORMED, SKIP_STOP
 
@@ -43,6 +44,11 @@ _MOUNTED: Final = {
     "scripts": "scripts", "plugins": "plugins", "conf": "conf.d", "cookie": "cookie",
     "definitions": "definitions", "pod": "pod", FORMED: "formed",
 }  # fmt: skip
+_DISTRIBUTION: Final = f"-proto_dist inet_tls -ssl_dist_optfile {FILES}/scripts/{DISTRIBUTION}"
+_ENCRYPTED: Final = {
+    "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _DISTRIBUTION,
+    "RABBITMQ_CTL_ERL_ARGS": _DISTRIBUTION,
+}
 
 
 def build_members(order: Order) -> Manifest:
@@ -72,7 +78,8 @@ def _container(order: Order, script: str) -> Manifest:
     """What both containers are. Memory is reserved whole: a broker that is evicted is an outage."""
     memory = {"memory": memory_of(order)}
     given = resources_of(spec_of(order).resources, {"cpu": "200m", **memory}, memory)
-    mounts = ({"name": n, "mountPath": f"{FILES}/{at}", "readOnly": True} for n, at in _MOUNTED.items())  # fmt: skip
+    mounted = {**_MOUNTED, **({VOLUME: VOLUME} if spec_of(order).tls else {})}
+    mounts = ({"name": n, "mountPath": f"{FILES}/{at}", "readOnly": True} for n, at in mounted.items())  # fmt: skip
     return {
         "name": script,
         "image": order.image,
@@ -91,7 +98,7 @@ def _container(order: Order, script: str) -> Manifest:
 
 def _server(order: Order) -> Manifest:
     listens = {"tcpSocket": {"port": "amqp"}, "periodSeconds": 5, "timeoutSeconds": 2}
-    ports = {**PORTS, **CLUSTER_PORTS}
+    ports = {**ports_of(order), **CLUSTER_PORTS}
     return {
         **_container(order, "start"),
         "name": "rabbitmq",
@@ -135,6 +142,7 @@ def _environment(order: Order) -> list[Manifest]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": f"{HOME}/enabled_plugins",
         "RABBITMQ_GENERATED_CONFIG_DIR": f"{HOME}/config",
         "RABBITMQ_SCHEMA_DIR": f"{HOME}/schema",
+        **(_ENCRYPTED if spec_of(order).tls else {}),
     }
     name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return [name, *({"name": key, "value": value} for key, value in given.items())]
@@ -151,4 +159,5 @@ def _volumes(order: Order) -> list[Manifest]:
         ),
         {"name": FORMED, "configMap": {"name": order.name(FORMED), "optional": True}},
         {"name": "pod", "downwardAPI": {"items": [skip]}},
+        *([volume_of(tls)] if (tls := spec_of(order).tls) else ()),
     ]  # fmt: skip

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.dataservices.order import Credential, Order
+from readiness.dataservices.rabbitmq.conf import ports_of, spec_of
+from readiness.dataservices.tls import authority_of
 
 VHOST: Final = "/"
 COOKIE: Final = "erlang-cookie"
@@ -88,13 +90,15 @@ def binding(order: Order) -> dict[str, str]:
     user = active_user(order.credentials)
     password = order.credentials[f"{user}-password"]
     host = order.host(order.name())
+    scheme, port = ("amqps" if spec_of(order).tls else "amqp"), ports_of(order)["amqp"]
     return {
         "type": "rabbitmq",
         "provider": "readiness-operator",
         "host": host,
-        "port": "5672",
+        "port": str(port),
         "username": user,
         "password": password,
         "virtual-host": VHOST,
-        "uri": f"amqp://{user}:{password}@{host}:5672/%2F",
+        "uri": f"{scheme}://{user}:{password}@{host}:{port}/%2F",
+        **authority_of(order),
     }

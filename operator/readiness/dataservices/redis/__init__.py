@@ -6,7 +6,6 @@ from typing import Final
 
 from readiness.dataservices.order import Kind
 from readiness.dataservices.redis.access import CREDENTIALS
-from readiness.dataservices.redis.build import build
-from readiness.dataservices.redis.settings import problems_of
+from readiness.dataservices.redis.build import build, problems
 
-REDIS: Final = Kind("redis", 6379, CREDENTIALS, build, problems_of)
+REDIS: Final = Kind("redis", 6379, CREDENTIALS, build, problems)

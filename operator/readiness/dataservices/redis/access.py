@@ -11,6 +11,8 @@ from typing import Final
 
 from readiness.dataservices.order import Credential, Order
 from readiness.dataservices.parts import Part, build_secret
+from readiness.dataservices.redis.settings import redis_of
+from readiness.dataservices.tls import authority_of
 from readiness.model import Manifest
 
 NEXT: Final = ".next"
@@ -36,6 +38,8 @@ SENTINEL_USERS: Final[Mapping[str, str]] = {
     "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|replicas +sentinel|slaves "
     "+sentinel|sentinels +sentinel|ckquorum +sentinel|myid",
 }
+_RENEWING: Final = " +config|set"
+"""Of the user that scripts inside a pod are: a renewed certificate is read when its setting is made again."""
 CREDENTIALS: Final = tuple(Credential(user) for user in {**MEMBER_USERS, **SENTINEL_USERS})
 
 
@@ -62,11 +66,12 @@ def acl_of(users: Mapping[str, str], credentials: Mapping[str, str]) -> str:
 def build_access(order: Order) -> Manifest:
     """What servers read: the ACL files, and with what a member follows another."""
     given = order.credentials
+    keeper = MEMBER_USERS["keeper"] + (_RENEWING if redis_of(order).tls else "")
     member = f"masteruser replication\nmasterauth {given['replication']}\n"
     return build_secret(
         order.name("access"),
         {
-            "member.acl": acl_of(MEMBER_USERS, given),
+            "member.acl": acl_of({**MEMBER_USERS, "keeper": keeper}, given),
             "sentinel.acl": acl_of(SENTINEL_USERS, given),
             "member.conf": member,
         },
@@ -76,6 +81,7 @@ def build_access(order: Order) -> Manifest:
 def build_binding(order: Order, sentinels: Part, group: str) -> Manifest:
     """What an application needs, in the form of the service binding specification."""
     password = order.credentials["app"]
+    scheme = "rediss" if redis_of(order).tls else "redis"
     nodes = ",".join(f"{host}:26379" for host in sentinels.hosts)
     contents = {
         "type": "redis",
@@ -86,6 +92,7 @@ def build_binding(order: Order, sentinels: Part, group: str) -> Manifest:
         "password": password,
         "master-name": group,
         "sentinels": nodes,
-        "uri": f"redis+sentinel://app:{password}@{nodes}/{group}/0",
+        "uri": f"{scheme}+sentinel://app:{password}@{nodes}/{group}/0",
+        **authority_of(order),
     }
     return build_secret(order.name(), contents, "servicebinding.io/redis")

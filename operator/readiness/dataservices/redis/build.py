@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness import naming
-from readiness.dataservices.order import Order
+from readiness.dataservices.order import Order, Refusal
 from readiness.dataservices.parts import (
     CONFIG_HASH,
     CONTAINER_SECURITY,
@@ -32,7 +32,9 @@ from readiness.dataservices.redis.settings import (
     MEMORY,
     config_of,
     redis_of,
+    refused_settings,
 )
+from readiness.dataservices.tls import VOLUME, problems_of, volume_of
 from readiness.model import Manifest
 
 USER: Final = 999
@@ -61,6 +63,14 @@ def build(order: Order) -> tuple[Manifest, ...]:
         _member_set(members, sentinels),
         _sentinel_set(members, sentinels),
     )  # fmt: skip
+
+
+def problems(order: Order) -> tuple[Refusal, ...]:
+    """What this Redis asks for and is not built."""
+    parts = members_of(order), sentinels_of(order)
+    service = order.host(parts[1].name)
+    tls = problems_of(order, redis_of(order).tls, parts, (service,), mutual=False)
+    return (*refused_settings(order), *tls)
 
 
 def members_of(order: Order) -> Part:
@@ -146,10 +156,12 @@ def _sentinel_set(members: Part, sentinels: Part) -> Manifest:
 
 def _template(part: Part, server: Manifest, volumes: list[Manifest]) -> Manifest:
     order = part.order
+    tls = redis_of(order).tls
     found = [
         {"name": "config", "configMap": {"name": order.name("config"), "defaultMode": 0o444}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
         *volumes,
+        *([volume_of(tls)] if tls else ()),
     ]  # fmt: skip
     mounts: list[Manifest] = [
         {"name": each["name"], "mountPath": f"/{each['name']}"}
@@ -192,6 +204,7 @@ def _environment(part: Part, members: Part, sentinels: Part) -> list[Manifest]:
         "SENTINELS": " ".join(sentinels.hosts),
         "MAJORITY": str(MAJORITY),
         "GROUP": group_of(part.order),
+        **({"TLS": f"/{VOLUME}"} if redis_of(part.order).tls else {}),
     }
     return [
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},

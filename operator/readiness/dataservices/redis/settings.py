@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from readiness.dataservices.order import Order, Refusal
+from readiness.dataservices.tls import AUTHORITY, CERTIFICATE, KEY, VOLUME
 from readiness.quantities import bytes_of
 
 if TYPE_CHECKING:
@@ -69,13 +70,21 @@ _REFUSED: Final = frozenset(
         "cluster-enabled",
         "supervised",
         "unixsocket",
-        "tls-port",
         "enable-protected-configs",
         "enable-module-command",
         "shutdown-on-sigterm",
         "shutdown-on-sigint",
     ]
 )
+_TLS: Final = {
+    "port": "0",
+    "tls-port": "6379",
+    "tls-replication": "yes",
+    "tls-auth-clients": "no",  # who calls says so with a password
+    "tls-cert-file": f"/{VOLUME}/{CERTIFICATE}",
+    "tls-key-file": f"/{VOLUME}/{KEY}",
+    "tls-ca-cert-file": f"/{VOLUME}/{AUTHORITY}",
+}
 _FORMER: Final = ("slave-", "replica-"), ("min-slaves-", "min-replicas-")
 """Redis still understands the former names of its settings."""
 
@@ -85,14 +94,18 @@ def config_of(order: Order) -> str:
     spec = redis_of(order)
     given = {each.name.lower(): each.value for each in spec.config}
     limit = spec.resources.limits.memory or MEMORY
-    managed = {**_MANAGED, "maxmemory": str(bytes_of(limit) * _SHARE // 100)}
+    managed = {
+        **_MANAGED,
+        **(_TLS if spec.tls else {}),
+        "maxmemory": str(bytes_of(limit) * _SHARE // 100),
+    }
     lines = [f"{key} {value}" for key, value in {**_DEFAULTS, **given}.items()]
     lines += ["# managed: these come last, so that they hold"]
     lines += [f"{key} {value}" for key, value in managed.items()]
     return "\n".join([*lines, "include /secret/member.conf", ""])
 
 
-def problems_of(order: Order) -> tuple[Refusal, ...]:
+def refused_settings(order: Order) -> tuple[Refusal, ...]:
     """What this service asks for that would lose data, could not fail over, or is not its to say."""
     spec = redis_of(order)
     found = [
@@ -102,7 +115,7 @@ def problems_of(order: Order) -> tuple[Refusal, ...]:
             f"remove config[{each.name}]",
         )
         for each in spec.config
-        if _current(each.name) in _MANAGED.keys() | _REFUSED
+        if _current(each.name) in _MANAGED.keys() | _TLS.keys() | _REFUSED
     ]
     if spec.replicas < 3:
         found.append(

@@ -15,7 +15,7 @@ import httpx
 
 from readiness.dataservices.order import Look
 from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
-from readiness.dataservices.rabbitmq.conf import PORTS, node_name, part_of
+from readiness.dataservices.rabbitmq.conf import PORTS, node_name, part_of, ports_of
 from readiness.dataservices.rabbitmq.reading import (
     Observed,
     connected_of,
@@ -25,6 +25,8 @@ from readiness.dataservices.rabbitmq.reading import (
     users_of,
 )
 from readiness.dataservices.rabbitmq.users import OPERATOR, password_hash
+from readiness.dataservices.tls import AUTHORITY, authority_of
+from readiness.engines.stores.trust import trusting
 from readiness.snapshot import Seen
 
 TIMEOUT: Final = httpx.Timeout(5.0, connect=2.0)
@@ -37,8 +39,9 @@ _JSON: Final[Mapping[str, str]] = {"hashing_algorithm": "rabbit_password_hashing
 
 async def look(asked: Look) -> Seen:
     """One look at a whole cluster, understood."""
-    hosts, known = part_of(asked.order).hosts, asked.order.credentials
-    return seen_of(await Management(hosts, known, asked.addresses).read())
+    order = asked.order
+    ca, port = authority_of(order).get(AUTHORITY, ""), ports_of(order)["management"]
+    return seen_of(await Management(part_of(order).hosts, order.credentials, asked.addresses, ca, port).read())  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,14 @@ class Management:
     """Where members are asked, with what login.
 
     `hosts` are the members' full names, in any order; `addresses` those of pods where they are known.
+    Every port is asked with TLS where an `authority` is named, and has to show a certificate of its for the full name.
     """
 
     hosts: Sequence[str]
     credentials: Mapping[str, str]
     addresses: Mapping[str, str] = field(default_factory=dict)
+    authority: str = ""
+    port: int = PORTS["management"]
     transport: httpx.AsyncBaseTransport | None = None
 
     async def read(self) -> Observed:
@@ -78,9 +84,16 @@ class Management:
 
     def _client(self, host: str) -> httpx.AsyncClient:
         where = self.addresses.get(_pod(host), host)
-        url = httpx.URL(scheme="http", host=where, port=PORTS["management"])
+        scheme = "https" if self.authority else "http"
+        url = httpx.URL(scheme=scheme, host=where, port=self.port)
+
+        async def named(request: httpx.Request) -> None:
+            request.extensions["sni_hostname"] = host
+
         return httpx.AsyncClient(
             base_url=url,
+            verify=trusting(self.authority),
+            event_hooks={"request": [named]},
             auth=(OPERATOR, self.credentials[f"{OPERATOR}-password"]),
             timeout=TIMEOUT,
             trust_env=False,

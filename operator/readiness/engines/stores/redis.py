@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -28,6 +28,8 @@ from readiness.dataservices.redis.access import MEMBER_USERS, SENTINEL_USERS, ha
 from readiness.dataservices.redis.build import group_of, members_of, sentinels_of
 from readiness.dataservices.redis.commands import Rotate, Step
 from readiness.dataservices.redis.reading import Answer, observed_of, seen_of
+from readiness.dataservices.tls import AUTHORITY, authority_of
+from readiness.engines.stores.trust import trusting
 from readiness.snapshot import Seen
 
 SECONDS: Final = 3.0
@@ -45,12 +47,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All servers of a set, what sentinels call it, and the passwords of its users."""
+    """All servers of a set, what sentinels call it, the passwords of its users, and who vouches for servers with TLS."""
 
     name: str
     members: tuple[Server, ...]
     sentinels: tuple[Server, ...]
     credentials: Mapping[str, str]
+    authority: str = ""
 
 
 async def look(asked: Look) -> Seen:
@@ -81,7 +84,8 @@ def _group(asked: Look) -> Group:
         return tuple(Server(n, h, a, port) for (n, a), h in zip(addressed, part.hosts, strict=True))
 
     name = group_of(asked.order)
-    return Group(name, servers(members), servers(sentinels), asked.order.credentials)
+    authority = authority_of(asked.order).get(AUTHORITY, "")
+    return Group(name, servers(members), servers(sentinels), asked.order.credentials, authority)
 
 
 async def _read(
@@ -154,10 +158,29 @@ def _rules(credentials: Mapping[str, str], rotate: Rotate) -> tuple[str, ...]:
 
 def _client(server: Server, group: Group) -> Redis:
     user = "quorum" if server in group.sentinels else "admin"
-    return Redis(
+    encrypted: dict[str, Any] = {
+        "connection_class": _Encrypted,
+        "named": server.host,
+        "authority": group.authority,
+    }
+    pool = ConnectionPool(
         host=server.address, port=server.port, username=user, password=group.credentials[user],
         decode_responses=True, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=Retry(NoBackoff(), 0),
+        **(encrypted if group.authority else {}),
     )  # fmt: skip
+    return Redis.from_pool(pool)
+
+
+class _Encrypted(Connection):
+    """To an address, where a certificate for a name has to be shown."""
+
+    def __init__(self, *, named: str, authority: str, **more: Any) -> None:
+        super().__init__(**more)
+        self._named, self._trusting = named, trusting(authority)
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        how = {"ssl": self._trusting, "server_hostname": self._named}
+        return {**super()._connection_arguments(), **how}
 
 
 def _as_is(response: Any, **_: Any) -> Any:

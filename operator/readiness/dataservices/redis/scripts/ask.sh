@@ -7,12 +7,12 @@ say() { echo "${0##*/}: $*" >&2; }
 
 member() {  # HOST COMMAND…
   host=$1 && shift
-  REDISCLI_AUTH=$(cat /passwords/keeper) timeout 2 redis-cli --user keeper -h "$host" -p 6379 "$@" 2> /dev/null
+  REDISCLI_AUTH=$(cat /passwords/keeper) timeout 2 redis-cli ${TLS:+--tls --cacert "$TLS/ca.crt"} --user keeper -h "$host" -p 6379 "$@" 2> /dev/null
 }
 
 sentinel() {  # HOST COMMAND…
   host=$1 && shift
-  REDISCLI_AUTH=$(cat /passwords/quorum) timeout 2 redis-cli --user quorum -h "$host" -p 26379 "$@" 2> /dev/null
+  REDISCLI_AUTH=$(cat /passwords/quorum) timeout 2 redis-cli ${TLS:+--tls --cacert "$TLS/ca.crt"} --user quorum -h "$host" -p 26379 "$@" 2> /dev/null
 }
 
 values_of() { sed -n "/^$1\$/{n;p;}"; }  # of a reply that lists names and values line by line
@@ -27,4 +27,12 @@ elected() {  # whom a majority of all sentinels names; nothing without a majorit
   votes | sort | uniq -c | while read -r count name; do
     [ "$count" -lt "$MAJORITY" ] || echo "$name"
   done
+}
+
+renewed() {  # returns when the certificate is another one than when this began; fails when the server ends before
+  began=$(cat "$TLS"/*.crt | cksum)
+  while sleep 10 && kill -0 $$ 2> /dev/null; do
+    [ "$(cat "$TLS"/*.crt | cksum)" = "$began" ] || return 0
+  done
+  return 1
 }

@@ -2,7 +2,7 @@
 # alive: the server answers, also while it loads or waits for its primary. ready: it serves, and as a replica it follows.
 set -u
 
-ask() { REDISCLI_AUTH=$(cat /passwords/probe) redis-cli --user probe -h "$POD_NAME" -p 6379 "$@" 2>&1; }
+ask() { REDISCLI_AUTH=$(cat /passwords/probe) redis-cli ${TLS:+--tls --cacert "$TLS/ca.crt"} --user probe -h "$POD_NAME" -p 6379 "$@" 2>&1; }
 is() { echo "$state" | grep -qx "$1"; }
 
 answer=$(ask ping)

@@ -15,9 +15,15 @@ known() {  # the primary to begin with: another sentinel names it, or the only m
   [ "$(echo "$named" | grep -c .)" = 1 ] && echo "$named"
 }
 
+ports() {
+  [ -n "${TLS:-}" ] || { echo port 26379; return; }
+  printf '%s\n' "port 0" "tls-port 26379" "tls-replication yes" "tls-auth-clients no" \
+    "tls-cert-file $TLS/tls.crt" "tls-key-file $TLS/tls.key" "tls-ca-cert-file $TLS/ca.crt"
+}
+
 fresh() {  # host names have to be allowed before the first one is read
   cat << EOF
-port 26379
+$(ports)
 bind * -::*
 protected-mode no
 dir /data
@@ -57,4 +63,6 @@ else
   fresh "$primary" | with_passwords > "$conf.new"
 fi
 mv "$conf.new" "$conf"
+# a sentinel reads its certificate only when it starts: one after the other
+[ -z "${TLS:-}" ] || { renewed && sleep $((${POD_NAME##*-} * 30)) && say "ends, for its renewed certificate" && kill $$; } &
 exec redis-server "$conf" --sentinel ${STORE_BIND:+--bind "$STORE_BIND"}

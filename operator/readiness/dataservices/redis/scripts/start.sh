@@ -20,8 +20,17 @@ is_alone() {  # no other member answers: those wait for a primary before they st
 }
 
 become() {  # as primary, or as a replica of HOST
+  [ -z "${TLS:-}" ] || reload &
   say "starting as ${1:+a replica of }${1:-the primary}"
   exec redis-server /config/redis.conf --replica-announce-ip "$me" ${1:+--replicaof "$1" 6379} ${STORE_BIND:+--bind "$STORE_BIND"}
+}
+
+reload() {  # a renewed certificate, without a restart: it is read whenever its setting is made
+  while renewed; do
+    set -- tls-cert-file "$TLS/tls.crt" tls-key-file "$TLS/tls.key" tls-ca-cert-file "$TLS/ca.crt"
+    until [ "$(member "$POD_NAME" config set "$@")" = OK ]; do sleep 10; done
+    say "the renewed certificate is in use"
+  done
 }
 
 give_away() {  # to a member that has the data; a sentinel's OK means that one was found
