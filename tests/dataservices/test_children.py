@@ -67,10 +67,10 @@ class Bench:
         self.learnt: list[str] = []
         self.children = Children(
             self.connection, self.store, frame, lambda: self.now, self.learnt.append
-        )  # type: ignore[arg-type]
+        )
         self.provider = Provider(
             self.connection, self.children, lambda: None, lambda: self.now, self.woken.append
-        )  # type: ignore[arg-type]
+        )
         self.connection.writes.clear()
         self.connection.dies_before = self.connection.dies_after = 0
 
@@ -193,10 +193,10 @@ async def test_credentials_that_could_not_be_read_are_not_made_anew(bench: Bench
         raise ApiError(0, "cut")
 
     await bench.watch()
-    bench.connection.request = cut  # type: ignore[method-assign]
+    bench.connection.request = cut
     with pytest.raises(ApiError):
         await bench.pass_(policy, blind=True)
-    bench.connection.request = real  # type: ignore[method-assign]
+    bench.connection.request = real
     await bench.pass_(policy)
 
     assert bench.writes == []

@@ -26,7 +26,7 @@ OTHER = build_job(Script("zz99", SUBJECT, (ARM,)), "operator:1")["spec"]["templa
 
 PODS: dict[str, tuple[str, dict[str, str]]] = {
     "clone": ("shop", clone(deployment())["metadata"]["labels"]),
-    "store": ("shop", build_store(CACHE, "redis:7", PLACE)["metadata"]["labels"]),  # type: ignore[index]
+    "store": ("shop", build_store(CACHE, "redis:7", PLACE)["metadata"]["labels"]),
     "runner": ("shop", JOB["spec"]["template"]["metadata"]["labels"]),
     "other runner": ("shop", OTHER["metadata"]["labels"]),
     "application": ("shop", {"app": "api"}),

@@ -75,7 +75,7 @@ def test_what_is_not_there_is_not_drawn() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[s["name"] for s in SHAPES])
 def test_pages_lead_nowhere_and_are_well_formed(shape: dict[str, dict[str, object]]) -> None:
-    found = drilled(Server(**shape["server"]), Pod(**shape.get("pod", {})))  # type: ignore[arg-type]
+    found = drilled(Server(**shape["server"]), Pod(**shape.get("pod", {})))
     page = html_of(found.values(), [Told(message=NASTY, fix=NASTY)], NASTY)
     body = page.partition("<body")[2].rpartition("</body>")[0]
 

@@ -105,7 +105,7 @@ async def test_a_look_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch
         await asyncio.sleep(60)
         raise AssertionError
 
-    bench.drive = hang  # type: ignore[method-assign]
+    bench.drive = hang
     bench.stores.follow(KEY, [look()])
     await asyncio.sleep(0.1)
 

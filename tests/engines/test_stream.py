@@ -45,7 +45,7 @@ async def engines(dialer: Dialer, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(stream, "EVERY", 0.005)
     woken: list[tuple[str, str]] = []
     found = Engines(dialer, woken.append, limits=FAST)
-    found.woken = woken  # type: ignore[attr-defined]
+    found.woken = woken
     yield found
     await found.close()
 

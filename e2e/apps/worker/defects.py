@@ -88,7 +88,7 @@ class InProcess(Jobs):
     """Jobs are kept where the process is."""
 
     def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+        super().__init__(*arguments)
         self.known: dict[str, dict[str, object]] = {}
 
     async def start(self, seconds: int) -> str:

@@ -82,7 +82,7 @@ MAJORITY = {"w": "majority", "wtimeout": 10_000}
     ids=lambda each: type(each).__name__,
 )  # fmt: skip
 def test_a_step_is_a_few_commands_and_never_forced(step: object, expected: list[dict[str, object]]) -> None:  # fmt: skip
-    found = list(commands_of(step, CREDENTIALS))  # type: ignore[arg-type]
+    found = list(commands_of(step, CREDENTIALS))
 
     assert found == expected
     assert "force" not in str(found)
