@@ -16,7 +16,6 @@ from readiness import report, status
 from readiness.api import InvalidSpecError, read_policy
 from readiness.consent import allows, opens_at, withheld
 from readiness.control import Control, Subject, asks_nothing
-from readiness.dataservices import KINDS
 from readiness.dataservices.provision import Provision, provide
 from readiness.dataservices.wish import Wish
 from readiness.evidence import (
@@ -123,8 +122,7 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
     ground = replace(ground, memory=memory)
     findings = judge_policy(rules, ground)
     reports = report.reports_of(standing, ground, findings)
-    wish = Wish(situation.policy, ground.policy, situation.now, situation.token)
-    provision = provide(wish, ground.snapshot, KINDS)
+    provision = _provided(situation, ground)
     told = status.status_of(standing, ground, findings, reports.rows, provision)
     return Plan(
         findings=findings,
@@ -141,6 +139,16 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
         streams=streams_of(rules, ground, situation.policy),
         provision=provision,
     )  # fmt: skip
+
+
+def _provided(situation: Situation, ground: Ground) -> Provision:
+    """Builders are imported where there is something to provide, or left to remove."""
+    if not (ground.policy.data_services or ground.snapshot.provided.children):
+        return Provision()
+    from readiness.dataservices.kinds import KINDS
+
+    wish = Wish(situation.policy, ground.policy, situation.now, situation.token)
+    return provide(wish, ground.snapshot, KINDS)
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from readiness.cluster.pods import Pods
 from readiness.cluster.project import WORKLOADS
 from readiness.cluster.provide import Provider
 from readiness.cluster.store import Store
-from readiness.dataservices import KINDS
+from readiness.dataservices.kinds import KINDS
 from readiness.dataservices.provision import Act, Provision, Service, Write, provide
 from readiness.dataservices.wish import Wish
 from readiness.drills.beside import METER

@@ -16,7 +16,8 @@ from readiness import naming
 from readiness.cli.console import Console, parser
 from readiness.cli.given import load_valid
 from readiness.cli.worlds import Defaults, World, worlds_of
-from readiness.dataservices import KINDS, Kind
+from readiness.dataservices.kinds import KINDS
+from readiness.dataservices.order import Kind
 from readiness.dataservices.wish import Wish, children_of, kind_of, order_of, refusals_of
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided, Snapshot
