@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "report": "every finding of one policy",
     "gate": "exit code of a policy's verdict, for pipelines",
     "drill": "prove on throw-away clones how a workload stops and starts",
+    "backup": "save what data services hold",
     "wait": "wait until a policy is ready or compliant",
     "render": "the objects that the data services of a policy become",
     "crd": "print, write or compare the CustomResourceDefinitions",
@@ -43,7 +44,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 LASTING: Final = (
-    "run", "wait", "drill", "drill-job", "drill-sink", "drill-meter", "mongod-resident",
+    "run", "wait", "drill", "backup", "drill-job", "drill-sink", "drill-meter", "mongod-resident",
 )  # fmt: skip
 HELP_WORDS: Final = ("-h", "--help", "help")
 

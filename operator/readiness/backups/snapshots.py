@@ -12,7 +12,7 @@ from typing import Any, Final
 from readiness.backups.manifest import BackupManifest
 
 DIRECTORY: Final = "/backup"
-"""What a snapshot holds, everywhere: `restic restore ID:/backup --target DIR` gives the files themselves."""
+"""The volume that the containers of a run share. A snapshot has its files at the root: `restic restore ID --target DIR`."""
 OURS: Final = "readiness"
 SUSPICIOUS: Final = "suspicious"
 _SET: Final = "%Y%m%dT%H%MZ"

@@ -1,0 +1,103 @@
+"""`readiness backup`: what the Jobs of a data service's backups run, and people who look after them.
+
+Secrets are read from files; none is an option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from readiness.backups.destination import (
+    CREDENTIALS_DIR,
+    PASSWORD_DIR,
+    PASSWORD_KEY,
+    CredentialsError,
+    Repository,
+    environment_of,
+)
+from readiness.backups.manifest import DUMPS
+from readiness.backups.snapshots import DIRECTORY
+from readiness.cli.console import Console, UsageError, parser
+
+if TYPE_CHECKING:
+    from readiness.backups.outcome import Outcome
+    from readiness.engines.restic import Restic
+
+TERMINATION: Final = Path("/dev/termination-log")
+EPILOG: Final = "Exit codes: 0 done, or another run had done it; 1 not done; 2 usage error."
+
+
+def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
+    """One verb each for what is done in a repository."""
+    found = parser(prog, text, EPILOG)
+    verbs = found.add_subparsers(dest="verb", required=True, metavar="VERB")
+    run = verbs.add_parser("run", help="save the dump that lies in a directory")
+    _add_store(run)
+    run.add_argument("--kind", choices=sorted(DUMPS), required=True, help="of the data service")
+    run.add_argument("--run", required=True, help="name of the Job")
+    run.add_argument("--directory", type=Path, default=Path(DIRECTORY), help="where the dump lies")
+    return found
+
+
+def _add_store(verb: argparse.ArgumentParser) -> None:
+    add = verb.add_argument
+    add("--namespace", required=True, help="of the policy")
+    add("--policy", required=True, help="its name")
+    add("--service", required=True, help="name of the data service")
+    add("--repository", required=True, metavar="URL", help="of restic")
+    add("--region", default="", help="of an S3 bucket")
+    add("--credentials", type=Path, default=Path(CREDENTIALS_DIR), metavar="DIR",
+        help="files with the destination's credentials, as its Secret has them")  # fmt: skip
+    add("--password-file", type=Path, default=Path(PASSWORD_DIR, PASSWORD_KEY), metavar="FILE",
+        help="with the repository's password")  # fmt: skip
+    add("--cache", type=Path, default=Path("/tmp/restic"), metavar="DIR",  # noqa: S108 -- the pod's own
+        help="of restic")  # fmt: skip
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Does it, and says how that ended: to stdout, and where a pod leaves its last words."""
+    outcome = _save(args, console)
+    _tell(outcome, console)
+    return 1 if outcome.result == "Failed" else 0
+
+
+def restic_of(args: argparse.Namespace) -> Restic:
+    """The repository that the options name. Raises UsageError, which names keys and files, never values."""
+    from readiness.engines.restic import Restic
+
+    repository = Repository(args.repository, args.region)
+    files = args.credentials.iterdir() if args.credentials.is_dir() else ()
+    password = str(args.password_file.absolute())
+    secret = {path.name: path.read_text() for path in files if path.is_file()}
+    try:
+        found = environment_of(repository, secret, str(args.credentials.absolute()), password)
+    except CredentialsError as error:
+        raise UsageError(str(error)) from None
+    return Restic(found, args.cache)
+
+
+def _save(args: argparse.Namespace, console: Console) -> Outcome:
+    from readiness.engines.repository import Rim
+    from readiness.saving import Order, StoppedError, save
+
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    signal.signal(signal.SIGTERM, stop)
+    store = (args.kind, args.namespace, args.policy, args.service)
+    rim = Rim(time.time, time.sleep, console.say)
+    return save(Order(*store, args.run, args.directory), restic_of(args), rim)
+
+
+def _tell(outcome: Outcome, console: Console) -> None:
+    from readiness.backups.codec import dump_outcome
+
+    text = dump_outcome(outcome)
+    console.write(f"{text}\n")
+    with suppress(OSError):  # not in a pod
+        TERMINATION.write_text(text, encoding="utf-8")

@@ -1,0 +1,177 @@
+"""The process of a backup's Job: a verified dump becomes a complete snapshot, or none, and it says how that ended.
+
+The composition root of `readiness backup run`. It deletes nothing: what a kill leaves behind, the next run and retention cope with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from readiness.backups.codec import dump_manifest, load_source, load_verified
+from readiness.backups.manifest import (
+    DUMPS,
+    MANIFEST,
+    SOURCE,
+    VERIFY,
+    BackupManifest,
+    File,
+    Kind,
+)
+from readiness.backups.outcome import Outcome, Reason, Result, Task
+from readiness.backups.sanity import suspicion_of
+from readiness.backups.snapshots import Snapshot, host_of, set_of, tags_of
+from readiness.engines.repository import (
+    Rim,
+    list_snapshots,
+    open_repository,
+    patiently,
+    read_manifest,
+    sizes_of,
+    wait_for_others,
+    write_snapshot,
+)
+from readiness.engines.restic import Restic, ResticError
+
+AHEAD_SECONDS: Final = 300
+"""A snapshot from further in the future than this says that a clock is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be saved: the files of `directory`, of this store, by the run of this name."""
+
+    kind: Kind
+    namespace: str
+    policy: str
+    service: str
+    run: str
+    directory: Path
+
+    @property
+    def host(self) -> str:
+        """The host of its snapshots."""
+        return host_of(self.namespace, self.policy, self.service)
+
+
+class SavingError(Exception):
+    """There is nothing that could be saved, or what was saved is not what it should be."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StoppedError(SavingError):
+    """Somebody asked this process to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.INTERRUPTED, "stopped before its end; no half snapshot is left")
+
+
+def save(order: Order, restic: Restic, rim: Rim) -> Outcome:
+    """Saves, and tells how that ended, whatever came."""
+    began = rim.clock()
+    plain = Outcome(
+        order.run, Task.BACKUP, Result.FAILED, Reason.RESTIC, "", 0,
+        backup_set=set_of(order.run, began),
+    )  # fmt: skip
+    try:
+        told = _save(order, restic, rim, plain)
+    except (ResticError, SavingError) as error:
+        told = replace(plain, reason=error.reason, message=str(error))
+    return replace(told, ended=int(rim.clock()), seconds=round(rim.clock() - began, 1))
+
+
+def _save(order: Order, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
+    manifest = manifest_of(order, plain.backup_set)
+    open_repository(restic, rim)
+    wait_for_others(restic, order.run, rim)
+    listed = list_snapshots(restic, order.host)
+    now = rim.clock() + AHEAD_SECONDS
+    if any(each.complete and manifest.source.began <= each.at <= now for each in listed):
+        words = "another run saved a dump that is younger than this one"
+        return replace(
+            plain,
+            result=Result.LEFT,
+            reason=Reason.ALREADY_SAVED,
+            message=words,
+            snapshots=_times(listed),
+        )
+    odd = suspicion_of(manifest, listed, _previous(restic, listed))
+    text = dump_manifest(manifest).encode()
+    (order.directory / MANIFEST).write_bytes(text)
+    sizes = {each.name: each.size for each in manifest.files} | {MANIFEST: len(text)}
+    names = (order.host, *tags_of(manifest, sum(sizes.values()), suspicious=bool(odd)))
+    written = patiently(restic, rim, lambda: write_snapshot(restic, order.directory, tuple(sizes), names, rim))  # fmt: skip
+    _read_back(restic, written.snapshot, sizes, manifest)
+    return replace(
+        plain,
+        result=Result.SUCCEEDED,
+        reason=Reason.SUSPICIOUS if odd else Reason.CLOCK if _ahead(listed, now) else Reason.SAVED,
+        message=odd or f"saved {manifest.size} bytes of {order.service}",
+        snapshot=written.snapshot,
+        size=manifest.size,
+        added=written.added,
+        snapshots=_times(list_snapshots(restic, order.host)),
+    )
+
+
+def manifest_of(order: Order, backup_set: str) -> BackupManifest:
+    """What the directory holds, as the containers before this one left it. Raises SavingError."""
+    names = (DUMPS[order.kind], SOURCE, VERIFY)
+    for name in names:
+        path = order.directory / name
+        if not path.is_file() or not path.stat().st_size:
+            words = f"{name} is missing or empty: the container before this one did not end well"
+            raise SavingError(Reason.DUMP_MISSING, words)
+    try:
+        source = load_source((order.directory / SOURCE).read_bytes())
+        verified = load_verified((order.directory / VERIFY).read_bytes())
+    except ValueError:
+        words = f"{SOURCE} or {VERIFY} does not say what was dumped and found"
+        raise SavingError(Reason.DUMP_UNVERIFIED, words) from None
+    return BackupManifest(
+        order.kind, order.namespace, order.policy, order.service, order.run, backup_set,
+        source, verified, tuple(_file(order.directory / name) for name in names),
+    )  # fmt: skip
+
+
+def _file(path: Path) -> File:
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256")
+    return File(path.name, path.stat().st_size, digest.hexdigest())
+
+
+def _previous(restic: Restic, listed: Sequence[Snapshot]) -> BackupManifest | None:
+    """Of the newest complete snapshot, as far as it can still be read: that it can is the drill's to prove."""
+    newest = next((each.id for each in listed if each.complete), "")
+    try:
+        return read_manifest(restic, newest) if newest else None
+    except (ResticError, ValueError):
+        return None
+
+
+def _read_back(
+    restic: Restic, snapshot: str, sizes: dict[str, int], manifest: BackupManifest
+) -> None:
+    """The repository has every file in its size, and the manifest word by word. Raises SavingError."""
+    try:
+        found, read = sizes_of(restic, snapshot), read_manifest(restic, snapshot)
+    except (ResticError, ValueError) as error:
+        raise SavingError(Reason.READ_BACK, f"snapshot {snapshot[:8]} cannot be read: {error}") from None  # fmt: skip
+    if found != sizes or read != manifest:
+        lost = sorted(name for name, size in sizes.items() if found.get(name) != size)
+        words = f"snapshot {snapshot[:8]} holds something else: {', '.join(lost) or MANIFEST}"
+        raise SavingError(Reason.READ_BACK, words)
+
+
+def _times(listed: Sequence[Snapshot]) -> tuple[int, ...]:
+    return tuple(each.at for each in listed if each.complete)
+
+
+def _ahead(listed: Sequence[Snapshot], now: float) -> bool:
+    return any(each.at > now for each in listed)

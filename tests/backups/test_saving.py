@@ -1,0 +1,208 @@
+"""`readiness backup run` on real repositories: a directory and an S3 server; killed, locked out, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from readiness.backups.codec import load_manifest, load_outcome
+from readiness.backups.outcome import Outcome, Reason, Result
+
+from . import programs
+
+pytestmark = pytest.mark.slow
+SOURCES = Path(__file__).parents[2] / "operator"
+RUN = "checkout-cache-1a2b-backup-29385253"
+PASSWORD = "canary-of-the-repository"
+
+
+@dataclass
+class Place:
+    """A directory with a dump, and the repository it goes to."""
+
+    home: Path
+    url: str
+    secret: dict[str, str]
+
+    def write(self, content: bytes = b"REDIS" * 40_000, began: float | None = None) -> None:
+        """A dump as the containers before leave it. restic never runs here before a dump was begun."""
+        at = int(time.time() if began is None else began)
+        dump = self.home / "backup"
+        dump.mkdir(exist_ok=True)
+        (dump / "dump.rdb").write_bytes(content)
+        (dump / "source.json").write_text(json.dumps({"member": "cache-1", "server": "8.0.2", "began": at, "ended": at}))  # fmt: skip
+        (dump / "verify.json").write_text(json.dumps({"tool": "redis-server 8.0.2", "tallies": [{"name": "db0", "count": 5}]}))  # fmt: skip
+
+    def command(self, run: str = RUN) -> list[str]:
+        for name, text in self.secret.items():
+            (self.home / "credentials").mkdir(exist_ok=True)
+            (self.home / "credentials" / name).write_text(text)
+        (self.home / "password").write_text(self.secret.get("password", PASSWORD))
+        return [
+            sys.executable, "-m", "readiness", "backup", "run", "--kind=redis", "--namespace=shop", "--policy=checkout",
+            "--service=cache", f"--run={run}", f"--repository={self.url}", f"--directory={self.home / 'backup'}",
+            f"--credentials={self.home / 'credentials'}", f"--password-file={self.home / 'password'}", f"--cache={self.home / 'cache'}",
+        ]  # fmt: skip
+
+    def start(self, run: str = RUN, path: str = "", wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:  # fmt: skip
+        environ = {
+            "PYTHONPATH": str(SOURCES),
+            "PATH": f"{path or programs.restic().parent}:/usr/bin:/bin",
+        }
+        return subprocess.Popen([*wrap, *self.command(run)], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def run(self, run: str = RUN) -> Outcome:
+        process = self.start(run)
+        told, words = process.communicate(timeout=300)
+        assert told, words
+        for text in (told, words):
+            assert PASSWORD not in text
+            assert programs.KEYS["AWS_SECRET_ACCESS_KEY"] not in text
+        outcome = load_outcome(told)
+        assert process.returncode == (1 if outcome.result is Result.FAILED else 0)
+        return outcome
+
+    def restic(self, *arguments: str) -> bytes:
+        """restic alone, as a runbook has it."""
+        environ = {
+            "RESTIC_PASSWORD": PASSWORD,
+            "RESTIC_REPOSITORY": self.url,
+            "HOME": str(self.home),
+            **self.secret,
+        }
+        return subprocess.run([programs.restic(), *arguments], env=environ, capture_output=True, check=True).stdout  # fmt: skip
+
+    def snapshots(self) -> list[dict[str, object]]:
+        return list(json.loads(self.restic("snapshots", "--json")))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Place:
+    return Place(tmp_path, str(tmp_path / "repository"), {})
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[programs.S3]:
+    (tmp_path / "s3/backups").mkdir(parents=True)
+    found = programs.S3(tmp_path / "s3", programs.free_port())
+    with found.serving():
+        yield found
+
+
+@pytest.fixture
+def bucket(server: programs.S3, tmp_path: Path) -> Place:
+    return Place(tmp_path, f"s3:{server.endpoint}/backups/shop/checkout/cache", programs.KEYS)
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def place(request: pytest.FixtureRequest) -> Place:
+    found: Place = request.getfixturevalue(request.param)
+    found.write()
+    return found
+
+
+def test_what_was_dumped_can_be_restored_with_restic_alone(place: Place):
+    outcome = place.run()
+
+    assert (outcome.result, outcome.reason) == (Result.SUCCEEDED, Reason.SAVED)
+    assert outcome.snapshots
+    place.restic("restore", outcome.snapshot, "--target", str(place.home / "restored"))
+    for each in ("dump.rdb", "source.json", "verify.json", "manifest.json"):
+        assert (place.home / "restored" / each).read_bytes() == (place.home / "backup" / each).read_bytes()  # fmt: skip
+    manifest = load_manifest((place.home / "restored/manifest.json").read_bytes())
+    assert manifest.size == outcome.size
+    assert manifest.backup_set == outcome.backup_set == "20251114T1013Z"
+
+
+def test_a_dump_that_another_run_has_overtaken_is_left(directory: Place):
+    directory.write()
+    assert directory.run().reason is Reason.SAVED
+    directory.write(began=time.time() - 600)
+    assert directory.run(f"{RUN[:-1]}4").reason is Reason.ALREADY_SAVED
+    directory.write(began=time.time() + 1)
+    assert directory.run(f"{RUN[:-1]}5").reason is Reason.SAVED
+    assert len(directory.snapshots()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("dump.rdb", None, Reason.DUMP_MISSING),
+        ("dump.rdb", "", Reason.DUMP_MISSING),
+        ("verify.json", None, Reason.DUMP_MISSING),
+        ("verify.json", "{}", Reason.DUMP_UNVERIFIED),
+        ("source.json", '{"member": "cache-1"', Reason.DUMP_UNVERIFIED),
+    ],
+)
+def test_what_nobody_verified_is_not_saved(
+    directory: Place, name: str, content: str | None, reason: Reason
+):
+    directory.write()
+    (directory.home / "backup" / name).unlink()
+    if content is not None:
+        (directory.home / "backup" / name).write_text(content)
+
+    assert directory.run().reason is reason
+    assert not (directory.home / "repository").exists()
+
+
+def test_a_dump_that_lost_most_of_its_content_is_kept_and_suspected(directory: Place):
+    for nth, size in enumerate((3_000_000, 3_100_000, 1_000_000, 3_000_000)):
+        directory.write(os.urandom(size), began=time.time() + 1)
+        outcome = directory.run(f"{RUN}{nth}")
+        assert outcome.reason is (Reason.SUSPICIOUS if size == 1_000_000 else Reason.SAVED)
+        time.sleep(1.1)
+    assert len(directory.snapshots()) == 4
+
+
+KILLER = """#!/bin/bash
+# The nth call of restic takes the run with it, as a lost node does; the call itself sees half a second of life.
+count=$(($(cat {home}/calls 2> /dev/null || echo 0) + 1))
+echo $count > {home}/calls
+[ $count = {nth} ] || exec {restic} "$@"
+{restic} "$@" & child=$!
+sleep {life}
+kill -9 $PPID $child 2> /dev/null
+"""
+
+
+@pytest.mark.parametrize("nth", range(1, 13))
+def test_a_run_that_is_killed_leaves_a_complete_snapshot_or_none(directory: Place, nth: int):
+    directory.write(os.urandom(20_000_000))
+    tools = directory.home / "tools"
+    tools.mkdir()
+    killer = tools / "restic"
+    killer.write_text(KILLER.format(home=directory.home, nth=nth, restic=programs.restic(), life=0.8))  # fmt: skip
+    killer.chmod(0o755)
+    process = directory.start(path=str(tools))
+    process.communicate(timeout=120)
+    killed = process.returncode == -signal.SIGKILL
+
+    directory.write(os.urandom(20_000_000), began=time.time() + 1)
+    outcome = directory.run(f"{RUN[:-1]}4")
+
+    assert killed or nth > int((directory.home / "calls").read_text())
+    assert outcome.reason is Reason.SAVED
+    assert len(outcome.snapshots) == len(directory.snapshots())
+    assert directory.restic("list", "locks", "--no-lock", "-q") == b""
+    directory.restic("check", "--read-data")
+
+
+def test_a_run_that_is_told_to_stop_says_so_and_takes_its_lock_along(directory: Place):
+    directory.write(os.urandom(300_000_000))
+    process = directory.start()
+    time.sleep(8)
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=30)
+
+    assert load_outcome(told).reason is Reason.INTERRUPTED
+    assert directory.restic("list", "locks", "--no-lock", "-q") == b""
