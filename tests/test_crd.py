@@ -171,6 +171,7 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.targets[].upstreams[].call.fallback": False,
         "rdy.spec.targets[].config.env[].required": False,
         "rdy.spec.targets[].config.startupFail": "30s",
+        "rdy.spec.targets[].config.ephemeralPatterns": [":memory:", "mode=memory"],
         "rdy.spec.targets[].load.worstCase.body": "{}",
         "rdy.spec.targets[].load.worstCase.contentType": "application/json",
         "rdy.spec.targets[].load.worstCase.method": "POST",

@@ -79,6 +79,17 @@ class StartConfig(Schema):
         description="Simple regular expression, case-insensitive, that a line of the log matches when the application "
         "sets up an empty store (its first account, say), and at no later start (CFG-014).",
     )
+    persistent_paths: Annotated[tuple[Variable, ...], *scalar_set()] = Field(
+        (),
+        max_length=16,
+        description="Variables that say where the application keeps its data, as a path or as an address of a file: each must "
+        "lead to a volume that outlives the pod (CFG-006).",
+    )
+    ephemeral_patterns: Annotated[tuple[Regex, ...], *scalar_set()] = Field(
+        (":memory:", "mode=memory"),
+        max_length=8,
+        description="Simple regular expressions, case-insensitive: a value of persistentPaths in which one is found keeps nothing.",
+    )
     startup_fail: Annotated[Short, lasting("1s", "5m")] = Field(
         "30s",
         description="How soon after its start the application must have refused a wrong environment.",

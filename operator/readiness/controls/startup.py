@@ -14,6 +14,7 @@ from typing import Final
 from readiness.api.durations import seconds
 from readiness.control import Control, Subject, failed, not_applicable, passed, unknown
 from readiness.drills import starting, trial
+from readiness.drills.keeping import judge_paths
 from readiness.drills.starting import Case, Start
 from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, Request
@@ -43,7 +44,9 @@ def judge_invalid(subject: Subject, answers: Answers) -> Verdict:
 
 
 def judge_fallback(subject: Subject, answers: Answers) -> Verdict:
-    """CFG-006: what falls back to something that is not kept says so."""
+    """CFG-006: what it keeps is kept, and what falls back to something that is not kept says so."""
+    if (lost := judge_paths(subject)) is not None:
+        return replace(lost, where=subject.where)
     cases = starting.variants(subject, "warn")
     if not cases:
         line = (
@@ -193,7 +196,8 @@ PLUGINS: Final = (
         title="No silent ephemeral fallback",
         severity=Severity.P0,
         criterion="In each variant of config.variants that expects warn, such as without the path of its data, a clone's "
-        "log has a line that matches says, which the log of a complete clone has not; or it ends with an error.",
+        "log has a line that matches says, which the log of a complete clone has not; or it ends with an error. Each "
+        "variable of config.persistentPaths is set in the template, to a path on a volume that outlives the pod.",
         fix="log a warning when nothing is kept, or refuse to start",
         safety=Safety.DRILL, max_age=trial.WEEK, needs=("config.variants",),
         ask=partial(_ask, partial(starting.variants, expect="warn")), judge=judge_fallback,

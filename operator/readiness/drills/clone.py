@@ -18,6 +18,7 @@ from readiness.drills.place import Place, build_metadata, priority_of, unmeshed
 from readiness.drills.refusal import refusal_of
 from readiness.drills.room import room_of
 from readiness.drills.undeclared import undeclared_store
+from readiness.lasting import lasting_volumes
 from readiness.model import Manifest
 from readiness.naming import DRILL_ARM, drill, label_value
 from readiness.script import Arm, DrillSubject
@@ -36,9 +37,6 @@ _ANNOTATIONS: Final = (
     "container.apparmor.security.beta.kubernetes.io/",
     "seccomp.security.alpha.kubernetes.io/",
     "container.seccomp.security.alpha.kubernetes.io/",
-)
-_OWN_VOLUMES: Final = frozenset(
-    {"configMap", "downwardAPI", "emptyDir", "image", "projected", "secret"}
 )
 _ENDLESS: Final = 2**31 - 1
 _EMPTY: Final = {"sizeLimit": "2Gi"}
@@ -149,15 +147,6 @@ def _unkilled(container: Manifest) -> Manifest:
             {k: v for k, v in port.items() if k not in ("hostPort", "hostIP")} for port in ports
         ]
     return made
-
-
-def lasting_volumes(workload: Manifest) -> tuple[str, ...]:
-    """Names of the template's volumes that outlive a pod: what is kept in them, no clone has."""
-    templates = (workload.get("spec") or {}).get("volumeClaimTemplates") or ()
-    volumes = pod_spec(workload).get("volumes") or ()
-    claims = (template["metadata"]["name"] for template in templates)
-    others = (v["name"] for v in volumes if not v.keys() - {"name"} <= _OWN_VOLUMES)
-    return tuple(dict.fromkeys((*others, *claims)))
 
 
 def _volumes(workload: Manifest, spec: Manifest) -> Iterator[Manifest]:

@@ -12,7 +12,6 @@ from typing import Final
 
 from readiness.control import Subject, declaration, unknown
 from readiness.drills.arms import KNOCK, requests_of
-from readiness.drills.clone import lasting_volumes
 from readiness.drills.reading import (
     NOT_DRILLED,
     Kind,
@@ -24,6 +23,7 @@ from readiness.drills.reading import (
     read,
     timeline_of,
 )
+from readiness.lasting import lasting_volumes
 from readiness.model import Result, Verdict
 from readiness.request import Answers, Request
 from readiness.timeline import NEVER, Timeline
