@@ -16,7 +16,7 @@ from .conftest import BAD, GOOD, MANIFESTS, ROOT, process
 HEAVY = ("kopf", "kubernetes", "httpx", "aiohttp", "asyncio", "prometheus_client")
 SLOW = (
     "pydantic", "importlib.metadata", "importlib.resources", "typing_extensions", "difflib",
-    "readiness.dataservices.kinds",
+    "fractions", "readiness.dataservices.kinds", "readiness.drills.clone",
 )  # fmt: skip
 POLICY = str(ROOT / "tests" / "api" / "full.yaml")
 PROBE = """

@@ -8,10 +8,12 @@ whole. What is empty and what is missing are the same, because the server drops 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from readiness.quantities import number_of
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _KEYS: Final[Mapping[str, str]] = {
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name",
