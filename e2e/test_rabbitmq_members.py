@@ -22,23 +22,18 @@ import pytest
 import image
 from localcluster import images
 from readiness.api.dataservice import DataService
+from readiness.dataservices.command import Amend, Task, Tell, Wait
 from readiness.dataservices.order import Order
 from readiness.dataservices.rabbitmq import build_rabbitmq
-from readiness.dataservices.rabbitmq.commands import (
-    Aim,
-    Credentials,
-    Grow,
-    SetUser,
-    Wait,
-    next_step,
-)
+from readiness.dataservices.rabbitmq.commands import Grow, SetUser, next_step
 from readiness.dataservices.rabbitmq.reading import (
     Observed,
     disturbances,
     members_of,
     queues_of,
+    seen_of,
 )
-from readiness.dataservices.rabbitmq.users import CREDENTIALS, OPERATOR, USERS
+from readiness.dataservices.rabbitmq.users import ACTIVE, CREDENTIALS, OPERATOR, USERS
 from readiness.engines.stores.rabbitmq import Management
 from sandbox import NET, Sandbox, rootfs
 
@@ -148,10 +143,17 @@ class Cluster:
         self.figures.setdefault(what, []).append(round(figure, 2))
 
 
-def manifests(*, formed: bool) -> tuple[dict[str, Any], ...]:
+def order_of(known: Mapping[str, str] = PASSWORDS, *, formed: bool = True) -> Order:
     service = DataService.model_validate({"name": "jobs", "rabbitmq": {}})
-    order = Order("sandbox", "shop", service, "rabbitmq", "op", "op", 3, PASSWORDS, formed)
-    return build_rabbitmq(order)
+    return Order("sandbox", "shop", service, "rabbitmq", "op", "op", 3, known, formed)
+
+
+def task_of(observed: Observed, known: Mapping[str, str] = PASSWORDS, rotation: str = "") -> Task:
+    return Task(order_of(known), seen_of(observed), 3, rotation)
+
+
+def manifests(*, formed: bool) -> tuple[dict[str, Any], ...]:
+    return build_rabbitmq(order_of(formed=formed))
 
 
 @contextmanager
@@ -336,12 +338,12 @@ def test_a_rotation_lets_everybody_in_all_the_time(cluster: Cluster, queue: str)
     ledger, known, steps, told = cluster.publish(queue), dict(PASSWORDS), list[str](), None
     for _ in range(30):
         observed = cluster.inside(cluster.operator(known).read())
-        step = next_step(Aim(3, rotation="now"), observed, known)
+        step = next_step(task_of(observed, known, "jobs/app"))
         steps += [name] if (name := type(step).__name__) != "Wait" or "Wait" not in steps else []
         match step:
-            case SetUser():
-                assert cluster.inside(cluster.operator(known).carry_out(step)) == ""
-            case Credentials(renew, put):
+            case Tell(SetUser() as act):
+                assert cluster.inside(cluster.operator(known).carry_out(act)) == ""
+            case Amend(_, renew, put):
                 known |= {key: f"{known[key]}+" for key in renew} | dict(put)
             case Wait() if told:
                 time.sleep(1)  # a connection that is closed is told of for some seconds more
@@ -350,7 +352,7 @@ def test_a_rotation_lets_everybody_in_all_the_time(cluster: Cluster, queue: str)
             case _:  # nothing, or what has nothing to do with it
                 steps.pop()
                 break
-        user = known.get("active-user", USER)
+        user = known.get(ACTIVE, USER)
         assert not cluster.ctl(0, "rabbitmqctl", "authenticate_user", user, known[f"{user}-password"]).returncode  # fmt: skip
     again = ledger.close()
     refused = cluster.ctl(0, "rabbitmqctl", "authenticate_user", USER, PASSWORDS["app-a-password"])
@@ -358,7 +360,7 @@ def test_a_rotation_lets_everybody_in_all_the_time(cluster: Cluster, queue: str)
     for stored in USERS[:2]:
         assert cluster.inside(cluster.operator(PASSWORDS).carry_out(SetUser(stored))) == ""
 
-    assert steps == ["Credentials", "SetUser", "Credentials", "Wait", "Credentials", "SetUser"]
+    assert steps == ["Amend", "Tell", "Amend", "Wait", "Amend", "Tell"]
     assert refused.returncode
     assert told is not None
     assert told["errors"] == again["errors"] == {}
@@ -368,8 +370,9 @@ def test_a_queue_that_lacks_a_member_gets_it_back(cluster: Cluster, queue: str) 
     cluster.publish(queue).close()
     away = cluster.box.host(2)
     assert not cluster.ctl(0, "rabbitmq-queues", "delete_member", queue, f"rabbit@{away}").returncode  # fmt: skip
-    step = next_step(Aim(3), cluster.inside(cluster.operator(PASSWORDS).read()), PASSWORDS)
+    step = next_step(task_of(cluster.inside(cluster.operator(PASSWORDS).read())))
 
-    assert step == Grow(cluster.box.pod(2))
-    assert cluster.inside(cluster.operator(PASSWORDS).carry_out(step)) == ""
+    assert isinstance(step, Tell)
+    assert step.act == Grow(cluster.box.pod(2))
+    assert cluster.inside(cluster.operator(PASSWORDS).carry_out(step.act)) == ""
     cluster.wait(60, cluster.whole)

@@ -56,6 +56,9 @@ class Reconciler:
         self.engines.follow(key, decided.streams)
         self.engines.watch(key, decided.provision.looks)
         await self.cluster.execute(policy, decided)
+        if commands := decided.provision.commands:
+            self.cluster.ask()
+            self.engines.order(key, commands)
         return decided
 
     def _snapshot(self, key: Key, policy: Manifest) -> Snapshot:

@@ -89,12 +89,23 @@ class MemberSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a data service's servers were last told, how often in a row, and what went wrong, in a word."""
+
+    act: object
+    error: str
+    at: float
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A data service as its own servers tell of it.
 
     `primary` is empty where there is none or it is not known; `reason` is one word for what is wrong
     with the whole, `restart` a member that has to start again for that. `lag` in seconds moves by
-    itself, so it makes no two looks differ.
+    itself, so it makes no two looks differ. `facts` are the kind's own, from which its next step
+    follows. `busy`: servers are being told something, or have not been looked at since.
     """
 
     primary: str = ""
@@ -102,6 +113,9 @@ class Seen:
     reason: str = ""
     lag: int | None = field(default=None, compare=False)
     restart: str = ""
+    facts: object = None
+    busy: bool = False
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)

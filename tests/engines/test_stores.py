@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from readiness.dataservices.command import Command, Tell
 from readiness.dataservices.order import Look
-from readiness.engines.stores import Stores
-from readiness.snapshot import Seen
+from readiness.engines.stores import Driver, Stores
+from readiness.snapshot import Seen, Told
 
 KEY = ("ns", "shop")
 
@@ -28,12 +29,27 @@ class Bench:
         self.asked: list[Look] = []
         self.woken: list[tuple[str, str]] = []
         self.ended = asyncio.Event()
-        self.stores = Stores(self.woken.append, lambda _kind: self.drive, every=0.01)
+        self.acts: list[object] = []
+        self.word, self.free = "", asyncio.Event()
+        self.free.set()
+        driver = Driver(self.look, self.tell)
+        self.stores = Stores(self.woken.append, lambda _kind: driver, every=0.01, clock=lambda: 7.0)
+
+    async def look(self, asked: Look) -> Seen:
+        return await self.drive(asked)
 
     async def drive(self, asked: Look) -> Seen:
         self.asked.append(asked)
         self.ended.set()
         return self.answers
+
+    async def tell(self, _asked: Look, act: object) -> str:
+        self.acts.append(act)
+        await self.free.wait()
+        return self.word
+
+    def order(self, act: object) -> None:
+        self.stores.order(KEY, [Command(look(), Tell(act, "it is so"))])
 
     async def after(self, looks: int) -> None:
         """Until so many more looks have ended."""
@@ -110,3 +126,51 @@ async def test_a_look_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch
     await asyncio.sleep(0.1)
 
     assert bench.stores.seen(KEY) == {"cache": Seen(reason="Unreachable")}
+
+
+async def test_one_thing_is_told_at_a_time_and_looked_at_before_the_next(bench: Bench):
+    bench.stores.follow(KEY, [look()])
+    await bench.after(2)
+    assert bench.stores.seen(KEY)["cache"].busy is False
+    bench.free.clear()
+    bench.order("first")
+    bench.order("second")
+    await bench.after(3)
+    assert (bench.acts, bench.stores.seen(KEY)["cache"].busy) == (["first"], True)
+
+    bench.woken.clear()
+    bench.word = "Refused"
+    bench.free.set()
+    await bench.after(3)
+    seen = bench.stores.seen(KEY)["cache"]
+    assert (seen.busy, seen.told) == (False, Told("first", "Refused", 7.0))
+    assert bench.woken, "it is news"
+
+
+async def test_what_is_told_again_is_counted_and_what_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch, bench: Bench):  # fmt: skip
+    monkeypatch.setattr("readiness.engines.stores.TELL_DEADLINE", 0.02)
+    bench.stores.follow(KEY, [look()])
+    await bench.after(1)
+    for _ in range(2):
+        bench.order("again")
+        await bench.after(3)
+    assert bench.stores.seen(KEY)["cache"].told == Told("again", "", 7.0, 2)
+
+    bench.free.clear()
+    bench.order("other")
+    await asyncio.sleep(0.1)
+    assert bench.stores.seen(KEY)["cache"].told == Told("other", "TimedOut", 7.0)
+
+
+async def test_nobody_is_told_who_is_not_looked_at(bench: Bench):
+    bench.order("first")
+    bench.stores.follow(KEY, [look()])
+    await bench.after(1)
+    bench.free.clear()
+    bench.order("second")
+    await bench.after(1)
+    bench.stores.follow(KEY, ())
+    await asyncio.sleep(0.05)
+
+    assert bench.acts == ["second"]
+    assert len(asyncio.all_tasks()) == 1, "the test's own"

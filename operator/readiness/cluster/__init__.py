@@ -160,6 +160,10 @@ class Cluster:
         for note in await self._provider.provide(policy, decided.provision):
             await self._writer.tell(policy, note)
 
+    def ask(self) -> None:
+        """Raises NotLeadingError unless something may be done to the world now."""
+        self._writer.ask()
+
     async def refresh(self, policy: Manifest) -> None:
         """Reads what no watch tells: credentials of data services, and what keeps them from running."""
         await self._children.refresh(policy)

@@ -18,7 +18,8 @@ from readiness.cluster.own import key_of, services_of, tls_secrets_of, version_o
 from readiness.cluster.project import WHOLE
 from readiness.cluster.store import Change, Store
 from readiness.dataservices.children import KINDS, belongs_to
-from readiness.dataservices.provision import RETRY_SECONDS
+from readiness.dataservices.order import NOTE
+from readiness.dataservices.ordering import RETRY_SECONDS
 from readiness.dataservices.stuck import moment_of
 from readiness.model import Manifest
 from readiness.snapshot import Certificate, Obstacle, Provided
@@ -131,8 +132,9 @@ class Children:
         """From now on these are the service's, and no text may hold them."""
         data = (secret.get("data") or {}).items()
         case.credentials[service] = {key: base64.b64decode(text).decode() for key, text in data}
-        for value in case.credentials[service].values():
-            self._learn(value)
+        for key, value in case.credentials[service].items():
+            if not key.startswith(NOTE):
+                self._learn(value)
 
     async def _read_credentials(self, policy: Manifest, service: str, case: Case) -> None:
         """What cannot be read is told instead; what was lost is known here and made again."""

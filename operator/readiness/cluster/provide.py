@@ -57,6 +57,8 @@ class Provider:
             elif write.drift:
                 case.repaired[_place(write.child)] = self._clock()
                 notes.append(_repaired(write))
+            elif write.act is Act.AMEND:
+                notes.append(Note("Normal", "Rotating", f"{write.service}: {write.does}"))
         if self._remember(policy, decided, met):
             self._wake(key_of(policy))
         return tuple(notes)
@@ -91,6 +93,8 @@ class Provider:
             await self._delete(write.child)
         elif write.act is Act.EVICT:
             await self._evict(write.child["metadata"])
+        elif write.act is Act.AMEND and write.live is not None:
+            await self._amend(write, write.live, case)
         elif write.live is not None:
             await self._apply(write.child, write.live)
         elif write.child["kind"] != "Secret":
@@ -100,6 +104,15 @@ class Provider:
             await (self._create(write.child) if found is None else self._meet(write.child, found))
             if is_create_only(write.child):
                 self._children.keep_credentials(case, write.service, write.child)
+
+    async def _amend(self, write: Write, live: Manifest, case: Case) -> None:
+        """Only onto the version that was decided on; another one is read first."""
+        gone = dict.fromkeys(live.get("data") or {}, None)
+        body = {"metadata": write.child["metadata"], "data": gone | write.child["data"]}
+        case.asked.pop(write.service, None)
+        answer = await self._patch(write.child, body, MERGE)
+        self._children.answered(answer)
+        self._children.keep_credentials(case, write.service, answer)
 
     async def _create(self, child: Manifest) -> None:
         """Created, then adopted: its fields become those of the apply that later passes repeat."""

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from readiness import naming
@@ -31,6 +32,14 @@ def credentials_of(kind: Kind, order: Order, token: str) -> dict[str, str]:
     where = (order.namespace, order.policy, order.service.name)
     made = {c.key: _generated(c, token, *where) for c in kind.credentials}
     return {**made, **order.credentials}
+
+
+def generated_of(kind: Kind, order: Order, key: str, token: str) -> str:
+    """A new value, of the shape that the credential has whose key this one begins with."""
+    credential = max(
+        (c for c in kind.credentials if key.startswith(c.key)), key=lambda c: len(c.key)
+    )
+    return _generated(replace(credential, key=key), token, order.namespace, order.policy, order.service.name)  # fmt: skip
 
 
 def desired_of(kind: Kind, order: Order, owner: Manifest | None) -> tuple[Manifest, ...]:

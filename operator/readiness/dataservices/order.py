@@ -7,8 +7,8 @@ object; ownership, common labels and the hash of what is desired are added by `c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 from readiness import naming
 from readiness.model import Manifest
@@ -16,6 +16,12 @@ from readiness.snapshot import Certificate
 
 if TYPE_CHECKING:
     from readiness.api.dataservice import DataService
+    from readiness.dataservices.command import Step, Task
+
+NAMES: Final = ("redis", "mongodb", "rabbitmq")
+"""Every kind, as the API names it."""
+NOTE: Final = "rotation."
+"""Keys of the credentials Secret that begin so hold no secret: they say how far a rotation has got."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,21 @@ class Order:
     formed: bool = False
     certificate: Certificate | None = None
 
+    @property
+    def replicas(self) -> int:
+        """Members that hold data."""
+        return int(getattr(self.service, self.kind).replicas)
+
+    def resized(self, replicas: int) -> Order:
+        """The same with another number of members."""
+        spec = getattr(self.service, self.kind).model_copy(update={"replicas": replicas})
+        return replace(self, service=self.service.model_copy(update={self.kind: spec}))
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind."""
+        return next(name for name in NAMES if getattr(self.service, name) is not None)
+
     def name(self, part: str = "") -> str:
         """The name of an object; without a part, of the main StatefulSet, Service and binding Secret."""
         return naming.store(self.policy, self.service.name, part)
@@ -91,7 +112,8 @@ class Kind:
 
     `build` returns every child but the credentials Secret, in the order in which they are
     created; what it leaves out should not exist. `problems` returns what is asked and cannot or
-    should not be built; a refusal whose reason the service's `unsafe` names is dropped.
+    should not be built; a refusal whose reason the service's `unsafe` names is dropped. `next_step`
+    is what comes next of a service that runs, if anything.
     """
 
     name: Literal["redis", "mongodb", "rabbitmq"]
@@ -99,3 +121,4 @@ class Kind:
     credentials: tuple[Credential, ...]
     build: Callable[[Order], tuple[Manifest, ...]]
     problems: Callable[[Order], tuple[Refusal, ...]]
+    next_step: Callable[[Task], Step | None] = lambda _task: None

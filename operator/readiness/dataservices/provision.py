@@ -1,7 +1,8 @@
-"""What is done about a policy's data services: which children to write, what to tell of each service.
+"""What is done about a policy's data services: what to write, what to order, what to tell of each service.
 
 The decision between what is desired and what is there. Pure: writes are values, carried out by
-`cluster/provide.py`, which reports what it met as Obstacles of the next snapshot.
+`cluster/provide.py`, which reports what it met as Obstacles of the next snapshot; Commands are
+carried out by `engines/stores`, and judged by what is seen next.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from readiness import naming
-from readiness.dataservices.children import belongs_to, hash_of, is_create_only
+from readiness.dataservices.children import hash_of, is_create_only
+from readiness.dataservices.command import Amend, Command, Replace, Resize, Step, Task, Tell
 from readiness.dataservices.drift import difference
 from readiness.dataservices.order import Kind, Look, Order
+from readiness.dataservices.ordering import RETRY_SECONDS, Turn, amended, turn_of
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
-from readiness.dataservices.roll import next_replaced, outdated
+from readiness.dataservices.roll import next_replaced
+from readiness.dataservices.sizing import Sizing, size_of
+from readiness.dataservices.standing import lacking, live_of, look_of, place_of, rolling
 from readiness.dataservices.stuck import blocked_stops, obstacles_of
 from readiness.dataservices.tls import REASON as CERTIFICATE
 from readiness.dataservices.tls import changed_tls
@@ -25,8 +30,8 @@ from readiness.dataservices.wish import (
     children_of,
     kind_of,
     order_of,
-    ready_members,
     refusals_of,
+    rotation_of,
 )
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided, Seen, Snapshot
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
 
 FOREVER: Final = float("inf")
 REPAIR_SECONDS: Final = 60.0
-RETRY_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 5.0
 LATE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 300.0
@@ -50,22 +54,31 @@ class Act(StrEnum):
     APPLY = "apply"
     DELETE = "delete"
     EVICT = "evict"
+    AMEND = "amend"
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write. `live` is the child as it was seen, `drift` the path in it that somebody changed."""
+    """One write. `live` is the child as it was seen, `drift` the path in it that somebody changed.
+
+    `does` says what a change of credentials is for.
+    """
 
     act: Act
     service: str
     child: Manifest
     live: Manifest | None = None
     drift: str = ""
+    does: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is told of one provided data service. `waiting` says what it still lacks, if anything."""
+    """What is told of one provided data service.
+
+    `waiting` says what it still lacks, if anything; `doing` what else is under way, and `reason`
+    that in a word.
+    """
 
     name: str
     kind: str = ""
@@ -75,6 +88,9 @@ class Service:
     look: Look | None = None
     obstacles: tuple[Obstacle, ...] = ()
     waiting: str = ""
+    doing: str = ""
+    reason: str = ""
+    command: Command | None = None
 
     @property
     def ready(self) -> bool:
@@ -91,8 +107,23 @@ class Provision:
     looks: tuple[Look, ...] = ()
     next_at: float = FOREVER
 
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """What servers are told in this pass: at most one thing for each service."""
+        return tuple(each.command for each in self.services if each.command is not None)
+
 
 Told = tuple[Service, tuple[Write, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One service that may be built: who asks for it, what was seen, its kind, and what is there of it."""
+
+    wish: Wish
+    provided: Provided
+    kind: Kind
+    live: Mapping[Place, Manifest]
 
 
 def provide(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
@@ -111,29 +142,67 @@ def _provided(
     wish: Wish, snapshot: Snapshot, service: DataService, kinds: Mapping[str, Kind]
 ) -> Told:
     order, provided = order_of(wish, snapshot, service), snapshot.provided
-    kind, live = kinds.get(kind_of(service)), _live(wish, provided, service.name)
+    kind, live = kinds.get(kind_of(service)), live_of(wish, provided, service.name)
     told = Service(service.name, kind_of(service), order.name())
     refusals = (*_other_kind(told, live), *changed_tls(order, told.kind, live.values()), *refusals_of(kind, order))  # fmt: skip
     if refusals or kind is None:
         return replace(told, obstacles=refusals), ()
-    desired = children_of(wish, kind, order)
-    met = provided.obstacles.get(service.name, ())
-    pods = provided.pods.get(service.name, ())
+    sizing = size_of(wish, kind, order, live)
+    if sizing.refused:
+        return replace(told, obstacles=sizing.refused), ()
+    return _running(_Case(wish, provided, kind, live), told, sizing)
+
+
+def _running(case: _Case, told: Service, sizing: Sizing) -> Told:
+    wish, provided, live, order = case.wish, case.provided, case.live, sizing.order
+    met, pods = provided.obstacles.get(told.name, ()), provided.pods.get(told.name, ())
     sets = [child for child in live.values() if child["kind"] == "StatefulSet"]
-    seen = provided.seen.get(service.name)
-    stuck = obstacles_of(service.name, sets, pods, provided.events)
+    seen = provided.seen.get(told.name)
+    turn = _turn(case, told.name, sizing, sets)
+    if isinstance(turn.step, Resize):
+        order = order.resized(turn.step.replicas)
+    desired = children_of(wish, case.kind, order)
+    stuck = obstacles_of(told.name, sets, pods, provided.events)
     told = replace(
         told,
         members=tuple((pod["metadata"]["name"], is_ready(pod)) for pod in pods),
         seen=seen,
-        look=_look(kind, order, pods),
-        obstacles=(*met, *stuck, *blocked_stops(pods, seen)),
-        waiting=_waiting(desired, live) or _rolling(sets, pods),
+        look=look_of(case.kind, order, pods),
+        obstacles=(*met, *stuck, *blocked_stops(pods, seen), *turn.obstacles),
+        waiting=lacking(desired, live) or rolling(sets, pods),
+        doing=turn.doing,
+        reason=turn.reason,
     )
     if any(each.at + RETRY_SECONDS > wish.now for each in met):
         return told, ()
     writes = tuple(_writes(told, desired, live, wish.now, provided.repaired))
-    return told, writes or tuple(_replaced(told, sets, pods))
+    if writes := writes or tuple(_replaced(told, sets, pods)):
+        return told, writes
+    if isinstance(turn.step, Tell) and told.look is not None:
+        return replace(told, command=Command(told.look, turn.step)), ()
+    return told, tuple(_ordered(case, order, turn.step))
+
+
+def _turn(case: _Case, name: str, sizing: Sizing, sets: Sequence[Manifest]) -> Turn:
+    """What the kind says comes next, once there is something to decide on."""
+    seen = case.provided.seen.get(name)
+    if seen is None:
+        return Turn()
+    asked = rotation_of(case.wish.policy, name)
+    task = Task(sizing.order, seen, sizing.declared, asked, case.wish.now)
+    return turn_of(case.kind, task, sets, case.provided.pods.get(name, ()))
+
+
+def _ordered(case: _Case, order: Order, step: Step | None) -> Iterator[Write]:
+    """A step that is a write: of the credentials, as they were seen, or the eviction of a pod."""
+    name = order.service.name
+    secret = case.live.get(("Secret", order.name(naming.CREDENTIALS)))
+    if isinstance(step, Amend) and secret is not None:
+        child = amended(case.kind, order, step, secret, case.wish.token)
+        yield Write(Act.AMEND, name, child, secret, does=step.does)
+    elif isinstance(step, Replace):
+        pods = case.provided.pods.get(name, ())
+        yield from (Write(Act.EVICT, name, p) for p in pods if p["metadata"]["name"] == step.pod)
 
 
 def _writes(
@@ -141,16 +210,16 @@ def _writes(
     now: float, repaired: Mapping[Place, float],
 ) -> Iterator[Write]:  # fmt: skip
     for child in desired:
-        there = live.get(_place(child))
+        there = live.get(place_of(child))
         if there is None:
             yield Write(Act.CREATE, told.name, child)
         elif not is_create_only(child):
             drift = difference(child, there)
             changed = hash_of(there) != hash_of(child)
-            due = repaired.get(_place(child), 0.0) + REPAIR_SECONDS <= now
+            due = repaired.get(place_of(child), 0.0) + REPAIR_SECONDS <= now
             if changed or (drift and due):
                 yield Write(Act.APPLY, told.name, child, there, "" if changed else drift)
-    kept = set(map(_place, desired))
+    kept = set(map(place_of, desired))
     yield from (Write(Act.DELETE, told.name, live[place]) for place in live if place not in kept)
 
 
@@ -165,32 +234,11 @@ def _removed(wish: Wish, provided: Provided, declared: set[str]) -> Iterator[Tol
     names = {child["metadata"]["labels"][naming.SERVICE_LABEL] for child in running}
     for name in sorted(names - declared):
         if is_confirmed(wish.policy, name):
-            gone = leftovers_of(wish.policy, name, _live(wish, provided, name))
+            gone = leftovers_of(wish.policy, name, live_of(wish, provided, name))
             writes = tuple(Write(Act.DELETE, name, child) for child in gone)
             yield Service(name, waiting="it is being removed"), writes
         else:
             yield Service(name, obstacles=(pending(wish.policy, name),)), ()
-
-
-def _look(kind: Kind, order: Order, pods: tuple[Manifest, ...]) -> Look | None:
-    """Whom to ask, once there is somebody and a way to log in."""
-    addresses = {
-        pod["metadata"]["name"]: str(pod["status"]["podIP"])
-        for pod in pods
-        if (pod.get("status") or {}).get("podIP")
-    }
-    known = all(credential.key in order.credentials for credential in kind.credentials)
-    return Look(kind.name, order, addresses) if addresses and known else None
-
-
-def _rolling(sets: Sequence[Manifest], pods: Sequence[Manifest]) -> str:
-    left = len(outdated(sets, pods))
-    return f"{left} of {len(pods)} members still run an earlier template" if left else ""
-
-
-def _live(wish: Wish, provided: Provided, service: str) -> dict[Place, Manifest]:
-    key = naming.store_labels(wish.policy["metadata"]["name"], service)
-    return {place: child for place, child in provided.children.items() if belongs_to(child, key)}
 
 
 def _other_kind(told: Service, live: Mapping[Place, Manifest]) -> Iterator[Obstacle]:
@@ -199,24 +247,6 @@ def _other_kind(told: Service, live: Mapping[Place, Manifest]) -> Iterator[Obsta
     for other in sorted(found - {told.kind, ""}):
         words = f"{told.name} still runs as {other}"
         yield Obstacle("KindChanged", words, f"give the new {told.kind} another name")
-
-
-def _waiting(desired: Iterable[Manifest], live: Mapping[Place, Manifest]) -> str:
-    """What is not there yet, or not Ready, in a few words; empty when nothing is."""
-    for child in desired:
-        there = live.get(_place(child))
-        if there is None and child["kind"] != "Secret":
-            return f"{child['kind']}/{child['metadata']['name']} is still to be created"
-        if there is not None and child["kind"] == "StatefulSet":
-            wanted, ready = child["spec"]["replicas"], ready_members(there)
-            if ready != wanted:
-                name = child["metadata"]["name"]
-                return f"StatefulSet/{name}: {ready} of {wanted} members are Ready"
-    return ""
-
-
-def _place(child: Manifest) -> Place:
-    return child["kind"], child["metadata"]["name"]
 
 
 def _next(wish: Wish, services: tuple[Service, ...], provided: Provided) -> float:

@@ -19,7 +19,7 @@ REVISION = "controller-revision-hash"
 def next_replaced(sets: Iterable[Manifest], pods: Sequence[Manifest], seen: Seen | None) -> Manifest | None:  # fmt: skip
     """The pod to evict now; None when all are of the desired template, or somebody is not well."""
     found = tuple(sets)
-    if seen is None or not all(map(_is_settled, found)) or not all(map(is_ready, pods)):
+    if seen is None or not is_calm(found, pods, seen):
         return None
     if seen.restart:
         return next((pod for pod in pods if _name(pod) == seen.restart), None)
@@ -27,6 +27,11 @@ def next_replaced(sets: Iterable[Manifest], pods: Sequence[Manifest], seen: Seen
     if not old or not is_well(seen):
         return None
     return max(old, key=lambda pod: (_name(pod) != seen.primary, _name(pod)))
+
+
+def is_calm(sets: Iterable[Manifest], pods: Iterable[Manifest], seen: Seen) -> bool:
+    """Whether nobody is away or on the way, and nobody is being told anything."""
+    return not seen.busy and all(map(_is_settled, sets)) and all(map(_stays, pods))
 
 
 def outdated(sets: Iterable[Manifest], pods: Iterable[Manifest]) -> tuple[Manifest, ...]:
@@ -45,6 +50,10 @@ def _is_settled(stateful_set: Manifest) -> bool:
     status = stateful_set.get("status") or {}
     current = status.get("observedGeneration") == stateful_set["metadata"].get("generation")
     return bool(current and status.get("availableReplicas") == stateful_set["spec"]["replicas"])
+
+
+def _stays(pod: Manifest) -> bool:
+    return is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
 
 
 def _revision(stateful_set: Manifest) -> str:

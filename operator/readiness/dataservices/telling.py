@@ -13,7 +13,14 @@ from readiness.snapshot import Obstacle
 
 PROVISIONING: Final = "Provisioning"
 PASSING: Final = frozenset(
-    {PROVISIONING, "Crashing", "Unschedulable", "RemovalPending", "TerminationBlocked"}
+    {
+        PROVISIONING,
+        "Crashing",
+        "Unschedulable",
+        "RemovalPending",
+        "TerminationBlocked",
+        "StepFailed",
+    }
 )
 """What may end without a change of the spec, so that nobody calls the policy stalled."""
 MEMBERS: Final = 16
@@ -29,7 +36,7 @@ def service_row(service: Service, old: Manifest, now: str) -> Manifest:
         "name": service.name,
         "kind": service.kind,
         "ready": service.ready,
-        "reason": reason or (PROVISIONING if service.waiting else ""),
+        "reason": reason or (PROVISIONING if service.waiting else service.reason),
         "secretName": service.secret,
         "primary": primary or before,
         "members": [
@@ -60,7 +67,8 @@ def provisioned_of(provision: Provision) -> tuple[str, str, str]:
     if waiting:
         return "False", PROVISIONING, "; ".join(waiting)
     names = ", ".join(service.name for service in provision.services)
-    return "True", "Provisioned", f"every member is Ready: {names}"
+    doing = "".join(f"; {s.name}: {s.doing}" for s in provision.services if s.doing)
+    return "True", "Provisioned", f"every member is Ready: {names}{doing}"
 
 
 def _words(name: str, obstacle: Obstacle) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from readiness import naming
 from readiness.dataservices.children import belongs_to, credentials_of, desired_of
-from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.order import NAMES, Kind, Order
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Snapshot
 
@@ -33,8 +33,14 @@ class Wish:
 
 def kind_of(service: DataService) -> str:
     """Name of the kind that is asked for; empty for an external service."""
-    names = ("redis", "mongodb", "rabbitmq")
-    return next((name for name in names if getattr(service, name) is not None), "")
+    return next((name for name in NAMES if getattr(service, name) is not None), "")
+
+
+def rotation_of(policy: Manifest, service: str) -> str:
+    """What the annotation asks to rotate of a service: its name, perhaps a user, perhaps a mark that makes it new."""
+    asked = str((policy["metadata"].get("annotations") or {}).get(naming.ROTATE, ""))
+    entries = (entry.strip() for entry in asked.split(","))
+    return next((e for e in entries if e.partition("@")[0].partition("/")[0] == service), "")[:128]
 
 
 def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:

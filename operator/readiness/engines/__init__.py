@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from readiness.dataservices.command import Command
 from readiness.dataservices.order import Look
 from readiness.engines.batch import Batch, build_prober
 from readiness.engines.connection import Clock
@@ -112,6 +113,10 @@ class Engines:
     def watch(self, key: Key, looks: Sequence[Look]) -> None:
         """Looks at data services from now on, and no longer at others of this policy."""
         self._stores.follow(key, looks)
+
+    def order(self, key: Key, commands: Sequence[Command]) -> None:
+        """Tells data services what was decided, in the background; the next look says what came of it."""
+        self._stores.order(key, commands)
 
     def seen(self, key: Key) -> Mapping[str, Seen]:
         """What the last looks at the data services of `key` saw."""

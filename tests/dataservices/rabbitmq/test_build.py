@@ -222,7 +222,7 @@ def test_a_password_is_stored_as_rabbitmq_does():
 def test_the_binding_names_the_active_user():
     password = KNOWN["app-b-password"]
     host = order().host(order().name())
-    known = {**KNOWN, "active-user": "app-b"}
+    known = {**KNOWN, "rotation.user": "app-b"}
 
     assert secret("", known=known) == {
         "type": "rabbitmq", "provider": "readiness-operator", "host": host, "port": "5672",
@@ -244,7 +244,7 @@ def test_only_what_is_read_at_start_replaces_pods():
     def template(**given: Any) -> Object:
         return members(**given)["template"]
 
-    rotated = {**KNOWN, "app-a-password": "another", "active-user": "app-b"}
+    rotated = {**KNOWN, "app-a-password": "another", "rotation.user": "app-b"}
     assert template(known=rotated) == template()
     assert template(config=[{"name": "channel_max", "value": "512"}]) != template()
 

@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from readiness.dataservices.rabbitmq.commands import (
-    Aim,
-    Credentials,
-    Grow,
-    Rebalance,
-    SetUser,
-    Step,
-    Wait,
-    next_step,
-)
+from readiness.api.dataservice import DataService
+from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
+from readiness.dataservices.order import Order
+from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser, next_step
 from readiness.dataservices.rabbitmq.reading import Member, Observed, Queue
 from readiness.dataservices.rabbitmq.users import CREDENTIALS, USERS, password_hash
+from readiness.snapshot import Seen
 
 PODS = ("q-0", "q-1", "q-2")
 KNOWN = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
-AIM = Aim(3)
+
+
+def task(observed: Observed, known: Mapping[str, str] = KNOWN, rotation: str = "") -> Task:
+    service = DataService.model_validate({"name": "jobs", "rabbitmq": {}})
+    order = Order("ns", "shop", service, "rabbitmq", "op", "op", 3, known, formed=True)
+    return Task(order, Seen(facts=observed), 3, rotation)
 
 
 def stored(known: Mapping[str, str]) -> dict[str, str]:
@@ -51,40 +51,40 @@ DOWN = members(q_2=Member("q-2", running=False, settled=False))
 THIN = replace(WHOLE, queues=(queue(members=PODS[:2]),))
 LOPSIDED = replace(WHOLE, queues=tuple(queue(f"q{n}", "q-1") for n in range(3)))
 
-STEPS: list[tuple[str, Aim, Observed, Step | None]] = [
-    ("nothing to do", AIM, WHOLE, None),
-    ("nobody answers", AIM, Observed(), Wait("no member tells of its users")),
-    ("a user is missing", AIM, replace(WHOLE, users={}), SetUser(USERS[0])),
-    ("a password was changed by hand", AIM, replace(WHOLE, users={**stored(KNOWN), "monitoring": "x"}), SetUser(USERS[2])),
-    ("a queue has two members", AIM, THIN, Grow("q-2")),
-    ("a queue of two, while a member is away", AIM, replace(DOWN, queues=THIN.queues), None),
-    ("leaders on one member", AIM, LOPSIDED, Rebalance()),
-    ("the same, while a member is away", AIM, replace(DOWN, queues=LOPSIDED.queues), None),
+STEPS: list[tuple[str, Observed, object]] = [
+    ("nothing to do", WHOLE, None),
+    ("nobody answers", Observed(), None),
+    ("a user is missing", replace(WHOLE, users={}), SetUser(USERS[0])),
+    ("a password was changed by hand", replace(WHOLE, users={**stored(KNOWN), "monitoring": "x"}), SetUser(USERS[2])),
+    ("a queue has two members", THIN, Grow("q-2")),
+    ("a queue of two, while a member is away", replace(DOWN, queues=THIN.queues), None),
+    ("leaders on one member", LOPSIDED, Rebalance()),
+    ("the same, while a member is away", replace(DOWN, queues=LOPSIDED.queues), None),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("aim", "observed", "step"), [row[1:] for row in STEPS], ids=[row[0] for row in STEPS]
-)
-def test_what_comes_next(aim: Aim, observed: Observed, step: Step | None):
-    assert next_step(aim, observed, KNOWN) == step
+@pytest.mark.parametrize(("observed", "act"), [row[1:] for row in STEPS], ids=[row[0] for row in STEPS])  # fmt: skip
+def test_what_comes_next(observed: Observed, act: object):
+    step = next_step(task(observed))
+
+    assert (step.act if isinstance(step, Tell) else step) == act
 
 
 def carried_out(step: Step, known: dict[str, str], users: dict[str, str]) -> None:
     """What the rim does with a step, as far as a rotation needs it."""
     match step:
-        case Credentials(renew, put):
+        case Amend(_, renew, put):
             known.update({key: f"{known[key]}+" for key in renew}, **put)
-        case SetUser(user):
+        case Tell(SetUser(user)):
             users[user.name] = password_hash(user.name, known[user.key])
 
 
-def rotation(connected: str) -> tuple[list[Step], dict[str, str], dict[str, str]]:
+def rotation(connected: str, asked: str = "jobs@monday") -> tuple[list[Step], dict[str, str], dict[str, str]]:  # fmt: skip
     """Steps until nothing more is to do; each decided from what stands, as after a restart."""
     known, users, steps = dict(KNOWN), stored(KNOWN), list[Step]()
-    for _ in range(10):
+    for _ in range(12):
         observed = replace(WHOLE, users=dict(users), connected=frozenset({connected}))
-        step = next_step(Aim(3, rotation="monday"), observed, known)
+        step = next_step(task(observed, known, asked))
         if step is None or isinstance(step, Wait):
             return [*steps, *([step] if step else [])], known, users
         steps.append(step)
@@ -92,32 +92,48 @@ def rotation(connected: str) -> tuple[list[Step], dict[str, str], dict[str, str]
     raise AssertionError(steps)
 
 
+def told(steps: list[Step]) -> list[object]:
+    return [s.act if isinstance(s, Tell) else (s.renew, dict(s.put)) if isinstance(s, Amend) else s for s in steps]  # fmt: skip
+
+
 def test_a_rotation_never_leaves_the_binding_without_a_login():
     steps, known, users = rotation(connected="app-b")
 
-    assert steps == [
-        Credentials(("app-b-password",), {"rotation-started": "monday", "rotation-from": "app-a"}),
-        SetUser(USERS[1]),
-        Credentials(put={"active-user": "app-b"}),
-        Credentials(("app-a-password",), {"rotation-done": "monday"}),
+    assert told(steps) == [
+        (("app-b-password", "monitoring-password", "definitions-password"), {"rotation.begun": "jobs@monday", "rotation.from": "app-a"}),
+        SetUser(USERS[1]), SetUser(USERS[2]), SetUser(USERS[3]),
+        ((), {"rotation.user": "app-b"}),
+        (("app-a-password",), {"rotation.done": "jobs@monday"}),
         SetUser(USERS[0]),
-    ]
+    ]  # fmt: skip
     assert users == stored(known) != stored(KNOWN)
-    assert known["active-user"] == "app-b"
+    assert known["rotation.user"] == "app-b"
 
 
 def test_a_rotation_waits_for_those_who_are_still_connected():
     steps, known, users = rotation(connected="app-a")
 
-    assert steps[-1] == Wait("applications are still connected as app-a: restart them")
+    assert steps[-1] == Wait("applications are still connected as app-a: restart them", "Rotating")
     assert users["app-a"] == stored(KNOWN)["app-a"]
-    assert "rotation-done" not in known
+    assert "rotation.done" not in known
+
+
+def test_one_user_can_be_named():
+    assert told(rotation("app-a", "jobs/monitoring@2")[0]) == [
+        (("monitoring-password",), {"rotation.begun": "jobs/monitoring@2", "rotation.done": "jobs/monitoring@2"}),
+        SetUser(USERS[2]),
+    ]  # fmt: skip
+    (waits,) = rotation("app-a", "jobs/nobody")[0]
+    assert isinstance(waits, Wait)
+    assert waits.reason == "UnknownUser"
 
 
 def test_the_next_rotation_goes_back():
-    known = {**KNOWN, "active-user": "app-b", "rotation-started": "monday", "rotation-from": "app-a", "rotation-done": "monday"}  # fmt: skip
+    known = {**KNOWN, "rotation.user": "app-b", "rotation.begun": "jobs", "rotation.from": "app-a", "rotation.done": "jobs"}  # fmt: skip
 
-    assert next_step(Aim(3, rotation="monday"), WHOLE, known) is None
-    assert next_step(Aim(3, rotation="tuesday"), WHOLE, known) == Credentials(
-        ("app-a-password",), {"rotation-started": "tuesday", "rotation-from": "app-b"}
-    )
+    observed = replace(WHOLE, users=stored(known))
+    assert next_step(task(observed, known, "jobs")) is None
+    step = next_step(task(observed, known, "jobs/app@2"))
+    assert isinstance(step, Amend)
+    assert step.renew == ("app-a-password",)
+    assert step.put == {"rotation.begun": "jobs/app@2", "rotation.from": "app-b"}

@@ -49,7 +49,7 @@ async def test_a_whole_cluster_is_read():
     assert {q.name: q.members for q in found.queues or ()} == {"old": frozenset(), "orders": frozenset(PODS)}  # fmt: skip
     assert found.users == {user.name: password_hash(user.name, KNOWN[user.key]) for user in USERS}
     assert found.connected == {"app-a"}
-    assert seen_of(found) == Seen("", tuple(map(MemberSeen, PODS)))
+    assert seen_of(found) == Seen("", tuple(map(MemberSeen, PODS)), facts=found)
 
 
 async def test_what_needs_a_member_is_told_of_it():
@@ -63,7 +63,7 @@ async def test_what_needs_a_member_is_told_of_it():
         MemberSeen(PODS[0], needed_by=("orders",)),
         MemberSeen(PODS[1], needed_by=("orders",)),
         MemberSeen(PODS[2], reasons=("NotRunning",)),
-    ), "NotRunning")  # fmt: skip
+    ), "NotRunning", facts=found)  # fmt: skip
 
 
 async def test_the_next_member_is_asked_where_one_does_not_answer():

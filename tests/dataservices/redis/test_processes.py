@@ -16,10 +16,12 @@ import pytest
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
+from readiness.dataservices.command import Amend, Task, Tell
+from readiness.dataservices.order import Look
 from readiness.dataservices.redis.build import group_of
-from readiness.dataservices.redis.commands import Rotate, Step, next_rotation, rotated
+from readiness.dataservices.redis.commands import Accept, Retire, next_step
 from readiness.dataservices.redis.reading import Observed, observed_of
-from readiness.engines.stores.redis import Group, Server, read_group, run_step
+from readiness.engines.stores.redis import Group, Server, look, read_group, tell
 
 from .ledger import Ledger, finder
 from .orders import PASSWORDS, manifests_of, order_of
@@ -272,20 +274,21 @@ async def test_what_is_wrong_is_said_of_whom(rig: Rig):
     )
 
 
+HOUR = 3600.0
+
+
 async def test_passwords_are_replaced_under_writes_without_a_restart(rig: Rig, ledger: Ledger):
     servers = [pod.server for pod in rig.pods.values()]
-    known = dict(PASSWORDS)
-    for user in PASSWORDS:
-        known[f"{user}.next"] = f"fresh-{user}"
-        steps = []
-        while (step := await rotate(rig, user, known)) is not None:
-            steps.append(str(step.step))
-            known = rotated(known, step)
-            ledger.binding = rig.secret(ORDER.name())
-        assert steps == ["accept", "present", "retire", "forget"], user
+    known, now, steps = dict(PASSWORDS), 0.0, list[str]()
+    while (step := await one_pass(rig, known, now)) is not None:
+        steps.append(step)
+        ledger.binding = rig.secret(ORDER.name())
         ledger.wait_for(50)
+        now += HOUR
+    assert steps == ["begin", "Accept", "present", "Retire", "forget"]
     rig.write(manifests_of(order_of(**known)))
-    assert known == {user: f"fresh-{user}" for user in PASSWORDS}
+    fresh = {user: known[user] for user in PASSWORDS}
+    assert fresh == {user: f"fresh-{user}.next" for user in PASSWORDS}
     assert [server.poll() for server in servers if server] == [None] * 6
     assert ledger.refused == 0
 
@@ -300,11 +303,33 @@ async def test_passwords_are_replaced_under_writes_without_a_restart(rig: Rig, l
         old.ping()
 
 
-async def rotate(rig: Rig, user: str, known: dict[str, str]) -> Rotate | None:
-    """One pass of the operator: everything anew from what is seen, then one step."""
-    rig.write(manifests_of(order_of(**known)))
-    members, sentinels = await read_group(group(rig, known))
-    step = next_rotation(user, known, (*members, *sentinels), overlapped=True)
-    if step and step.step in (Step.ACCEPT, Step.RETIRE):
-        await run_step(group(rig, known), step)
-    return step
+async def test_a_server_that_came_back_with_old_files_is_told_again(rig: Rig):
+    known = dict(PASSWORDS)
+    for expected in ("begin", "Accept", "present"):
+        assert await one_pass(rig, known, 0.0) == expected
+    replica = next(pod for pod in rig.members if pod is not primary(rig))
+    rig.write(manifests_of(order_of(**PASSWORDS)))  # its volume has not caught up
+    replica.kill()
+    replica.start()
+    wait_until(lambda: replica.probe("livenessProbe"))
+
+    assert await one_pass(rig, known, 0.0) == "Accept"
+    assert await one_pass(rig, known, 0.0) is None, "an hour's time for applications"
+    assert await one_pass(rig, known, HOUR) == "Retire"
+
+
+async def one_pass(rig: Rig, known: dict[str, str], now: float) -> str | None:
+    """One pass of the operator, as after a restart: everything anew from what is seen, then one step."""
+    rig.write(manifests_of(order := order_of(**known)))
+    asked = Look("redis", order, {pod.name: pod.address for pod in rig.pods.values()})
+    step = next_step(Task(order, await look(asked), 3, "cache@1", now))
+    if isinstance(step, Tell):
+        assert isinstance(step.act, Accept | Retire)
+        assert await tell(asked, step.act) == ""
+        return type(step.act).__name__
+    if isinstance(step, Amend):
+        known |= {key: f"fresh-{key}" for key in step.renew} | dict(step.put)
+        for key in step.drop:
+            del known[key]
+        return "begin" if step.renew else "forget" if not step.put else "present"
+    return None

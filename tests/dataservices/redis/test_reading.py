@@ -1,4 +1,4 @@
-"""What answers of servers mean together, and which action comes next."""
+"""What answers of servers mean together."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from readiness.dataservices.redis.access import hash_of
-from readiness.dataservices.redis.commands import Step, next_rotation, rotated
 from readiness.dataservices.redis.reading import Answer, Observed, observed_of
 
 PRIMARY = Answer("m-0", "m-0.d", {"role": "master", "slave0": "ip=m-1.d,port=6379,state=online,offset=9,lag=1",
@@ -78,42 +76,3 @@ def test_what_is_wrong_is_said_of_whom(
     assert found.primary == primary
     assert {each.name: each.reasons for each in found.everyone if each.reasons} == reasons
     assert not found.is_whole
-
-
-def accepting(*passwords: str, of: int = 6) -> list[Answer]:
-    """Servers of which the first `of` accept these passwords of `app`, the rest only `one`."""
-    both, one = frozenset(map(hash_of, passwords)), frozenset({hash_of("one")})
-    return [replace(each, accepts={"app": both if n < of else one}) for n, each in enumerate(EVERYONE)]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("credentials", "servers", "overlapped", "step"),
-    [
-        ({"app": "one"}, accepting("one"), True, None),
-        ({"app": "one", "app.next": "two"}, accepting("one"), True, Step.ACCEPT),
-        ({"app": "one", "app.next": "two"}, accepting("one", "two", of=5), True, Step.ACCEPT),
-        ({"app": "one", "app.next": "two"}, accepting("one", "two"), True, Step.PRESENT),
-        ({"app": "two", "app.previous": "one"}, accepting("one", "two"), False, None),
-        ({"app": "two", "app.previous": "one"}, accepting("one", "two"), True, Step.RETIRE),
-        ({"app": "two", "app.previous": "one"}, accepting("two", of=5), True, Step.RETIRE),
-        ({"app": "two", "app.previous": "one"}, accepting("two"), True, Step.FORGET),
-        ({"app": "one", "app.next": "two"}, [*accepting("one"), gone("s-9")], True, None),
-    ],
-)
-def test_a_rotation_goes_on_from_what_is_seen(
-    credentials: dict[str, str], servers: list[Answer], overlapped: bool, step: Step | None
-):
-    found = next_rotation("app", credentials, servers, overlapped=overlapped)
-
-    assert (found.step if found else None) is step
-
-
-def test_a_rotation_passes_every_state_of_the_secret():
-    first = {"app": "one", "app.next": "two", "admin": "x"}
-    present = next_rotation("app", first, accepting("one", "two"), overlapped=False)
-    assert present
-    second = rotated(first, present)
-    assert second == {"app": "two", "app.previous": "one", "admin": "x"}
-    forget = next_rotation("app", second, accepting("two"), overlapped=True)
-    assert forget
-    assert rotated(second, forget) == {"app": "two", "admin": "x"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.rabbitmq.commands import next_step
 from readiness.dataservices.rabbitmq.conf import PORTS, problems
 from readiness.dataservices.rabbitmq.objects import build_objects
 from readiness.dataservices.rabbitmq.pods import build_members
@@ -17,4 +18,4 @@ def build_rabbitmq(order: Order) -> tuple[Manifest, ...]:
     return (*build_objects(order), build_members(order))
 
 
-RABBITMQ: Final = Kind("rabbitmq", PORTS["amqp"], CREDENTIALS, build_rabbitmq, problems)
+RABBITMQ: Final = Kind("rabbitmq", PORTS["amqp"], CREDENTIALS, build_rabbitmq, problems, next_step)

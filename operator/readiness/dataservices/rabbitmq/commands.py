@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
+from readiness.dataservices.order import NOTE
 from readiness.dataservices.rabbitmq.reading import Observed, disturbances
 from readiness.dataservices.rabbitmq.users import (
     ACTIVE,
@@ -22,10 +24,12 @@ from readiness.dataservices.rabbitmq.users import (
     password_hash,
 )
 
-STARTED: Final = "rotation-started"
-FROM: Final = "rotation-from"
-DONE: Final = "rotation-done"
+STARTED: Final = f"{NOTE}begun"
+FROM: Final = f"{NOTE}from"
+DONE: Final = f"{NOTE}done"
 """Keys of the credentials Secret that say how far a rotation has got."""
+INNER: Final = ("monitoring", "definitions")
+"""Users that no application logs in as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,6 @@ class SetUser:
     """Give a user the password of the credentials Secret."""
 
     user: User
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Change the credentials Secret: passwords to be made anew, and values to be put."""
-
-    renew: tuple[str, ...] = ()
-    put: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,81 +51,78 @@ class Rebalance:
     """Spread the leaders of quorum queues over the members."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Something is to be done and cannot yet: why not."""
-
-    why: str
+Act = SetUser | Grow | Rebalance
 
 
-Step = SetUser | Credentials | Grow | Rebalance | Wait
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """What is wanted: how many members, and the last rotation that was asked for, by a name of its own."""
-
-    replicas: int
-    rotation: str = ""
-
-
-def next_step(aim: Aim, observed: Observed, known: Mapping[str, str]) -> Step | None:
+def next_step(task: Task) -> Step | None:
     """The first thing to do. Who may log in comes first: everything else logs in."""
-    return next(_steps(aim, observed, known), None)
+    facts = task.seen.facts
+    return next(_steps(task, facts), None) if isinstance(facts, Observed) else None
 
 
-def _steps(aim: Aim, observed: Observed, known: Mapping[str, str]) -> Iterator[Step]:
+def _steps(task: Task, observed: Observed) -> Iterator[Step]:
     if observed.users is None:
-        yield Wait("no member tells of its users")
         return
+    known = task.order.credentials
     yield from _outdated_users(observed.users, known)
-    yield from _rotation(aim.rotation, observed, known)
-    yield from _growth(aim, observed)
-    if _is_lopsided(aim, observed):
-        yield Rebalance()
+    if task.rotation and task.rotation not in (known.get(DONE), known.get(STARTED)):
+        yield _begin(task.rotation, active_user(known))
+    yield from _rotation(observed, known)
+    yield from _growth(task.replicas, observed)
+    if _is_lopsided(task.replicas, observed):
+        yield Tell(Rebalance(), "leaders of queues are spread over the members", "Balancing")
 
 
 def _outdated_users(users: Mapping[str, str], known: Mapping[str, str]) -> Iterator[Step]:
     for user in USERS:
         if users.get(user.name) != password_hash(user.name, known[user.key]):
-            yield SetUser(user)
+            does = f"user {user.name} has the password of the credentials Secret"
+            yield Tell(SetUser(user), does)
 
 
-def _rotation(asked: str, observed: Observed, known: Mapping[str, str]) -> Iterator[Step]:
-    """The idle user gets a new password, then the binding, and the old one's is thrown away when nobody uses it."""
-    if not asked or known.get(DONE) == asked:
+def _begin(asked: str, active: str) -> Step:
+    """The idle one of the application's two users gets a new password, and others whom nobody waits for."""
+    user = asked.partition("@")[0].partition("/")[2]
+    if user not in ("", "app", *INNER):
+        return Wait(f"readiness.dev/rotate: there is no user {user}, but app, {', '.join(INNER)}", "UnknownUser")  # fmt: skip
+    renew = tuple(f"{name}-password" for name in INNER if user in ("", name))
+    if user in INNER:
+        return Amend(f"a new password: {user}", renew, {STARTED: asked, DONE: asked})
+    renew = (f"{_other(active)}-password", *renew)
+    return Amend(f"new passwords, and {_other(active)} for applications", renew, {STARTED: asked, FROM: active})  # fmt: skip
+
+
+def _rotation(observed: Observed, known: Mapping[str, str]) -> Iterator[Step]:
+    """The binding turns to the user with the new password; the old one's is thrown away when nobody uses it."""
+    started, active = known.get(STARTED), active_user(known)
+    if started is None or known.get(DONE) == started:
         return
-    active = active_user(known)
-    if known.get(STARTED) != asked:
-        yield Credentials((f"{_other(active)}-password",), {STARTED: asked, FROM: active})
-    elif known.get(FROM) == active:
-        yield Credentials(put={ACTIVE: _other(active)})
-    elif observed.connected is None:
-        yield Wait("no member tells who is connected")
-    elif _other(active) in observed.connected:
-        yield Wait(f"applications are still connected as {_other(active)}: restart them")
+    if known.get(FROM) == active:
+        yield Amend(f"the binding names {_other(active)}", put={ACTIVE: _other(active)})
+    elif observed.connected is None or _other(active) in observed.connected:
+        yield Wait(f"applications are still connected as {_other(active)}: restart them", "Rotating")  # fmt: skip
     else:
-        yield Credentials((f"{_other(active)}-password",), {DONE: asked})
+        yield Amend(f"nobody knows the password of {_other(active)} any more", (f"{_other(active)}-password",), {DONE: started})  # fmt: skip
 
 
 def _other(user: str) -> str:
     return next(name for name in APPLICATION if name != user)
 
 
-def _growth(aim: Aim, observed: Observed) -> Iterator[Step]:
+def _growth(replicas: int, observed: Observed) -> Iterator[Step]:
     """Only among members that all run: one that is away has its place kept."""
     running = {member.pod for member in observed.members if member.running}
-    if len(running) < aim.replicas:
+    if len(running) < replicas:
         return
-    thin = [q for q in observed.queues or () if q.members and len(q.members) < min(3, aim.replicas)]
+    thin = [q for q in observed.queues or () if q.members and len(q.members) < min(3, replicas)]
     for pod in sorted(running):
         if any(pod not in queue.members for queue in thin):
-            yield Grow(pod)
+            yield Tell(Grow(pod), f"queues that have too few members have one on {pod}", "Growing")
 
 
-def _is_lopsided(aim: Aim, observed: Observed) -> bool:
+def _is_lopsided(replicas: int, observed: Observed) -> bool:
     """Whether one member leads more than two queues above another, while nothing else is wrong."""
-    if disturbances(observed, aim.replicas):
+    if disturbances(observed, replicas):
         return False
     led = Counter(queue.leader for queue in observed.queues or () if queue.members)
     counts = [led[member.pod] for member in observed.members]

@@ -119,7 +119,7 @@ def seen_of(observed: Observed) -> Seen:
     restart = "" if critical_queues(observed, apart) else apart
     unwell = {reason for member in members for reason in member.reasons}
     worst = next((word for word in _WORST if word in unwell), "")
-    return Seen("", members, worst if observed.members else "Unreachable", restart=restart)
+    return Seen("", members, worst if observed.members else "Unreachable", restart=restart, facts=observed)  # fmt: skip
 
 
 def apart_of(observed: Observed) -> str:

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.dataservices.order import Credential, Order
+from readiness.dataservices.order import NOTE, Credential, Order
 from readiness.dataservices.rabbitmq.conf import ports_of, spec_of
 from readiness.dataservices.tls import authority_of
 
 VHOST: Final = "/"
 COOKIE: Final = "erlang-cookie"
-ACTIVE: Final = "active-user"
+ACTIVE: Final = f"{NOTE}user"
 """Key of the credentials Secret that a rotation adds: which application user the binding names."""
 APPLICATION: Final = ("app-a", "app-b")
 OPERATOR: Final = "readiness-operator"

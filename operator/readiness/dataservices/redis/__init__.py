@@ -7,5 +7,6 @@ from typing import Final
 from readiness.dataservices.order import Kind
 from readiness.dataservices.redis.access import CREDENTIALS
 from readiness.dataservices.redis.build import build, problems
+from readiness.dataservices.redis.commands import next_step
 
-REDIS: Final = Kind("redis", 6379, CREDENTIALS, build, problems)
+REDIS: Final = Kind("redis", 6379, CREDENTIALS, build, problems, next_step)

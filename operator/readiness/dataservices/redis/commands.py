@@ -1,60 +1,99 @@
-"""The next step of replacing a password, derived from what is seen now: an operator that died in between goes on.
+"""What comes next of a Redis that runs: how passwords are replaced. Pure.
 
-Both are accepted, applications are given the new one, servers use it, the old one is dropped. Pure.
+Every server accepts both, applications are given the new one, servers use it, the old one is dropped.
+How far that has got is derived from the credentials Secret and from what servers accept, so an
+operator that died in between goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Final
 
-from readiness.dataservices.redis.access import NEXT, PREVIOUS, hash_of
+from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
+from readiness.dataservices.order import NOTE
+from readiness.dataservices.redis.access import CREDENTIALS, NEXT, PREVIOUS, hash_of
 from readiness.dataservices.redis.reading import Answer
 
-
-class Step(StrEnum):
-    """Steps of a rotation, in their order."""
-
-    ACCEPT = "accept"  # every server: the next password counts as well
-    PRESENT = "present"  # the credentials Secret: next becomes current, current becomes previous
-    RETIRE = "retire"  # every server: uses the current one, and the previous one counts no more
-    FORGET = "forget"  # the credentials Secret: without the previous one
+BEGUN: Final = f"{NOTE}begun"
+"""Key of the credentials Secret: the request that the last rotation was begun for."""
+SINCE: Final = f"{NOTE}since"
+"""Key of the credentials Secret: when applications were given the new passwords, as epoch seconds."""
+OVERLAP_SECONDS: Final = 3600.0
+USERS: Final = tuple(credential.key for credential in CREDENTIALS)
 
 
 @dataclass(frozen=True, slots=True)
-class Rotate:
-    """The next step for one user's password."""
+class Accept:
+    """Every server lets these users in with every password that the credentials Secret has of them."""
 
-    user: str
-    step: Step
+    users: tuple[str, ...]
 
 
-def next_rotation(
-    user: str, credentials: Mapping[str, str], servers: Iterable[Answer], *, overlapped: bool
-) -> Rotate | None:
-    """The next step for a user, or nothing: none is under way, a server is away, or clients still take up the new one.
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Every server uses the current passwords of these users, and accepts no other."""
 
-    `overlapped`: the previous password has been accepted beside the current one for long enough.
-    """
-    found = tuple(servers)
-    concerned = [each for each in found if user in each.accepts]
-    if any(each.error for each in found):
+    users: tuple[str, ...]
+
+
+def next_step(task: Task) -> Step | None:
+    """The next step, what holds it up, or nothing."""
+    facts = task.seen.facts
+    if not isinstance(facts, tuple):
         return None
-    if user + NEXT in credentials:
-        accepted = all(hash_of(credentials[user + NEXT]) in each.accepts[user] for each in concerned)  # fmt: skip
-        return Rotate(user, Step.PRESENT if accepted else Step.ACCEPT)
-    if user + PREVIOUS in credentials and overlapped:
-        dropped = all(each.accepts[user] == {hash_of(credentials[user])} for each in concerned)
-        return Rotate(user, Step.FORGET if dropped else Step.RETIRE)
-    return None
+    away = [answer.name for answer in facts if answer.error]
+    step = next(_steps(task, facts), None)
+    if away and step is not None and not isinstance(step, Wait):
+        return Wait(f"{', '.join(away)} does not answer, and has to be told too", "Rotating")
+    return step
 
 
-def rotated(credentials: Mapping[str, str], rotate: Rotate) -> dict[str, str]:
-    """What the credentials Secret holds after a step that changes it."""
-    found, user = dict(credentials), rotate.user
-    if rotate.step is Step.PRESENT:
-        found[user + PREVIOUS], found[user] = found[user], found.pop(user + NEXT)
-    elif rotate.step is Step.FORGET:
-        del found[user + PREVIOUS]
-    return found
+def _steps(task: Task, servers: Sequence[Answer]) -> Iterator[Step]:
+    known = task.order.credentials
+    fresh, former = ([u for u in USERS if u + suffix in known] for suffix in (NEXT, PREVIOUS))
+    asked = task.rotation if task.rotation != known.get(BEGUN) else ""
+    if missing := _refused(task, servers):
+        yield Tell(Accept(missing), "every server accepts the passwords of the credentials Secret")
+    if fresh:
+        yield _present(task, fresh)
+    elif former and not asked and task.now < float(known.get(SINCE, 0)) + OVERLAP_SECONDS:
+        yield Wait("new passwords are in use; those from before are accepted for an hour", "Rotating")  # fmt: skip
+    elif former and _others(task, servers, former):
+        yield Tell(Retire(tuple(former)), "no server accepts the passwords from before")
+    elif former:
+        yield Amend("the passwords from before are gone", drop=tuple(u + PREVIOUS for u in former))
+    elif asked:
+        yield _begin(asked)
+
+
+def _refused(task: Task, servers: Sequence[Answer]) -> tuple[str, ...]:
+    """Users whom some server would not let in with the current password, or with the next."""
+    known = task.order.credentials
+    wanted = {u: {hash_of(known[k]) for k in (u, u + NEXT) if k in known} for u in USERS}
+    return tuple(
+        u for u in USERS if any(u in s.accepts and not wanted[u] <= s.accepts[u] for s in servers)
+    )
+
+
+def _others(task: Task, servers: Sequence[Answer], users: Sequence[str]) -> bool:
+    """Whether any server accepts more than the current password of one of the users."""
+    current = {user: {hash_of(task.order.credentials[user])} for user in users}
+    return any(s.accepts.get(user, current[user]) != current[user] for s in servers for user in users)  # fmt: skip
+
+
+def _present(task: Task, users: Sequence[str]) -> Amend:
+    known = task.order.credentials
+    put = {SINCE: str(int(task.now))}
+    for user in users:
+        put |= {user: known[user + NEXT], user + PREVIOUS: known[user]}
+    return Amend("applications are given the new passwords", put=put, drop=tuple(u + NEXT for u in users))  # fmt: skip
+
+
+def _begin(asked: str) -> Amend | Wait:
+    user = asked.partition("@")[0].partition("/")[2]
+    if user and user not in USERS:
+        return Wait(f"readiness.dev/rotate: there is no user {user}, but {', '.join(USERS)}", "UnknownUser")  # fmt: skip
+    users = (user,) if user else USERS
+    return Amend(f"passwords are replaced: {', '.join(users)}", renew=tuple(u + NEXT for u in users), put={BEGUN: asked})  # fmt: skip

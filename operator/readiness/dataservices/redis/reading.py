@@ -6,8 +6,8 @@ Pure: answers as the servers gave them in, one value out. Reasons hold nothing t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from readiness.snapshot import MemberSeen, Seen
@@ -82,10 +82,12 @@ def observed_of(members: tuple[Answer, ...], sentinels: tuple[Answer, ...]) -> O
     )
 
 
-def seen_of(observed: Observed) -> Seen:
-    """What is told of it."""
+def seen_of(observed: Observed, answers: Iterable[Answer] = ()) -> Seen:
+    """What is told of it, and what the next step follows from: nothing of that moves by itself."""
     members = tuple(MemberSeen(m.name, m.role, m.reasons) for m in observed.everyone)
-    return Seen(observed.primary, members, "" if observed.primary else "NoPrimary", observed.lag)
+    facts = tuple(replace(each, facts={}) for each in answers)
+    reason = "" if observed.primary else "NoPrimary"
+    return Seen(observed.primary, members, reason, observed.lag, facts=facts)
 
 
 def _member(answer: Answer, primary: Answer | None, lag: int | None) -> Member:

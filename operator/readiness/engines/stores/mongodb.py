@@ -36,10 +36,17 @@ MARGIN: Final = 5.0
 
 async def look(asked: order.Look) -> Seen:
     """One look at a whole set, understood."""
-    wanted = wanted_of(asked.order)
-    pods = {host: asked.addresses.get(host.partition(".")[0], "") for host in wanted.hosts}
-    where = {host: _at(address) for host, address in pods.items() if address}
-    return seen_of(wanted, await read_set(wanted.hosts, asked.order.credentials, where))
+    hosts, where = _places(asked)
+    return seen_of(wanted_of(asked.order), await read_set(hosts, asked.order.credentials, where))
+
+
+async def tell(asked: order.Look, act: Told) -> str:
+    """Carries out an act at the primary of now; what went wrong, in the server's word."""
+    hosts, where = _places(asked)
+    seen = await read_set(hosts, asked.order.credentials, where)
+    if not seen.primary:
+        return "NoPrimary"
+    return await apply_step(act, where.get(seen.primary, seen.primary), asked.order.credentials)
 
 
 async def read_set(
@@ -77,6 +84,13 @@ async def _look_at(hosts: Sequence[str], login: Login, where: Mapping[str, str])
             return replace(await server.look(deep=True), host=host)
 
     return await asyncio.gather(*map(look_at, hosts))
+
+
+def _places(asked: order.Look) -> tuple[Sequence[str], Mapping[str, str]]:
+    """The hosts of a set, and where its pods are."""
+    hosts = wanted_of(asked.order).hosts
+    pods = {host: asked.addresses.get(host.partition(".")[0], "") for host in hosts}
+    return hosts, {host: _at(address) for host, address in pods.items() if address}
 
 
 def _at(address: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from readiness.dataservices.order import Look
-from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
+from readiness.dataservices.rabbitmq.commands import Act, Grow, Rebalance, SetUser
 from readiness.dataservices.rabbitmq.conf import PORTS, node_name, part_of, ports_of
 from readiness.dataservices.rabbitmq.reading import (
     Observed,
@@ -39,9 +39,19 @@ _JSON: Final[Mapping[str, str]] = {"hashing_algorithm": "rabbit_password_hashing
 
 async def look(asked: Look) -> Seen:
     """One look at a whole cluster, understood."""
+    return seen_of(await management_at(asked).read())
+
+
+async def tell(asked: Look, act: Act) -> str:
+    """Carries out an act; what went wrong, in a word."""
+    return await management_at(asked).carry_out(act)
+
+
+def management_at(asked: Look) -> Management:
+    """The management API of what is looked at."""
     order = asked.order
     ca, port = authority_of(order).get(AUTHORITY, ""), ports_of(order)["management"]
-    return seen_of(await Management(part_of(order).hosts, order.credentials, asked.addresses, ca, port).read())  # fmt: skip
+    return Management(part_of(order).hosts, order.credentials, asked.addresses, ca, port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ class Management:
                 errors.append(f"{_pod(host)} does not answer: {_word(error)}")
         return Observed(errors=tuple(errors))
 
-    async def carry_out(self, step: SetUser | Grow | Rebalance) -> str:
+    async def carry_out(self, step: Act) -> str:
         """Tells the first member that answers; returns what went wrong, in a word."""
         word = "no member"
         for host in self.hosts:
@@ -100,7 +110,7 @@ class Management:
             transport=self.transport,
         )
 
-    def _request(self, client: httpx.AsyncClient, step: SetUser | Grow | Rebalance) -> httpx.Request:  # fmt: skip
+    def _request(self, client: httpx.AsyncClient, step: Act) -> httpx.Request:
         match step:
             case SetUser(user):
                 stored = password_hash(user.name, self.credentials[user.key])

@@ -1,4 +1,4 @@
-"""Asks members and sentinels of a Redis what they are, and carries out the steps that change servers.
+"""Asks members and sentinels of a Redis what they are, and carries out the acts that change servers.
 
 Every connection is short and bounded. A password goes out as an argument of a command to the server, never into an
 error or a log. It decides nothing: `dataservices/redis/reading.py` understands, `commands.py` says what comes next.
@@ -7,7 +7,8 @@ error or a log. It decides nothing: `dataservices/redis/reading.py` understands,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,9 +25,15 @@ from redis.exceptions import (
 
 from readiness.dataservices.order import Look
 from readiness.dataservices.parts import Part
-from readiness.dataservices.redis.access import MEMBER_USERS, SENTINEL_USERS, hash_of
+from readiness.dataservices.redis.access import (
+    MEMBER_USERS,
+    PREVIOUS,
+    SENTINEL_USERS,
+    hash_of,
+    hashes_of,
+)
 from readiness.dataservices.redis.build import group_of, members_of, sentinels_of
-from readiness.dataservices.redis.commands import Rotate, Step
+from readiness.dataservices.redis.commands import Accept, Retire
 from readiness.dataservices.redis.reading import Answer, observed_of, seen_of
 from readiness.dataservices.tls import AUTHORITY, authority_of
 from readiness.engines.stores.trust import trusting
@@ -56,9 +63,24 @@ class Group:
     authority: str = ""
 
 
+Change = Callable[[Redis, Server, Group, tuple[str, ...]], Awaitable[None]]
+
+
 async def look(asked: Look) -> Seen:
     """One look at a whole set, understood."""
-    return seen_of(observed_of(*await read_group(_group(asked))))
+    members, sentinels = await read_group(group_at(asked))
+    return seen_of(observed_of(members, sentinels), (*members, *sentinels))
+
+
+async def tell(asked: Look, act: Accept | Retire) -> str:
+    """Carries out an act on every server; what went wrong with the first that failed, in a word."""
+    group = group_at(asked)
+    for change in (_accept,) if isinstance(act, Accept) else (_use, _drop):
+        servers = (*group.members, *group.sentinels)
+        told = (_told(each, group, act, change) for each in servers)
+        if word := next(filter(None, await asyncio.gather(*told)), ""):
+            return word
+    return ""
 
 
 async def read_group(group: Group) -> tuple[tuple[Answer, ...], tuple[Answer, ...]]:
@@ -69,12 +91,8 @@ async def read_group(group: Group) -> tuple[tuple[Answer, ...], tuple[Answer, ..
     return tuple(found[: len(members)]), tuple(found[len(members) :])
 
 
-async def run_step(group: Group, rotate: Rotate) -> None:
-    """A step of a rotation on every server. It may be repeated; a server that is away raises, and the rest has to wait."""
-    await asyncio.gather(*(_change(each, group, rotate) for each in (*group.members, *group.sentinels)))  # fmt: skip
-
-
-def _group(asked: Look) -> Group:
+def group_at(asked: Look) -> Group:
+    """The servers of what is looked at."""
     members, sentinels = members_of(asked.order), sentinels_of(asked.order)
 
     def servers(part: Part) -> tuple[Server, ...]:
@@ -129,46 +147,71 @@ async def _accepts(client: Redis, users: tuple[str, ...]) -> dict[str, frozenset
     return {user: frozenset(each["passwords"]) for user, each in zip(users, found, strict=True)}
 
 
-async def _change(server: Server, group: Group, rotate: Rotate) -> None:
-    user, sentinel = rotate.user, server in group.sentinels
-    async with asyncio.timeout(SECONDS), _client(server, group) as client:
-        if rotate.step is Step.RETIRE:
-            await _use(client, group, user, sentinel=sentinel)
-        if user in (SENTINEL_USERS if sentinel else MEMBER_USERS):
-            await client.execute_command("ACL SETUSER", user, *_rules(group.credentials, rotate))
+async def _told(server: Server, group: Group, act: Accept | Retire, change: Change) -> str:
+    try:
+        async with asyncio.timeout(SECONDS), _client(server, group) as client:
+            await change(client, server, group, act.users)
+    except (RedisError, OSError, TimeoutError) as error:
+        return f"{server.name}: {type(error).__name__}"
+    return ""
 
 
-async def _use(client: Redis, group: Group, user: str, *, sentinel: bool) -> None:
+async def _accept(client: Redis, server: Server, group: Group, users: tuple[str, ...]) -> None:
+    for user in _known(server, group, users):
+        hashes = (f"#{each}" for each in hashes_of(user, group.credentials))
+        await client.execute_command("ACL SETUSER", user, *hashes)
+
+
+async def _use(client: Redis, server: Server, group: Group, users: tuple[str, ...]) -> None:
     """Servers log in as some users themselves: with the current password from now on."""
-    password = group.credentials[user]
-    if user == "replication" and not sentinel:
-        await client.config_set("masterauth", password)
-    elif user == "sentinel" and sentinel:
-        await client.execute_command("SENTINEL SET", group.name, "auth-pass", password)
-    elif user == "quorum" and sentinel:
-        await client.execute_command("SENTINEL CONFIG SET", "sentinel-pass", password)
+    given, sentinel = group.credentials, server in group.sentinels
+    if "replication" in users and not sentinel:
+        await client.config_set("masterauth", given["replication"])
+    if "sentinel" in users and sentinel:
+        await client.execute_command("SENTINEL SET", group.name, "auth-pass", given["sentinel"])
+    if "quorum" in users and sentinel:
+        await client.execute_command("SENTINEL CONFIG SET", "sentinel-pass", given["quorum"])
 
 
-def _rules(credentials: Mapping[str, str], rotate: Rotate) -> tuple[str, ...]:
-    user = rotate.user
-    if rotate.step is Step.ACCEPT:
-        return (f"#{hash_of(credentials[f'{user}.next'])}",)
-    return "resetpass", f"#{hash_of(credentials[user])}"
+async def _drop(client: Redis, server: Server, group: Group, users: tuple[str, ...]) -> None:
+    for user in _known(server, group, users):
+        current = f"#{hash_of(group.credentials[user])}"
+        await client.execute_command("ACL SETUSER", user, "resetpass", current)
 
 
-def _client(server: Server, group: Group) -> Redis:
+def _known(server: Server, group: Group, users: tuple[str, ...]) -> list[str]:
+    known = SENTINEL_USERS if server in group.sentinels else MEMBER_USERS
+    return [user for user in users if user in known]
+
+
+@asynccontextmanager
+async def _client(server: Server, group: Group) -> AsyncIterator[Redis]:
+    """With the current password, or the one before: a server that started with old files knows only that."""
     user = "quorum" if server in group.sentinels else "admin"
+    keys = [key for key in (user, user + PREVIOUS) if key in group.credentials]
+    for key in keys:
+        async with Redis.from_pool(_pool(server, group, user, group.credentials[key])) as client:
+            try:
+                await client.ping()
+            except AuthenticationError:
+                if key == keys[-1]:
+                    raise
+                continue
+            yield client
+            return
+
+
+def _pool(server: Server, group: Group, user: str, password: str) -> ConnectionPool:
     encrypted: dict[str, Any] = {
         "connection_class": _Encrypted,
         "named": server.host,
         "authority": group.authority,
     }
-    pool = ConnectionPool(
-        host=server.address, port=server.port, username=user, password=group.credentials[user],
+    return ConnectionPool(
+        host=server.address, port=server.port, username=user, password=password,
         decode_responses=True, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=Retry(NoBackoff(), 0),
         **(encrypted if group.authority else {}),
     )  # fmt: skip
-    return Redis.from_pool(pool)
 
 
 class _Encrypted(Connection):
