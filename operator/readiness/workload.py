@@ -24,9 +24,6 @@ STUCK: Final = frozenset({
     "CreateContainerConfigError", "CreateContainerError",
 })  # fmt: skip
 """Why the kubelet lets a container wait that does not start by itself."""
-_OWN_VOLUMES: Final = frozenset(
-    {"configMap", "downwardAPI", "emptyDir", "image", "projected", "secret"}
-)
 _SLEEP: Final = re.compile(r"\s*(?:exec\s+)?(?:/\S{1,60}/)?sleep\s+(\d{1,5})s?\s*;?\s*")
 _ROLLED: Final = ("NewReplicaSetAvailable", "ProgressDeadlineExceeded")
 """Reasons of Progressing once a rollout is over: it succeeded, or it is stuck."""
@@ -69,15 +66,6 @@ def app_container(workload: Manifest, name: str | None = None) -> Manifest | Non
     if name is not None:
         return next((c for c in found if c.get("name") == name), None)
     return next((c for c in found if c.get("ports")), found[0] if found else None)
-
-
-def lasting_volumes(workload: Manifest) -> tuple[str, ...]:
-    """Names of the template's volumes that outlive a pod."""
-    templates = (workload.get("spec") or {}).get("volumeClaimTemplates") or ()
-    volumes = pod_spec(workload).get("volumes") or ()
-    claims = (template["metadata"]["name"] for template in templates)
-    others = (v["name"] for v in volumes if not v.keys() - {"name"} <= _OWN_VOLUMES)
-    return tuple(dict.fromkeys((*others, *claims)))
 
 
 def config_maps(workload: Manifest) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from readiness.naming import DRILL_ARM, drill, label_value
 from readiness.script import Arm, DrillSubject
 from readiness.step import Meter
 from readiness.timeline import Problem
-from readiness.workload import app_container, lasting_volumes, matches, pod_spec, template_metadata
+from readiness.workload import app_container, matches, pod_spec, template_metadata
 
 __all__ = ["Place", "build_clone"]
 

@@ -27,7 +27,6 @@ from readiness.lasting import lasting_volumes
 from readiness.model import Result, Verdict
 from readiness.request import Answers, Request
 from readiness.timeline import NEVER, Timeline
-from readiness.workload import lasting_volumes
 
 WEEK: Final = 7 * 86400.0
 SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
