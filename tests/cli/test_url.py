@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from .conftest import Ended, process
+
 SAFE = {
     "Content-Type": "text/html; charset=utf-8",
     "X-Content-Type-Options": "nosniff",
@@ -18,7 +20,7 @@ SAFE = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site():
     """`site(headers)` → URL of a server that answers `/` with them and everything else with 404."""
     servers = []
@@ -28,7 +30,6 @@ def site():
             server_version, sys_version = "web", ""
 
             def do_GET(self):
-                asked.append((self.path, self.headers["User-Agent"]))
                 body = b"<!doctype html><title>x</title>" if self.path == "/" else b"no such page"
                 self.send_response(200 if self.path == "/" else 404)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
@@ -39,9 +40,7 @@ def site():
             def log_message(self, *args):
                 pass
 
-        asked: list[tuple[str, str]] = []
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.asked = asked
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
@@ -52,28 +51,45 @@ def site():
         server.server_close()
 
 
-def results(ended):
+@pytest.fixture(scope="module")
+def checks(site) -> dict[str, Ended]:
+    """Every check, side by side: each waits some seconds between its looks."""
+    lacking = {k: v for k, v in SAFE.items() if k != "X-Content-Type-Options"}
+    given = {
+        "safe": (site(SAFE), "--skip", "HDR-003"),
+        "lacking": (site(lacking),),
+        "nobody": ("http://127.0.0.1:1",),
+    }
+    running = {
+        name: process("-m", "readiness", "check", "-o", "json", "--url", *words)
+        for name, words in given.items()
+    }
+    found = {name: (*child.communicate(timeout=60), child) for name, child in running.items()}
+    return {name: Ended(child.returncode, out, err) for name, (out, err, child) in found.items()}
+
+
+def results(ended: Ended) -> dict[str, str]:
+    assert "Traceback" not in ended.err
     return {row["id"]: row["result"] for row in json.loads(ended.out)["findings"]}
 
 
-def test_a_safe_site(readiness, site):
-    ended = readiness("check", "--url", site(SAFE), "-o", "json", "--skip", "HDR-003")
+def test_a_safe_site(checks):
+    ended = checks["safe"]
     found = results(ended)
     assert {"HDR-002", "HDR-004", "CFG-009"} <= found.keys()
     assert "Fail" not in found.values(), ended.out
     assert "look 1: " in ended.err
 
 
-def test_a_defect_stands_after_three_looks(readiness, site):
-    headers = {k: v for k, v in SAFE.items() if k != "X-Content-Type-Options"}
-    ended = readiness("check", "--url", site(headers), "-o", "json")
+def test_a_defect_stands_after_three_looks(checks):
+    ended = checks["lacking"]
     assert ended.code == 1
     assert "Fail" in results(ended).values()
     assert "look 3: " in ended.err
 
 
-def test_nobody_there_cannot_be_told(readiness):
-    ended = readiness("check", "--url", "http://127.0.0.1:1", "-o", "json")
+def test_nobody_there_cannot_be_told(checks):
+    ended = checks["nobody"]
     assert ended.code == 3
     assert set(results(ended).values()) == {"Unknown"}
     fixes = {row["fix"] for row in json.loads(ended.out)["findings"]}

@@ -23,7 +23,7 @@ from readiness.cluster.store import Store
 from readiness.dataservices.kinds import KINDS
 from readiness.dataservices.provision import Act, Provision, Service, Write, provide
 from readiness.dataservices.wish import Wish
-from readiness.drills.beside import METER
+from readiness.drills.beside import METER, SIGNAL
 from readiness.engines.drill.order import carry_out
 from readiness.naming import DESIRED_HASH, DRILL, OURS
 from readiness.script import Arm, DrillSubject, Script
@@ -39,7 +39,10 @@ POD: dict[str, Any] = {
     "spec": {"containers": [{"name": "app"}], "securityContext": {"runAsUser": 5, "runAsGroup": 5}},
     "status": {
         "containerStatuses": [{"state": {"terminated": {"message": ""}}}],
-        "ephemeralContainerStatuses": [{"name": METER, "state": {"running": {}}}],
+        "ephemeralContainerStatuses": [
+            {"name": METER, "state": {"running": {}}},
+            {"name": f"{SIGNAL}-int", "state": {"terminated": {"exitCode": 0}}},
+        ],
     },
 }
 JOB = {
@@ -247,12 +250,15 @@ def hands(connection: Any) -> tuple[Children, Provider]:
     return children, Provider(connection, children, lambda: None, lambda: 1e6, lambda _key: None)
 
 
-async def test_without_any_right_a_policy_says_what_to_type(tmp_path: Path):
-    async def refuse(request: web.Request) -> web.Response:
-        _, resource, verb = right_of(request)
-        words = f'{resource} is forbidden: User "u" cannot {verb} resource "{resource}"'
-        return web.json_response({"kind": "Status", "message": words}, status=403)
+async def refuse(request: web.Request) -> web.Response:
+    """Whatever it is, in the API server's words."""
+    group, resource, verb = right_of(request)
+    name = ".".join(filter(None, (resource, group)))
+    words = f'{name} is forbidden: User "u" cannot {verb} resource "{resource}"'
+    return web.json_response({"kind": "Status", "message": words}, status=403)
 
+
+async def test_without_any_right_a_policy_says_what_to_type(tmp_path: Path):
     async with serving(refuse, tmp_path) as kubeconfig:
         connection = await connect(kubeconfig, lambda _method, _status: None)
         children, _ = hands(connection)
@@ -267,11 +273,6 @@ async def test_without_any_right_a_policy_says_what_to_type(tmp_path: Path):
 
 
 async def test_without_any_right_a_drill_says_which_one_is_missing(tmp_path: Path):
-    async def refuse(request: web.Request) -> web.Response:
-        group, resource, verb = right_of(request)
-        words = f'{resource}.{group} is forbidden: User "u" cannot {verb} resource "{resource}"'
-        return web.json_response({"kind": "Status", "message": words}, status=403)
-
     async with serving(refuse, tmp_path) as kubeconfig:
         connection = await connect(kubeconfig, lambda _method, _status: None)
         subject = DrillSubject(NAMESPACE, "api", "apps/v1", "Deployment", "api")
