@@ -18,16 +18,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from readiness.cluster.connection import connect
+from readiness.cluster.connection import Connection, connect
+from readiness.cluster.members import Members
 from readiness.cluster.pods import Pods
 from readiness.cluster.project import projected
 from readiness.drills.clone import Place, build_clone
 from readiness.drills.codec import dump_timeline, load_script
 from readiness.drills.isolation import build_isolation
+from readiness.drills.job import BINDING
 from readiness.drills.sink import FIRST, build_sink, with_gate
 from readiness.drills.stores import build_store
-from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
+from readiness.engines import Clock, Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Build, Drill, Props, Reports
+from readiness.engines.failover import Failover, build_client
+from readiness.failover import AnyScript, FailoverScript
 from readiness.model import Manifest
 from readiness.script import Arm, DrillSubject, Script, Store
 from readiness.step import Fault
@@ -77,15 +81,7 @@ async def run_job(environ: Mapping[str, str]) -> int:
     log = Log(script.run)
     connection = await connect("", _unobserved)
     try:
-        pods = Pods(connection, script.subject.namespace, script.run, environ["READINESS_IMAGE"])
-        dialer = Dialer(Guard(Egress(), Resolver()), build_trust(), caps=CAPS)
-        place = Place(
-            script.run, environ["POD_NAME"], environ["POD_UID"],
-            deadline=script.deadline, labels=script.labels,
-        )  # fmt: skip
-        reports = Reports(log.moment, log.timeline)
-        crew = build_crew(script, place, environ["READINESS_IMAGE"])
-        drill = Drill(script, pods, dialer, crew, reports)
+        drill = _drill(script, connection, environ, Reports(log.moment, log.timeline))
         task = asyncio.ensure_future(drill.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -96,6 +92,24 @@ async def run_job(environ: Mapping[str, str]) -> int:
         await connection.close()
         _close(log, script)
     return DONE
+
+
+def _drill(
+    script: AnyScript, connection: Connection, environ: Mapping[str, str], reports: Reports
+) -> Drill | Failover:
+    """The drill that a script asks for."""
+    if isinstance(script, FailoverScript):
+        hands = Members(connection, script.subject.namespace)
+        binding = {p.name: p.read_text() for p in Path(BINDING).iterdir() if p.is_file()}
+        return Failover(script, hands, build_client(script, binding), reports, Clock())
+    pods = Pods(connection, script.subject.namespace, script.run, environ["READINESS_IMAGE"])
+    dialer = Dialer(Guard(Egress(), Resolver()), build_trust(), caps=CAPS)
+    place = Place(
+        script.run, environ["POD_NAME"], environ["POD_UID"],
+        deadline=script.deadline, labels=script.labels,
+    )  # fmt: skip
+    crew = build_crew(script, place, environ["READINESS_IMAGE"])
+    return Drill(script, pods, dialer, crew, reports)
 
 
 def build_crew(script: Script, place: Place, image: str) -> tuple[Build, Props]:
@@ -143,7 +157,7 @@ def _changed(workload: Manifest, subject: DrillSubject) -> Problem | None:
     return Problem("TemplateChanged", words)
 
 
-def _close(log: Log, script: Script) -> None:
+def _close(log: Log, script: AnyScript) -> None:
     if log.lines < len(script.arms):
         print(f"ended after {log.lines} of {len(script.arms)} arms", file=sys.stderr)
     with suppress(OSError):  # not in a pod

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from readiness.failover import FailoverRequest
 from readiness.inspection import StoreAnswer, StoreRequest
 from readiness.model import Outcome
 from readiness.script import DrillRequest
@@ -127,12 +128,12 @@ class WireAnswer:
 
 NetworkRequest = HttpRequest | WireRequest
 NetworkAnswer = HttpAnswer | WireAnswer
-Request = NetworkRequest | StoreRequest | DrillRequest
+Request = NetworkRequest | StoreRequest | DrillRequest | FailoverRequest
 Answer = NetworkAnswer | StoreAnswer | Timeline
 Answers = Mapping[Request, Answer]
 
 __all__ = [
-    "Answer", "Answers", "DrillRequest", "Hop", "HopKind", "HttpAnswer", "HttpRequest", "NetworkAnswer", "NetworkRequest",
+    "Answer", "Answers", "DrillRequest", "FailoverRequest", "Hop", "HopKind", "HttpAnswer", "HttpRequest", "NetworkAnswer", "NetworkRequest",
     "Outcome", "Request", "StoreAnswer", "StoreRequest", "Stream", "Timeline", "Trial", "TrialAnswers", "WireAnswer",
     "WireRequest",
 ]  # fmt: skip

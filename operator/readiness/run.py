@@ -46,6 +46,7 @@ from readiness.engines import (
 )
 from readiness.engines.dialer import Trust
 from readiness.engines.promql import Prometheus
+from readiness.failover import AnyScript
 from readiness.handlers import Scope, watch_own
 from readiness.incidents import Incidents
 from readiness.lease import Api, Elector, Terms
@@ -240,11 +241,13 @@ def build_office(settings: Settings, connection: Connection, metrics: Metrics) -
         "rabbitmq": settings.drills_rabbitmq_image,
     }
 
-    def job(script: Script, owner: Owner) -> Manifest:
+    def job(script: AnyScript, owner: Owner) -> Manifest:
         if not settings.image:
             raise ProblemError(Problem("Refused", "the operator was not told its own image", "set READINESS_IMAGE, as the chart does"))  # fmt: skip
         own = naming.labels(owner.key[1], script.subject.target)
-        whole = replace(script, labels=tuple(own.items()), images=tuple(images.items()))
+        whole = replace(script, labels=tuple(own.items()))
+        if isinstance(whole, Script):
+            whole = replace(whole, images=tuple(images.items()))
         return build_job(whole, settings.image, naming.owner(owner.key[1], owner.uid))
 
     return Office(lambda namespace: Jobs(connection, namespace), job, metrics)

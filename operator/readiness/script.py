@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.disturbance import Audit, Oust, Whole
 from readiness.step import (
     Ask,
     Boot,
@@ -163,7 +164,18 @@ def deadline_of(arms: tuple[Arm, ...], clones: int = CLONES) -> float:
 
 def _longest(step: Step) -> float:
     match step:
-        case Boot() | Metered() | Exit() | Linger() | Logs() | Ask() | Calls():
+        case (
+            Boot()
+            | Metered()
+            | Exit()
+            | Linger()
+            | Logs()
+            | Ask()
+            | Calls()
+            | Whole()
+            | Oust()
+            | Audit()
+        ):
             return step.within
         case Pause():
             return step.seconds

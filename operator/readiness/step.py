@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from readiness.disturbance import Audit, Oust, Record, Whole
 from readiness.scenario import Scene
 
 
@@ -253,4 +254,8 @@ Step = (
     | Ask
     | Calls
     | Peek
+    | Whole
+    | Record
+    | Oust
+    | Audit
 )

@@ -54,8 +54,8 @@ class Exchange:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Something that happened to the clone: created, scheduled, running, ready, stopping, stopped, sent (a signal, by
-    then), ended, gone, closed (an idle connection's end), switched (a fault), flapped (its node was not Ready). `detail` is the
-    cluster's own words; `clone` says which of the arm's it was, 0 the first."""
+    then), ended, gone, closed (an idle connection's end), switched (a fault), flapped (its node was not Ready); or to a
+    data service: whole, ousted (a member's pod), kept (away), primary. `detail` is the cluster's own words, or the pod; `clone` says which of the arm's it was, 0 the first."""
 
     at: float
     name: str
@@ -169,12 +169,33 @@ class Imprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """Writes to a data service, one after the other, from `began` to `ended`. `lost` ones were acknowledged and are not there.
+
+    `gaps` are the longest times between two acknowledgements, as (from, to), in their order; one
+    that nothing ended goes on to `ended`. `read`: whether they could be read back at all.
+    """
+
+    began: float
+    ended: float
+    acknowledged: int = 0
+    lost: int = 0
+    gaps: tuple[tuple[float, float], ...] = ()
+    read: bool = False
+
+    def gap(self, since: float = 0.0) -> tuple[float, float]:
+        """The longest of them that was not over at a time; an empty one where there is none."""
+        found = ((max(since, start), end) for start, end in self.gaps if end > since)
+        return max(found, key=lambda gap: gap[1] - gap[0], default=(since, since))
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
     Refused (a rule of safety), NotPermitted, Denied (admission), Unschedulable, ImagePull,
     InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, SinkUnavailable, Quota, Unplayed (a scenario
-    that must hold does not), Aborted.
+    that must hold does not), NotWhole (a data service), Held (an eviction, by a budget), Aborted.
     """
 
     reason: str
@@ -225,6 +246,7 @@ class Timeline:
     samples: tuple[Sample, ...] = ()
     blind: float = NEVER
     unmeasured: str = ""
+    ledger: Ledger | None = None
     problem: Problem | None = None
 
     def labelled(self, label: str) -> tuple[Exchange, ...]:

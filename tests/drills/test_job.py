@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from readiness.drills.codec import load_script
 from readiness.drills.job import build_job
+from readiness.failover import FailoverScript, StoreSubject
 from readiness.script import Arm, Edit, Script
 from readiness.step import Boot
 
@@ -61,9 +62,21 @@ def test_its_order_arrives_as_it_is():
 
 def test_it_works_as_its_own_service_account():
     assert (POD["serviceAccountName"], POD["automountServiceAccountToken"]) == ("readiness-drill", True)  # fmt: skip
-    other = build_job(SCRIPT, "operator:1", None, "other")
+    assert POD["volumes"] == APP["volumeMounts"] == []
 
-    assert other["spec"]["template"]["spec"]["serviceAccountName"] == "other"
+
+def test_a_failover_drill_is_another_and_has_what_applications_have_and_one_password_more():
+    subject = StoreSubject("shop", "queue", "rabbitmq", ("q-0.n.shop.svc",), 5672, "bound", monitor="known")  # fmt: skip
+    job = build_job(FailoverScript("ab12", subject, ()), "operator:1")
+    pod = job["spec"]["template"]["spec"]
+    (volume,), (mount,) = pod["volumes"], pod["containers"][0]["volumeMounts"]
+
+    assert pod["serviceAccountName"] == "readiness-failover"
+    assert mount == {"name": volume["name"], "mountPath": "/binding", "readOnly": True}
+    assert [each["secret"] for each in volume["projected"]["sources"]] == [
+        {"name": "bound"},
+        {"name": "known", "items": [{"key": "monitoring-password", "path": "monitoring"}]},
+    ]
 
 
 def test_names_of_runs_differ():

@@ -18,7 +18,7 @@ class MaintenanceWindow(Schema):
     schedule: Schedule = Field(
         description='When it opens, as cron has it: "0 3 * * 0" is Sunday at three.'
     )
-    duration: Annotated[str, StringConstraints(max_length=32), lasting("15m", "24h")] = Field(
+    duration: Annotated[str, StringConstraints(max_length=32), lasting("30m", "24h")] = Field(
         description="How long it stays open. What would not be over by then does not begin."
     )
     time_zone: TimeZone = Field("Etc/UTC", description="Time zone of the schedule.")

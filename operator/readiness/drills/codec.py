@@ -13,21 +13,22 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from readiness.drills.sink import Records
+from readiness.failover import AnyScript, FailoverScript
 from readiness.script import Script
 from readiness.timeline import Timeline
 
-_SCRIPT: Final = TypeAdapter(Script)
+_SCRIPT: Final[TypeAdapter[AnyScript]] = TypeAdapter(Script | FailoverScript)
 _TIMELINE: Final = TypeAdapter(Timeline)
 _RECORDS: Final = TypeAdapter(Records)
 START: Final = '{"run":'
 
 
-def dump_script(order: Script) -> str:
+def dump_script(order: AnyScript) -> str:
     """A script as one JSON document."""
     return _SCRIPT.dump_json(order).decode()
 
 
-def load_script(text: str) -> Script:
+def load_script(text: str) -> AnyScript:
     """The script of a document. Raises ValueError for anything that is none."""
     return _SCRIPT.validate_json(text)
 

@@ -10,11 +10,16 @@ from typing import Final
 
 from readiness.drills.codec import dump_script
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY, unmeshed
+from readiness.failover import AnyScript, FailoverScript, StoreSubject
 from readiness.model import Manifest
 from readiness.naming import DRILL, DRILL_RUNNER, OURS, drill
-from readiness.script import Script
 
 SERVICE_ACCOUNT: Final = "readiness-drill"
+FAILOVER_ACCOUNT: Final = "readiness-failover"
+BINDING: Final = "/binding"
+"""Where a failover drill finds what applications are bound with, a file for each key."""
+MONITOR_KEY: Final = "monitoring-password"
+MONITOR_FILE: Final = "monitoring"
 KEPT_SECONDS: Final = 300
 START_SECONDS: Final = 60
 """What pulling the image and finding a node may take, on top of the script's own deadline."""
@@ -27,12 +32,7 @@ _FIELDS: Final = {
 }
 
 
-def build_job(
-    script: Script,
-    image: str,
-    owner: Manifest | None = None,
-    service_account: str = SERVICE_ACCOUNT,
-) -> Manifest:
+def build_job(script: AnyScript, image: str, owner: Manifest | None = None) -> Manifest:
     """The Job of a script, in the subject's namespace. `owner` is an ownerReference to the policy."""
     labels = {**OURS, **dict(script.labels)}
     return {
@@ -50,16 +50,19 @@ def build_job(
             "activeDeadlineSeconds": math.ceil(script.deadline) + START_SECONDS,
             "template": {
                 "metadata": unmeshed({"labels": labels | {DRILL_RUNNER: script.run}}),
-                "spec": _pod(script, image, service_account),
+                "spec": _pod(script, image),
             },
         },
     }
 
 
-def _pod(script: Script, image: str, service_account: str) -> Manifest:
+def _pod(script: AnyScript, image: str) -> Manifest:
+    live = isinstance(script, FailoverScript)
+    volumes = [_binding(script.subject)] if isinstance(script, FailoverScript) else []
+    mounts = [{"name": v["name"], "mountPath": BINDING, "readOnly": True} for v in volumes]
     return {
         "restartPolicy": "Never",
-        "serviceAccountName": service_account,
+        "serviceAccountName": FAILOVER_ACCOUNT if live else SERVICE_ACCOUNT,
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
         "securityContext": POD_SECURITY,
@@ -76,12 +79,23 @@ def _pod(script: Script, image: str, service_account: str) -> Manifest:
                 },
                 "securityContext": CONTAINER_SECURITY,
                 "terminationMessagePolicy": "File",
+                "volumeMounts": mounts,
             }
         ],
+        "volumes": volumes,
     }
 
 
-def _environment(script: Script, image: str) -> list[Manifest]:
+def _binding(subject: StoreSubject) -> Manifest:
+    """What applications are given, and of what they are not given the one password by which members are looked at."""
+    sources: list[Manifest] = [{"secret": {"name": subject.secret}}]
+    if subject.monitor:
+        items = [{"key": MONITOR_KEY, "path": MONITOR_FILE}]
+        sources.append({"secret": {"name": subject.monitor, "items": items}})
+    return {"name": "binding", "projected": {"sources": sources, "defaultMode": 0o444}}
+
+
+def _environment(script: AnyScript, image: str) -> list[Manifest]:
     """The order, the image that a signal is sent from, and what the pod must know of itself."""
     told = {"READINESS_DRILL": dump_script(script), "READINESS_IMAGE": image}
     fields = [

@@ -22,6 +22,7 @@ from readiness.engines.wire import WireEngine
 from readiness.request import (
     Answer,
     DrillRequest,
+    FailoverRequest,
     HttpAnswer,
     HttpRequest,
     NetworkAnswer,
@@ -93,7 +94,7 @@ class Batch:
             answers: dict[Request, Answer] = {}
             ended = 0.0
             for request in trial.requests:
-                if isinstance(request, DrillRequest | StoreRequest):
+                if isinstance(request, DrillRequest | FailoverRequest | StoreRequest):
                     continue  # neither is the prober's
                 if isinstance(request, HttpRequest) and request.after:
                     await self._wait_until(ended + request.after)

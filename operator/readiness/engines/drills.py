@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from readiness.engines.drill.order import Jobs, Nodes, carry_out, elsewhere
+from readiness.failover import AnyRequest, AnyScript, FailoverScript, script_of
 from readiness.model import Manifest
-from readiness.request import Answer, DrillRequest, Request, Trial, TrialAnswers
-from readiness.script import Script, deadline_of
+from readiness.request import Answer, DrillRequest, FailoverRequest, Request, Trial, TrialAnswers
 from readiness.timeline import Moment, Problem, ProblemError, Timeline
 
 Key = tuple[str, str]
@@ -49,13 +49,13 @@ class Office:
     """How drills are ordered: the Jobs of a namespace, and the manifest of one for a script."""
 
     jobs: Callable[[str], Jobs]
-    job: Callable[[Script, Owner], Manifest]
+    job: Callable[[AnyScript, Owner], Manifest]
     observer: Observer
 
 
 @dataclass(slots=True)
 class _Running:
-    requests: frozenset[DrillRequest]
+    requests: frozenset[AnyRequest]
     task: asyncio.Task[tuple[Timeline, ...]]
 
 
@@ -65,9 +65,9 @@ class Drills:
     def __init__(self, office: Office, wake: Callable[[Key], None], at_once: int = AT_ONCE) -> None:
         self._office = office
         self._wake = wake
-        self._turn = asyncio.Semaphore(at_once)
+        self._turn, self._alone = asyncio.Semaphore(at_once), asyncio.Lock()
         self._running: dict[tuple[Key, str], _Running] = {}
-        self._seen: dict[Key, dict[DrillRequest, Timeline]] = {}
+        self._seen: dict[Key, dict[AnyRequest, Timeline]] = {}
         self._nodes: dict[tuple[Key, str], Nodes] = {}
         self._after: set[asyncio.Task[None]] = set()
         self._left: dict[str, int] = {}
@@ -105,19 +105,17 @@ class Drills:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, owner: Owner, target: str, requests: frozenset[DrillRequest]) -> None:
+    def _start(self, owner: Owner, target: str, requests: frozenset[AnyRequest]) -> None:
         ordered = sorted(requests, key=lambda r: r.arm.name)
-        arms = tuple(each.arm for each in ordered)
-        script = Script(
-            uuid.uuid4().hex[:10], ordered[0].subject, arms, deadline=deadline_of(arms),
-            avoid=self._nodes.get((owner.key, target), ()),
-        )  # fmt: skip
+        avoid = self._nodes.get((owner.key, target), ())
+        script = script_of(uuid.uuid4().hex[:10], ordered, avoid)
         task = asyncio.create_task(self._carry_out(owner, script), name=f"drill {script.run}")
         self._running[owner.key, target] = _Running(requests, task)
         task.add_done_callback(lambda ended: self._ended(owner.key, target, ended))
 
-    async def _carry_out(self, owner: Owner, script: Script) -> tuple[Timeline, ...]:
-        async with self._turn:
+    async def _carry_out(self, owner: Owner, script: AnyScript) -> tuple[Timeline, ...]:
+        disruptive = isinstance(script, FailoverScript)
+        async with self._alone if disruptive else self._turn:
             log.info("drill %s of %s/%s begins: %d arms", script.run, owner.key[0], script.subject.name, len(script.arms))  # fmt: skip
             jobs, job = self._office.jobs(owner.key[0]), self._office.job(script, owner)
             try:
@@ -125,7 +123,7 @@ class Drills:
             finally:
                 self._spawn(self._look_after(jobs, script))
 
-    async def _look_after(self, jobs: Jobs, script: Script) -> None:
+    async def _look_after(self, jobs: Jobs, script: AnyScript) -> None:
         """Counts what a drill left behind until it is gone; garbage collection gets a minute."""
         while True:
             await asyncio.sleep(LEFT_SECONDS)
@@ -160,41 +158,41 @@ class Drills:
         self._seen.setdefault(key, {}).update(zip(ordered, timelines, strict=True))
         self._wake(key)
 
-    def _stop(self, key: Key, wanted: Mapping[str, frozenset[DrillRequest]]) -> None:
+    def _stop(self, key: Key, wanted: Mapping[str, frozenset[AnyRequest]]) -> None:
         for (owner, target), running in tuple(self._running.items()):
             if owner == key and not running.requests <= wanted.get(target, frozenset()):
                 running.task.cancel()
                 del self._running[owner, target]
 
     def _keep(
-        self, key: Key, seen: dict[DrillRequest, Timeline],
-        wanted: Mapping[str, frozenset[DrillRequest]], answered: Answered,
+        self, key: Key, seen: dict[AnyRequest, Timeline],
+        wanted: Mapping[str, frozenset[AnyRequest]], answered: Answered,
     ) -> None:  # fmt: skip
         """A trial of two arms may wait for the second: the first is kept as long as it is wanted."""
         used = {r for found in answered.values() for r in found.trial.requests}
-        asked = frozenset[DrillRequest]().union(*wanted.values())
+        asked = frozenset[AnyRequest]().union(*wanted.values())
         if left := {r: t for r, t in seen.items() if r in asked and r not in used}:
             self._seen.setdefault(key, {}).update(left)
 
 
 def is_drill(trial: Trial) -> bool:
     """Whether a trial asks for drills rather than probes."""
-    return any(isinstance(request, DrillRequest) for request in trial.requests)
+    return any(isinstance(request, DrillRequest | FailoverRequest) for request in trial.requests)
 
 
-def _by_subject(trials: Iterable[Trial]) -> dict[str, frozenset[DrillRequest]]:
-    found: dict[str, set[DrillRequest]] = {}
+def _by_subject(trials: Iterable[Trial]) -> dict[str, frozenset[AnyRequest]]:
+    found: dict[str, set[AnyRequest]] = {}
     for trial in trials:
         for request in trial.requests:
-            if isinstance(request, DrillRequest):
+            if isinstance(request, DrillRequest | FailoverRequest):
                 found.setdefault(trial.target, set()).add(request)
     return {target: frozenset(requests) for target, requests in found.items()}
 
 
-def _answers(trial: Trial, seen: Mapping[DrillRequest, Timeline]) -> dict[Request, Answer] | None:
+def _answers(trial: Trial, seen: Mapping[AnyRequest, Timeline]) -> dict[Request, Answer] | None:
     answers: dict[Request, Answer] = {}
     for request in trial.requests:
-        if not isinstance(request, DrillRequest) or request not in seen:
+        if not isinstance(request, DrillRequest | FailoverRequest) or request not in seen:
             return None
         answers[request] = seen[request]
     return answers

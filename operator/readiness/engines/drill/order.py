@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Final, Protocol, TypeVar
 
 from readiness.drills.codec import START, load_timelines
+from readiness.failover import AnyScript
 from readiness.model import Manifest
-from readiness.script import Script
 from readiness.timeline import Moment, Problem, ProblemError, Timeline
 
 REMEMBERED: Final = 2
@@ -44,7 +44,9 @@ class Jobs(Protocol):
         """Names of the drill's pods that are still there; empty where that cannot be seen."""
 
 
-async def carry_out(jobs: Jobs, job: Manifest, script: Script, tell: Tell) -> tuple[Timeline, ...]:
+async def carry_out(
+    jobs: Jobs, job: Manifest, script: AnyScript, tell: Tell
+) -> tuple[Timeline, ...]:
     """One timeline per arm of the script, in its order; a Problem where there is none."""
     seen: dict[str, Timeline] = {}
     problem = Problem("Aborted", "the drill's Job ended before this arm")
@@ -76,7 +78,7 @@ async def _surely(work: Coroutine[None, None, T]) -> T:
     return task.result()
 
 
-async def _listen(jobs: Jobs, script: Script, tell: Tell) -> dict[str, Timeline]:
+async def _listen(jobs: Jobs, script: AnyScript, tell: Tell) -> dict[str, Timeline]:
     seen: dict[str, Timeline] = {}
     digest = hashlib.sha256()
     async for line in jobs.log(script.run):
