@@ -1,7 +1,7 @@
 """Writes everything under charts/ and manifests/ that is derived: CRD copies, kustomize base, Argo CD fragment.
 
 The chart is the only hand-written installation; `manifests/base` is its default rendering, and `manifests/drills` what
-it adds for one namespace with drills, `manifests/provision` for one with data services, so that kustomize and Helm users get the same objects. Needs `helm`: from PATH, else built by e2e/localcluster. `--check` writes nothing
+it adds for one namespace with drills, `manifests/provision` for one with data services, `manifests/disruptive` for one whose primaries may be taken away, so that kustomize and Helm users get the same objects. Needs `helm`: from PATH, else built by e2e/localcluster. `--check` writes nothing
 and fails when a file differs from what would be written.
 """
 
@@ -21,6 +21,7 @@ COPIES: Final = CHART / "files/crds"
 BASE: Final = ROOT / "manifests/base"
 DRILLS: Final = ROOT / "manifests/drills"
 PROVISION: Final = ROOT / "manifests/provision"
+DISRUPTIVE: Final = ROOT / "manifests/disruptive"
 PLACEHOLDER: Final = "your-namespace"
 ARGO: Final = ROOT / "manifests/argocd"
 HEALTH: Final = ARGO / "resource_customizations/readiness.dev/ReadinessPolicy/health.lua"
@@ -97,6 +98,8 @@ def wanted() -> dict[Path, str]:
         BASE / "kustomization.yaml": dump([kustomization("crds.yaml", "operator.yaml")]),
         DRILLS / "drills.yaml": dump(granted("drills")),
         DRILLS / "kustomization.yaml": dump([kustomization("drills.yaml")]),
+        DISRUPTIVE / "disruptive.yaml": dump(granted("disruptive")),
+        DISRUPTIVE / "kustomization.yaml": dump([kustomization("disruptive.yaml")]),
         PROVISION / "provision.yaml": dump(granted("provision")),
         PROVISION / "kustomization.yaml": dump([kustomization("provision.yaml")]),
         ARGO / "argocd-cm.yaml": dump([argocd_cm()]),
@@ -113,7 +116,7 @@ def kustomization(*resources: str) -> dict[str, Any]:
 
 
 def granted(what: str) -> list[dict[str, Any]]:
-    """What the chart adds for one namespace with drills, or with data services."""
+    """What the chart adds for one namespace with drills, data services or failover drills."""
     added = render("--set", f"{what}.namespaces={{{PLACEHOLDER}}}", crds=False)
     return [each for each in added if each["metadata"].get("namespace") == PLACEHOLDER]
 

@@ -201,6 +201,20 @@ def test_drills_are_granted_per_namespace() -> None:
     assert not [key for key in committed() if key[1].startswith("readiness-drill")]
 
 
+@helm
+def test_evictions_are_granted_per_namespace_and_to_nobody_by_default() -> None:
+    found = generate.render("--set", "disruptive.namespaces={shop}", crds=False)
+    failover = [e for e in found if e["metadata"]["name"].startswith("readiness-failover")]
+    rules = {e["metadata"]["name"]: e["rules"] for e in failover if e["kind"] == "Role"}
+
+    assert {each["metadata"]["namespace"] for each in failover} == {"shop"}
+    assert rules["readiness-failover"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+    ]
+    assert not [key for key in committed() if key[1].startswith("readiness-failover")]
+
+
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
 def test_drills_of_one_namespace_without_helm(tmp_path: Path) -> None:
     base = os.path.relpath(ROOT / "manifests/drills", tmp_path)

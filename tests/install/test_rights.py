@@ -16,6 +16,7 @@ from readiness.api import read_policy
 from readiness.cluster import connect
 from readiness.cluster.children import PLURALS, Children
 from readiness.cluster.jobs import Jobs
+from readiness.cluster.members import Members
 from readiness.cluster.pods import Pods
 from readiness.cluster.project import WORKLOADS
 from readiness.cluster.provide import Provider
@@ -205,7 +206,9 @@ async def test_the_operator_orders_a_drill_with_what_it_is_granted(used: tuple[s
 
     assert calls.keys() == public(Jobs)
     everywhere = granted("base/operator.yaml", "ClusterRole", "readiness-operator")
-    assert seen - everywhere == granted("drills/drills.yaml", "Role", "readiness-drill-operator")
+    for what in ("drill", "failover"):
+        path = {"drill": "drills/drills.yaml", "failover": "disruptive/disruptive.yaml"}[what]
+        assert seen - everywhere == granted(path, "Role", f"readiness-{what}-operator")
 
 
 async def test_a_drill_is_carried_out_with_what_it_is_granted(used: tuple[set[Right], str]):
@@ -217,6 +220,39 @@ async def test_a_drill_is_carried_out_with_what_it_is_granted(used: tuple[set[Ri
 
     assert calls.keys() == public(Pods)
     assert seen == granted("drills/drills.yaml", "Role", "readiness-drill")
+
+
+async def test_a_failover_drill_is_carried_out_with_what_it_is_granted(
+    used: tuple[set[Right], str],
+):
+    seen, kubeconfig = used
+    connection = await connect(kubeconfig, lambda _method, _status: None)
+    members = Members(connection, NAMESPACE)
+    calls = {"pod": lambda: members.pod("it"), "evict": lambda: members.evict(POD, 1)}
+    await all_of(call() for call in calls.values())
+    await connection.close()
+
+    assert calls.keys() == public(Members)
+    assert seen == granted("disruptive/disruptive.yaml", "Role", "readiness-failover")
+
+
+async def test_an_eviction_is_of_one_very_pod_and_a_budget_is_no_failure_of_rights(tmp_path: Path):
+    sent: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append(await request.json())
+        words = "Cannot evict pod as it would violate the pod's disruption budget."
+        return web.json_response({"message": words}, status=429, headers={"Retry-After": "1"})
+
+    async with serving(answer, tmp_path) as kubeconfig:
+        connection = await connect(kubeconfig, lambda _method, _status: None)
+        members = Members(connection, NAMESPACE)
+        held = [await members.evict(POD, grace) for grace in (None, 1)]
+        await connection.close()
+
+    assert [problem and problem.reason for problem in held] == ["Held", "Held"]
+    assert sent[0]["deleteOptions"] == {"preconditions": {"uid": "u"}}
+    assert sent[-1]["deleteOptions"] == {"preconditions": {"uid": "u"}, "gracePeriodSeconds": 1}
 
 
 async def test_the_operator_provides_with_what_it_is_granted(tmp_path: Path):
