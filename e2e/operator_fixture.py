@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,8 +40,12 @@ class Operator:
 
     cluster: Cluster
     specimen: str
-    servers: str
     trusted: Path
+
+    @cached_property
+    def servers(self) -> str:
+        """An image of servers that others wrote; loaded for who asks for it."""
+        return load_servers(self.cluster)
 
     def apply(self, *objects: Manifest) -> None:
         """Apply manifests given as values."""
@@ -193,7 +198,6 @@ def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Oper
     found = Operator(
         cluster,
         specimens[demo.SPECIMENS[0]],
-        load_servers(cluster),
         tmp_path_factory.mktemp("keys") / "ca.crt",
     )
     demo.install(cluster, ours)
