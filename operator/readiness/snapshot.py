@@ -124,6 +124,7 @@ class Provided:
 
     `children` are whole, by kind and name, also those of services the policy no longer declares;
     `pods`, `credentials`, `certificates`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
+    `claims` are the volumes' of services that grow, by service; they are read only then.
     `repaired` says when a child was last put back, by kind and name. `images` are the settings'.
     """
 
@@ -133,6 +134,7 @@ class Provided:
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     obstacles: Mapping[str, tuple[Obstacle, ...]] = field(default_factory=dict)
     events: tuple[Manifest, ...] = ()
+    claims: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
     repaired: Mapping[tuple[str, str], float] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from readiness.cluster.certificates import certificate_of
 from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.own import key_of, services_of, tls_secrets_of, version_of
 from readiness.cluster.project import WHOLE
+from readiness.cluster.refusal import refusal_of
 from readiness.cluster.store import Change, Store
 from readiness.dataservices.children import KINDS, belongs_to
 from readiness.dataservices.order import NOTE
@@ -42,6 +43,8 @@ class Case:
     repaired: dict[tuple[str, str], float] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
     events: tuple[Manifest, ...] = ()
+    claims: dict[str, tuple[Manifest, ...]] = field(default_factory=dict)
+    grows: tuple[str, ...] = ()
     curious: bool = False
     looked_at: float = 0.0
 
@@ -95,6 +98,7 @@ class Children:
                 await self._read_credentials(policy, name, case)
                 case.asked[name] = now
         await self._read_certificates(policy, case)
+        case.claims = {name: await self._claims(policy, name, case) for name in case.grows}
         if case.curious and now - case.looked_at >= EVENT_SECONDS:
             case.events, case.looked_at = await self._warnings(policy), now
         elif not case.curious:
@@ -116,6 +120,7 @@ class Children:
             certificates=dict(case.certificates),
             obstacles=dict(case.obstacles),
             events=case.events,
+            claims=dict(case.claims),
             repaired=dict(case.repaired),
         )
 
@@ -147,8 +152,7 @@ class Children:
                 raise
             case.obstacles[service] = (refusal_of(error, meta["name"], namespace, self._clock()),)
             return
-        if any(each.reason == "NotPermitted" for each in case.obstacles.get(service, ())):
-            del case.obstacles[service]
+        _permitted(case, service)
         if found is None or not belongs_to(found, naming.store_labels(name, service)):
             self._answers.pop(("Secret", namespace, meta["name"]), None)
             case.credentials.setdefault(service, {})
@@ -177,6 +181,22 @@ class Children:
                 raise
             return Certificate(name, problem="may not be read by the operator")
         return certificate_of(name, found)
+
+    async def _claims(self, policy: Manifest, service: str, case: Case) -> tuple[Manifest, ...]:
+        """The volumes' claims, of a service whose volumes grow. Nothing where they may not be read, which is told."""
+        namespace, name = key_of(policy)
+        labels = naming.store_labels(name, service).items()
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels)}
+        path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+        try:
+            found = await self._connection.request("GET", path, query=query)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            case.obstacles[service] = (refusal_of(error, name, namespace, self._clock()),)
+            return ()
+        _permitted(case, service)
+        return tuple(found.get("items") or ())
 
     async def _warnings(self, policy: Manifest) -> tuple[Manifest, ...]:
         """Warnings of the namespace, the newest last. Empty where they may not be read."""
@@ -229,10 +249,17 @@ class Children:
         return found
 
 
+def _permitted(case: Case, service: str) -> None:
+    """What could not be read has been read."""
+    if any(each.reason == "NotPermitted" for each in case.obstacles.get(service, ())):
+        del case.obstacles[service]
+
+
 PLURALS: Final[Mapping[str, str]] = {
     "Secret": "secrets", "ServiceAccount": "serviceaccounts", "ConfigMap": "configmaps",
     "Service": "services", "NetworkPolicy": "networkpolicies",
     "PodDisruptionBudget": "poddisruptionbudgets", "StatefulSet": "statefulsets",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
 }  # fmt: skip
 
 
@@ -242,28 +269,6 @@ def path_of(child: Manifest, *, named: bool = True) -> str:
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
     last = f"/{meta['name']}" if named else ""
     return f"{root}/namespaces/{meta['namespace']}/{PLURALS[child['kind']]}{last}"
-
-
-def refusal_of(error: ApiError, name: str, namespace: str, now: float) -> Obstacle:
-    """What a refused call means, in the words of the API server and with a remedy."""
-    words = error.message
-    if error.status == 403 and " cannot " in words:
-        command = (
-            f"sed 's/your-namespace/{namespace}/' manifests/provision/provision.yaml | kubectl apply -f -"
-            f" (or add {namespace} to the chart's provision.namespaces)"
-        )
-        text = f"the operator may not provide data services in namespace {namespace}: {words}"
-        return Obstacle("NotPermitted", text, command, now)
-    if error.status == 403 and "exceeded quota" in words:
-        return Obstacle("Quota", words, f"kubectl describe quota -n {namespace}", now)
-    if error.status == 403:
-        return Obstacle("AdmissionDenied", words, "let the namespace admit it", now)
-    if "updates to statefulset spec" in words:
-        return Obstacle(
-            "Immutable", f"StatefulSet/{name}: size and class of its volumes cannot change",
-            "put storage and storageClass back: this version grows no volumes", now,
-        )  # fmt: skip
-    return Obstacle("Invalid", words, "correct what the API server refuses", now)
 
 
 def _label(child: Manifest) -> str:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from readiness import naming
-from readiness.cluster.children import Case, Children, path_of, refusal_of
+from readiness.cluster.children import Case, Children, path_of
 from readiness.cluster.connection import APPLY, ApiError, Connection
 from readiness.cluster.own import Key, key_of
+from readiness.cluster.refusal import refusal_of
 from readiness.dataservices.children import belongs_to, hash_of, is_create_only
 from readiness.dataservices.drift import difference
+from readiness.dataservices.ordering import RETRY_SECONDS
 from readiness.dataservices.provision import Act, Provision, Write
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle
@@ -22,6 +24,7 @@ from readiness.status import Note
 
 MERGE: Final = "application/merge-patch+json"
 ADOPT_TRIES: Final = 5
+_PROPAGATION: Final = {Act.DELETE: "Background", Act.RENEW: "Orphan"}
 _KEY: Final = (naming.POLICY_LABEL, naming.SERVICE_LABEL, *naming.OURS)
 
 
@@ -79,18 +82,26 @@ class Provider:
     def _remember(
         self, policy: Manifest, decided: Provision, met: dict[str, tuple[Obstacle, ...]]
     ) -> bool:
-        """Obstacles of services that were tried; those of others stand. Whether that is news."""
+        """Obstacles of services that were tried; those of others stand until it is time to try and nothing is left to.
+
+        Returns whether that is news.
+        """
         case, tried = self._children.case(policy), {write.service for write in decided.writes}
         before, told = case.obstacles, {service.name for service in decided.services}
-        case.obstacles = {k: v for k, v in before.items() if k not in tried and k in told} | met
+        late = self._clock() - RETRY_SECONDS
+        standing = {k: v for k, v in before.items() if any(each.at > late for each in v)}
+        case.obstacles = {k: v for k, v in standing.items() if k not in tried and k in told} | met
         case.curious = any(not service.ready for service in decided.services)
+        case.grows = tuple(service.name for service in decided.services if service.grows)
         recent = self._clock() - 60
         case.repaired = {place: at for place, at in case.repaired.items() if at > recent}
         return _words(before) != _words(case.obstacles)
 
     async def _carry_out(self, write: Write, case: Case) -> None:
-        if write.act is Act.DELETE:
-            await self._delete(write.child)
+        if write.act in _PROPAGATION:
+            await self._delete(write.child, _PROPAGATION[write.act])
+        elif write.act is Act.GROW:
+            await self._patch(write.child, write.child, MERGE)
         elif write.act is Act.EVICT:
             await self._evict(write.child["metadata"])
         elif write.act is Act.AMEND and write.live is not None:
@@ -184,8 +195,8 @@ class Provider:
             "PATCH", path_of(child), body, query=query, content=content
         )
 
-    async def _delete(self, child: Manifest) -> None:
-        """Only this very object, as it was seen, and only if it is ours."""
+    async def _delete(self, child: Manifest, propagation: str) -> None:
+        """Only this very object, as it was seen, and only if it is ours. Orphan: what it has made stays."""
         found, seen = await self._children.find(child), child["metadata"].get("uid")
         self._children.gone(child)
         if found is None or not belongs_to(found, naming.OURS):
@@ -194,7 +205,7 @@ class Provider:
         if seen not in (None, meta["uid"]) or meta.get("deletionTimestamp"):
             return
         fence = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-        body = {"preconditions": fence, "propagationPolicy": "Background"}
+        body = {"preconditions": fence, "propagationPolicy": propagation}
         self._ask()
         await self._connection.request("DELETE", path_of(child), body)
 

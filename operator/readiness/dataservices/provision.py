@@ -7,7 +7,7 @@ carried out by `engines/stores`, and judged by what is seen next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from readiness import naming
 from readiness.dataservices.children import hash_of, is_create_only
 from readiness.dataservices.command import Amend, Command, Replace, Resize, Step, Task, Tell
 from readiness.dataservices.drift import difference
+from readiness.dataservices.growth import Growth, growth_of, shrunk
 from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.ordering import RETRY_SECONDS, Turn, amended, turn_of
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
@@ -48,13 +49,15 @@ STEADY_SECONDS: Final = 300.0
 
 
 class Act(StrEnum):
-    """What is done with a child, or with a pod of one."""
+    """What is done with a child, or with a pod or a volume of one. RENEW: it goes without its pods, to be made anew."""
 
     CREATE = "create"
     APPLY = "apply"
     DELETE = "delete"
     EVICT = "evict"
     AMEND = "amend"
+    GROW = "grow"
+    RENEW = "renew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Service:
     doing: str = ""
     reason: str = ""
     command: Command | None = None
+    grows: bool = False
 
     @property
     def ready(self) -> bool:
@@ -162,20 +166,26 @@ def _running(case: _Case, told: Service, sizing: Sizing) -> Told:
     if isinstance(turn.step, Resize):
         order = order.resized(turn.step.replicas)
     desired = children_of(wish, case.kind, order)
+    if smaller := tuple(shrunk(told.name, desired, live)):
+        return replace(told, obstacles=smaller), ()
+    growth = growth_of(desired, live, provided.claims.get(told.name, ()), provided.events)
     stuck = obstacles_of(told.name, sets, pods, provided.events)
     told = replace(
         told,
         members=tuple((pod["metadata"]["name"], is_ready(pod)) for pod in pods),
         seen=seen,
         look=look_of(case.kind, order, pods),
-        obstacles=(*met, *stuck, *blocked_stops(pods, seen), *turn.obstacles),
-        waiting=lacking(desired, live) or rolling(sets, pods),
+        obstacles=(*met, *stuck, *blocked_stops(pods, seen), *turn.obstacles, *growth.obstacles),
+        waiting=growth.waiting or lacking(desired, live) or rolling(sets, pods),
         doing=turn.doing,
         reason=turn.reason,
+        grows=bool(growth.held),
     )
     if any(each.at + RETRY_SECONDS > wish.now for each in met):
         return told, ()
     writes = tuple(_writes(told, desired, live, wish.now, provided.repaired))
+    if growth.held:
+        return told, (*_without(growth.held, writes), *_growing(told, growth))
     if writes := writes or tuple(_replaced(told, sets, pods)):
         return told, writes
     if isinstance(turn.step, Tell) and told.look is not None:
@@ -221,6 +231,18 @@ def _writes(
                 yield Write(Act.APPLY, told.name, child, there, "" if changed else drift)
     kept = set(map(place_of, desired))
     yield from (Write(Act.DELETE, told.name, live[place]) for place in live if place not in kept)
+
+
+def _without(held: Container[str], writes: Iterable[Write]) -> Iterator[Write]:
+    """StatefulSets whose volumes grow wait for them: they would be refused."""
+    for write in writes:
+        if write.child["kind"] != "StatefulSet" or write.child["metadata"]["name"] not in held:
+            yield write
+
+
+def _growing(told: Service, growth: Growth) -> Iterator[Write]:
+    yield from (Write(Act.GROW, told.name, claim) for claim in growth.told)
+    yield from (Write(Act.RENEW, told.name, child) for child in growth.renewed)
 
 
 def _replaced(told: Service, sets: Sequence[Manifest], pods: Sequence[Manifest]) -> Iterator[Write]:

@@ -112,6 +112,7 @@ def _listeners(order: Order) -> dict[str, object]:
         "listeners.ssl.default": ports["amqp"],
         "management.ssl.port": ports["management"],
         "prometheus.ssl.port": ports["metrics"],
+        "prometheus.tcp.listener": "none",
         **files,
         "ssl_options.verify": "verify_none",
         "ssl_options.fail_if_no_peer_cert": "false",
