@@ -14,7 +14,7 @@ from typing import Any
 from readiness.engines.drill.clone import Clone
 from readiness.engines.drill.props import Prop
 from readiness.engines.drill.stage import Stage
-from readiness.engines.drill.traffic import Line, Query
+from readiness.engines.drill.traffic import Line, Query, once
 from readiness.model import Manifest
 from readiness.timeline import NEVER, Call, Check, Exchange, Imprint, Moment, Said, Sample
 
@@ -99,11 +99,7 @@ class Act:
 
     async def send(self, query: Query) -> Exchange:
         """One request on a fresh connection."""
-        line = self.world.open_line(self.clone.pod)
-        try:
-            seen = await line.send(query)
-        finally:
-            line.close()
+        seen, _ = await once(self.world.open_line(self.clone.pod), query)
         self.done.append(seen)
         return seen
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from readiness.engines.drill.act import Act
-from readiness.engines.drill.traffic import Query
+from readiness.engines.drill.traffic import Query, once
 from readiness.step import Ask, Calls, Fault
 from readiness.timeline import Call, Exchange, Problem, ProblemError
 
@@ -46,12 +46,9 @@ async def ask(act: Act, step: Ask) -> None:
 async def _asked(act: Act, step: Ask, began: float) -> Exchange:
     """One request, which may take what is left of the time."""
     left = began + step.within - act.now
-    line = act.world.open_line(act.clone.pod)
-    try:
-        seen = await line.send(Query(step.label, step.path, keep=LONGEST_BODY, patience=left))
-    finally:
-        line.close()
-    said = line.kept.decode(errors="replace")
+    query = Query(step.label, step.path, keep=LONGEST_BODY, patience=left)
+    seen, kept = await once(act.world.open_line(act.clone.pod), query)
+    said = kept.decode(errors="replace")
     found = tuple(word for word in step.words if re.search(word, said, re.IGNORECASE))
     ill = seen.status >= 500 or bool(set(found) - act.usual.get(step.path, set(found)))
     well = seen.status == 200 and not ill

@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 
 from readiness.engines.drill.act import Act
-from readiness.engines.drill.traffic import Query
+from readiness.engines.drill.traffic import Query, once
 from readiness.scenario import SECONDS, Scene, Unmet, extracted, filled_body, filled_path, unmet
 from readiness.step import Body, Play
 from readiness.timeline import Check, Problem, ProblemError
@@ -43,21 +43,17 @@ async def _played(act: Act, step: Play, scene: Scene) -> Check:
 
 async def _tried(act: Act, step: Play, scene: Scene) -> tuple[int, tuple[Unmet, ...]]:
     values = {**act.values, SECONDS: str(step.seconds)}
-    line = act.world.open_line(act.clone.pod)
     content = filled_body(scene, values).decode()
     query = Query(
         step.label, filled_path(scene, values), scene.method,
         body=Body(text=content) if content else None, keep=LONGEST_ANSWER,
     )  # fmt: skip
-    try:
-        seen = await line.send(query)
-    finally:
-        line.close()
+    seen, kept = await once(act.world.open_line(act.clone.pod), query)
     if not seen.answered:
         return 0, UNANSWERED
-    wrong = unmet(scene, seen.status, line.kept)
+    wrong = unmet(scene, seen.status, kept)
     if not wrong:
-        act.values |= extracted(scene, line.kept)
+        act.values |= extracted(scene, kept)
     return seen.status, wrong
 
 

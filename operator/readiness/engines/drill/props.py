@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from readiness.drills.codec import load_records
 from readiness.drills.sink import Records
-from readiness.engines.drill.traffic import Line, Query
+from readiness.engines.drill.traffic import Line, Query, once
 from readiness.step import Body
 from readiness.timeline import Exchange, Problem
 
@@ -56,17 +56,13 @@ class Prop:
         return replace(found, now=between, calls=calls)
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[Exchange, bytes | Problem]:  # fmt: skip
-        line = self.open_line()
         query = Query("control", path, method, body=Body(text=body.decode()) if body else None, keep=LONGEST_ANSWER + 1, patience=SECONDS)  # fmt: skip
-        try:
-            sent = await line.send(query)
-        finally:
-            line.close()
+        sent, kept = await once(self.open_line(), query)
         if not sent.answered:
             return sent, self._problem(f"no whole answer ({sent.outcome})")
-        if sent.status != 200 or len(line.kept) > LONGEST_ANSWER:
-            return sent, self._problem(_words(line.kept) or f"status {sent.status}")
-        return sent, line.kept
+        if sent.status != 200 or len(kept) > LONGEST_ANSWER:
+            return sent, self._problem(_words(kept) or f"status {sent.status}")
+        return sent, kept
 
     def _problem(self, words: str) -> Problem:
         return Problem("Aborted", f"the fault sink {self.name} does not do as told: {words}")

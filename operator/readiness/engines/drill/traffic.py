@@ -208,6 +208,15 @@ class Line:
             line.write(self._http.send(h11.EndOfMessage()) or b"")
 
 
+async def once(line: Line, query: Query) -> tuple[Exchange, bytes]:
+    """One exchange on a line that is closed after it, with what was kept of the answer."""
+    try:
+        seen = await line.send(query)
+    finally:
+        line.close()
+    return seen, line.kept
+
+
 def _closing(head: h11.Response) -> bool:
     """Whether the answer announces the end of its connection."""
     words = [value.lower() for name, value in head.headers if name == b"connection"]
