@@ -79,9 +79,12 @@ def conditions_of(
 def compliance_of(ground: Ground, findings: Sequence[Finding]) -> Condition:
     """The verdict: enforced P0 and P1 controls. Missing data never makes it True."""
     counting = [f for f in findings if f.counts and f.severity in _DECIDING]
-    if not ground.policy.targets:
+    if not ground.subjects:
         return Condition(
-            COMPLIANT, "Unknown", "NoTargets", "spec.targets is empty: declare what to judge"
+            COMPLIANT,
+            "Unknown",
+            "NoTargets",
+            "neither spec.targets nor spec.dataServices holds anything: declare what to judge",
         )
     if not counting:
         return Condition(

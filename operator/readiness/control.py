@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from readiness.model import Finding, Manifest, Mode, Params, Result, Safety, Severity, Verdict
 from readiness.request import Answers, Hop, Request
 from readiness.snapshot import Snapshot
+from readiness.stores import Store
 
 if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
@@ -48,7 +49,8 @@ class Param:
 class Subject:
     """Everything a control may see of one target. `workload` is None when only a URL is judged.
 
-    `hop_problems` says by kind of hop why a declared way cannot be asked.
+    `hop_problems` says by kind of hop why a declared way cannot be asked. `stores` are the policy's
+    data services; `store` is set where one of them is judged itself: then `target` holds its name only.
     """
 
     policy: PolicySpec
@@ -58,14 +60,17 @@ class Subject:
     pods: tuple[Manifest, ...] = ()
     hops: tuple[Hop, ...] = ()
     hop_problems: Mapping[str, Verdict] = field(default_factory=dict)
+    stores: Mapping[str, Store] = field(default_factory=dict)
+    store: Store | None = None
     params: Params = field(default_factory=dict)
     now: float = 0.0
 
     @property
     def where(self) -> str:
         """`Deployment/checkout-api`, or the target's name when there is no workload."""
-        ref = self.target.workload_ref
-        return f"{ref.kind}/{ref.name}" if self.workload is not None else self.target.name
+        if self.workload is None:
+            return self.target.name
+        return f"{self.target.workload_ref.kind}/{self.target.workload_ref.name}"
 
 
 class Weight(Protocol):
@@ -155,9 +160,11 @@ class Requirement:
 class Control(Requirement):
     """One checkable requirement on a target.
 
-    `ask(subject)` says what must be seen; `judge(subject, answers)` says what it means.
+    `ask(subject)` says what must be seen; `judge(subject, answers)` says what it means. `stores` are
+    the kinds of data services it judges; without any it judges workloads.
     """
 
+    stores: tuple[str, ...] = ()
     judge: Callable[[Subject, Answers], Verdict]
     ask: Callable[[Subject], tuple[Request, ...]] = asks_nothing
 

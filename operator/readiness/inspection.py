@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from readiness.timeline import Problem
+
+_DOMAINS: Final = (".svc", ".svc.cluster.local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,24 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What leads into the policy's own namespace: addresses by the names of pods and Services there."""
+    """What leads into the policy's own namespace: addresses of its pods and of its Services, by name."""
 
     namespace: str
-    addresses: Mapping[str, str] = field(default_factory=dict)
+    pods: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, str] = field(default_factory=dict)
+
+    def address(self, host: str) -> str:
+        """Where a host is, if it is in the namespace; else nothing."""
+        if host in self.pods.values() or host in self.services.values():
+            return host
+        pod, service = parts_of(host, self.namespace)
+        return (
+            self.pods.get(pod, "") if pod else self.services.get(service) or self.pods.get(host, "")
+        )
+
+    def name(self, address: str) -> str:
+        """The pod at an address; nothing where there is none."""
+        return next((name for name, known in self.pods.items() if known == address), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +55,9 @@ class StoreRequest:
     """A look at a data service: its servers are asked what they are, how they are set, and who may do what.
 
     `hosts` are its members as far as they are known, `sentinels` who names them. It is looked at with
-    `login`, without one as anybody may; `app` is what applications log in with. `management` is a
-    RabbitMQ's second port, `scan` the beginning of the keys of a Redis that are looked at, too.
+    `login`, without one as anybody may; `app` is what applications log in with. `own`: it is of the
+    operator's making. `management` is a RabbitMQ's second port, `scan` the beginning of the keys of a
+    Redis that are looked at, too.
     """
 
     service: str
@@ -49,10 +66,12 @@ class StoreRequest:
     hosts: tuple[str, ...] = ()
     port: int = 0
     tls: bool = False
+    own: bool = False
     login: Login | None = None
     app: Login | None = None
     sentinels: tuple[str, ...] = ()
     sentinel_port: int = 26379
+    sentinel_login: Login | None = None
     group: str = ""
     management: int = 15672
     scan: str = ""
@@ -78,3 +97,14 @@ class StoreAnswer:
 
     told: tuple[Told, ...] = ()
     problem: Problem | None = None
+
+
+def parts_of(host: str, namespace: str) -> tuple[str, str]:
+    """Pod and Service of a name as pods of the namespace may spell it; two empty texts for any other name."""
+    stem, dot, _ = host.partition(".svc")
+    labels = (stem if dot and host[len(stem) :] in _DOMAINS else host).split(".")
+    if len(labels) > 1 and labels[-1] == namespace:
+        labels = labels[:-1]
+    elif dot or len(labels) > 2:
+        return "", ""
+    return ("", labels[0]) if len(labels) == 1 else (labels[0], labels[1])

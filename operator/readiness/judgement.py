@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from readiness import hops
 from readiness.consent import allows, not_allowed, withheld
 from readiness.control import Control, PolicyView, Subject, asks_nothing, declaration, unknown
 from readiness.evidence import PREVIOUS_REVISION_SECONDS, Look, Memory
@@ -19,13 +18,12 @@ from readiness.model import Finding, Mode, Result, Safety, Severity, Verdict
 from readiness.request import Answers
 from readiness.rules import Rules
 from readiness.snapshot import Snapshot
+from readiness.subjects import about, declares
 from readiness.waivers import Waiver
 from readiness.weigh import Setting
-from readiness.workload import app_container, image_digest, template_hash
 
 if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
-    from readiness.api.target import Target
 
 PENDING: Final = "NotYetObserved"
 PREVIOUS: Final = "PreviousRevision"
@@ -44,34 +42,6 @@ class Ground:
     waivers: tuple[Waiver, ...]
     now: float
     revisions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-
-def subject_of(policy: PolicySpec, target: Target, snapshot: Snapshot, now: float) -> Subject:
-    """The view of one target, with the ways to reach it."""
-    workload, pods = snapshot.workloads.get(target.name), snapshot.pods.get(target.name, ())
-    found, problems = hops.hops_of(target, snapshot, workload, pods)
-    return Subject(policy, target, snapshot, workload, pods, found, problems, now=now)
-
-
-def revision_of(subject: Subject) -> tuple[str, str]:
-    """(image digest, template hash) that evidence on this subject is bound to."""
-    if subject.workload is None:
-        return "", ""
-    container = app_container(subject.workload, subject.target.container)
-    digest = image_digest(subject.pods, container["name"]) if container else ""
-    return digest, template_hash(subject.workload)
-
-
-def declares(target: Target, capability: str) -> bool:
-    """Whether the target declares `http.protected`, `scenarios.job` and the like."""
-    value: object = target
-    for part in capability.split("."):
-        snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in part)
-        snake = {"external_u_r_l": "external_url"}.get(snake, snake)
-        named = {each.name: each for each in value} if isinstance(value, tuple) else {}
-        if not (value := named.get(part) or getattr(value, snake, None)):
-            return False
-    return True
 
 
 def judge_policy(rules: Rules, ground: Ground) -> tuple[Finding, ...]:
@@ -115,7 +85,7 @@ def _judge_control(
         counts=setting.mode is Mode.ENFORCE,
     )  # fmt: skip
     if control is None:
-        return _weighed(finding, setting, ground)
+        return None if subject.store else _weighed(finding, setting, ground)
     if not _judgeable(control, subject):
         return None
     if not allows(ground.policy, safety):
@@ -129,6 +99,8 @@ def _judge_control(
 
 def _judgeable(control: Control, subject: Subject) -> bool:
     """Offline, manifests serve the static controls and a URL serves the probes; nothing else."""
+    if not about(control, subject):
+        return False
     if subject.snapshot.live:
         return True
     if control.safety is Safety.DRILL:
@@ -189,7 +161,7 @@ def _misconfigured(setting: Setting) -> Verdict:
 
 def _forbidden(control: Control, subject: Subject) -> Verdict | None:
     """Not being allowed to look is not the same as nothing being there."""
-    needed = [f"{subject.target.workload_ref.kind.lower()}s"]
+    needed = [f"{subject.target.workload_ref.kind.lower()}s"] if subject.store is None else []
     if not control.static:
         needed += ["pods"]
     if control.ask is not asks_nothing:  # a namespace's label may deny probes
@@ -206,9 +178,10 @@ def _forbidden(control: Control, subject: Subject) -> Verdict | None:
 
 
 def _absent(subject: Subject) -> Verdict | None:
-    ref, snapshot = subject.target.workload_ref, subject.snapshot
-    if subject.workload is not None or not snapshot.live:
+    snapshot = subject.snapshot
+    if subject.workload is not None or subject.store is not None or not snapshot.live:
         return None
+    ref = subject.target.workload_ref
     return unknown(
         "TargetNotFound",
         f"{ref.kind}/{ref.name} does not exist in namespace {snapshot.namespace}; "

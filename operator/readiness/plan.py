@@ -29,15 +29,7 @@ from readiness.evidence import (
     series_of,
     unasked,
 )
-from readiness.judgement import (
-    Ground,
-    declares,
-    judge_policy,
-    judge_safely,
-    revision_of,
-    severity_of,
-    subject_of,
-)
+from readiness.judgement import Ground, judge_policy, judge_safely, severity_of
 from readiness.model import Finding, Manifest, Mode, Safety
 from readiness.naming import run_at
 from readiness.recall import recalled_key
@@ -46,6 +38,7 @@ from readiness.rollouts import streams_of
 from readiness.rules import Rules
 from readiness.snapshot import Snapshot
 from readiness.status import Note, Standing
+from readiness.subjects import about, declares, revision_of, subjects_of
 from readiness.waivers import read_waivers
 from readiness.weigh import ProfileNotFoundError, Setting, settings_of
 from readiness.workload import rolled_out
@@ -161,7 +154,7 @@ def _ground(rules: Rules, situation: Situation) -> Ground:
         snapshot.waivers, meta["name"],
         severity_of=lambda id_: severity_of(rules, settings, id_), now=situation.now,
     )  # fmt: skip
-    subjects = {t.name: subject_of(policy, t, snapshot, situation.now) for t in policy.targets}
+    subjects = subjects_of(meta["name"], policy, snapshot, situation.now)
     return Ground(
         meta["name"], policy, snapshot, settings, subjects, situation.memory, waivers, situation.now,
         {name: _revision(subject, situation.policy) for name, subject in subjects.items()},
@@ -189,8 +182,8 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
         ):
             continue
         for subject in ground.subjects.values():
-            there = subject.workload if ground.snapshot.live else subject.hops
-            asked = there and allows(ground.policy, control.safety)
+            there = (subject.workload or subject.store) if ground.snapshot.live else subject.hops
+            asked = there and about(control, subject) and allows(ground.policy, control.safety)
             if asked and all(declares(subject.target, need) for need in control.needs):
                 yield control, subject, setting
 
@@ -223,7 +216,8 @@ def _key(ground: Ground, control: Control, subject: Subject) -> str:
     declared = subject.target.model_dump_json(by_alias=True, exclude_defaults=True)
     params = sorted(ground.settings[control.id].params.items())
     used = [s for s in ground.policy.data_services if s.name in subject.target.uses]
-    text = f"{control.id}\0{declared}\0{used}\0{params}\0{digest}\0{template}"
+    store = subject.store.bound_to if subject.store else ""
+    text = f"{control.id}\0{declared}\0{used}{store}\0{params}\0{digest}\0{template}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from readiness import __version__, naming
 from readiness.conditions import compliance_of
+from readiness.control import Subject
 from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result, Safety
 from readiness.redact import clean
@@ -43,10 +44,12 @@ class Reports:
 
 
 def reports_of(standing: Standing, ground: Ground, findings: Sequence[Finding]) -> Reports:
-    """One report per target; findings of the policy itself stand in each."""
+    """One report per target, and per data service that something is asked of; findings of the policy itself stand in each."""
     old = {row["name"]: row for row in standing.status.get("targets") or ()}
     rows, changed = [], []
-    for name in ground.subjects:
+    for name, subject in ground.subjects.items():
+        if subject.store and not any(f.target == name for f in findings):
+            continue
         mine = sorted(
             (f for f in findings if f.target in (name, "") and not f.capability), key=rank
         )
@@ -55,7 +58,9 @@ def reports_of(standing: Standing, ground: Ground, findings: Sequence[Finding]) 
         if row.get("digest") != old.get(name, {}).get("digest"):
             changed.append(_report(standing, ground, name, body))
         rows.append(row)
-    gone = (old[name].get("report", "") for name in sorted(old.keys() - ground.subjects.keys()))
+    gone = (
+        old[name].get("report", "") for name in sorted(old.keys() - {row["name"] for row in rows})
+    )
     return Reports(tuple(rows), tuple(changed), tuple(name for name in gone if name))
 
 
@@ -69,7 +74,7 @@ def _body(standing: Standing, ground: Ground, name: str, findings: Sequence[Find
         "compliant": compliance_of(ground, findings).status,
         "fail": sum(f.result is Result.FAIL for f in findings),
         "unknown": sum(not f.holds and f.result is not Result.FAIL for f in findings),
-        "workload": f"{subject.target.workload_ref.kind}/{subject.target.workload_ref.name}",
+        "workload": _judged(subject),
         "imageDigest": digest,
         "templateHash": template,
         "operatorVersion": __version__,
@@ -77,6 +82,12 @@ def _body(standing: Standing, ground: Ground, name: str, findings: Sequence[Find
         "results": rows,
     }
     return {k: v for k, v in body.items() if v not in ("", None)}
+
+
+def _judged(subject: Subject) -> str:
+    if subject.store is not None:
+        return f"DataService/{subject.store.name}"
+    return f"{subject.target.workload_ref.kind}/{subject.target.workload_ref.name}"
 
 
 def _bounded(rows: list[Manifest]) -> list[Manifest]:

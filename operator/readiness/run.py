@@ -33,11 +33,13 @@ from readiness.cluster import (
 from readiness.cluster.jobs import Jobs
 from readiness.drills.job import build_job
 from readiness.engines import (
+    Depths,
     Dialer,
     Drills,
     Egress,
     Engines,
     Guard,
+    Inspector,
     Office,
     Owner,
     Resolver,
@@ -207,7 +209,8 @@ def build_operator(
         build_office(settings, connection, metrics), queue.add, settings.drills_parallel
     )
     trust = build_trust()
-    engines = Engines(Dialer(guard, trust), queue.add, drills=drills)
+    depths = Depths(drills, Inspector(guard, cluster.secrets.find))
+    engines = Engines(Dialer(guard, trust), queue.add, depths=depths)
     prometheus = build_prometheus(settings, trust, cluster.wake_drilled)
     incidents = (lambda: prometheus.known) if prometheus else Incidents
     reconciler = Reconciler(rules.load(), cluster, engines, time.time, incidents)

@@ -142,11 +142,25 @@ class Provided:
 
 
 @dataclass(frozen=True, slots=True)
+class Housed:
+    """What was seen, in the policy's namespace, of a store that somebody else runs.
+
+    `members` are names of the pods behind each of its hosts that names a Service, `services` the
+    addresses of such Services; `pods` and `sets` are those pods and the workloads they belong to.
+    """
+
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    services: Mapping[str, str] = field(default_factory=dict)
+    pods: tuple[Manifest, ...] = ()
+    sets: tuple[Manifest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One policy's world. Mappings by target name hold nothing for a target that was not found.
 
     `configs` holds the data of ConfigMaps by name, each value cut to 256 characters.
-    `drill_settle` is how many seconds a rollout must be complete before a drill starts.
+    `housed` is by name of an external data service. `drill_settle` is how many seconds a rollout must be complete before a drill starts.
     """
 
     namespace: str = "default"
@@ -173,6 +187,7 @@ class Snapshot:
     egress: tuple[str, ...] = ()
     operator_namespace: str = ""
     provided: Provided = field(default_factory=Provided)
+    housed: Mapping[str, Housed] = field(default_factory=dict)
     drill_settle: float = 120.0
     incidents: Incidents = field(default_factory=Incidents)
     live: bool = True

@@ -120,6 +120,12 @@ def _expression(expression: Manifest, labels: dict[str, str]) -> bool:
             return False
 
 
+def scaled(value: int | str, of: int) -> int:
+    """An integer, or a percentage rounded up, as the disruption controller reads it."""
+    text = str(value)
+    return -(-int(text[:-1]) * of // 100) if text.endswith("%") else int(text)
+
+
 def template_hash(workload: Manifest) -> str:
     """A short hash of the pod template as it stands in the spec."""
     template: Any = (workload.get("spec") or {}).get("template") or {}

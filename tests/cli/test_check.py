@@ -94,7 +94,7 @@ def test_exit_codes(readiness, words, stdin, code):
             "",
             f"good.yaml:6: Deployment/checkout stands already in {GOOD}:6; the last one counts",
         ),
-        ([GOOD, "--profile", "nope"], "", "expected one of api, baseline, web"),
+        ([GOOD, "--profile", "nope"], "", "expected one of api, baseline, data, web"),
         (["--url", "ftp://x"], "", "externalURL"),
     ],
 )

@@ -19,11 +19,11 @@ from readiness.cli import drill, drill_target, drilled
 from readiness.cli.console import Console, UnprovenError, UsageError
 from readiness.control import Subject
 from readiness.drills.codec import dump_timeline, load_script
-from readiness.judgement import subject_of
 from readiness.model import Manifest, Outcome, Result
 from readiness.script import Arm
 from readiness.snapshot import Snapshot
 from readiness.step import Logs
+from readiness.subjects import subject_of
 from readiness.timeline import Ending, Exchange, Moment, Problem, Said, Timeline
 
 LABELS = {"app": "api"}

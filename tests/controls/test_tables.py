@@ -11,9 +11,13 @@ given:                        # the situation all rows start from; absent parts 
   snapshot: {...}             # fields of Snapshot; leaks and grants as mappings, terminations and passages as their texts
   params: {...}               # on top of the control's defaults
   now: "2026-01-01T00:00:00Z"
+  store: cache                # the data service that is judged, of policy.dataServices; its pods and workloads:
+                              # snapshot.housed, and for one of ours snapshot.provided {pods, children}, by its name
   answers:                    # first matching entry answers a request; none: it has no answer
   - {hop: pod, path: /health, method: GET, header: {Origin: https://x}, nth: 0,
      answer: {status: 200, headers: {content-type: text/html}, body: ok}}   # or json: {...}
+  - {service: cache, answer: {told: {cache-0: {info: {role: master}}}, silent: {cache-1: Unreachable}, refused: {cache-0: [config]},
+     sentinels: {s-0: {quorum: true}}, problem: {reason: NotConsented, words: …, fix: …}}}
 rows:
 - name: what the row shows
   set: {workload/spec/replicas: 3, pods/0/status: null}    # null removes; `+` appends to a list
@@ -26,6 +30,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -38,7 +43,9 @@ import readiness.controls
 from readiness.api.policy import PolicySpec
 from readiness.api.target import Target
 from readiness.control import Control, Requirement, Subject
+from readiness.inspection import StoreAnswer, StoreRequest, Told
 from readiness.model import Result, Verdict
+from readiness.naming import store_labels
 from readiness.passages import parse_passages
 from readiness.registry import discover
 from readiness.request import (
@@ -51,8 +58,11 @@ from readiness.request import (
     Request,
     WireAnswer,
 )
-from readiness.snapshot import Grant, Leak, Snapshot
+from readiness.snapshot import Grant, Housed, Leak, Provided, Seen, Snapshot
+from readiness.stores import stores_of
+from readiness.subjects import subjects_of
 from readiness.terminations import parse_terminations
+from readiness.timeline import Problem
 
 TABLES = sorted(Path(__file__).parent.glob("*-*.yaml"))
 TARGET = {"name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}}
@@ -92,6 +102,10 @@ def snapshot_of(given: Mapping[str, Any], target: Target) -> Snapshot:
         fields["terminations"] = {target.name: tuple(parse_terminations("; ".join(lines)))}
     if lines := fields.pop("passages", None):
         fields["passages"] = {target.name: tuple(parse_passages("; ".join(lines)))}
+    if housed := fields.pop("housed", None):
+        fields["housed"] = {k: Housed(**v | {n: tuple(v.get(n) or ()) for n in ("pods", "sets")}) for k, v in housed.items()}  # fmt: skip
+    if ours := fields.pop("provided", None):
+        fields["provided"] = provided_of(ours)
     if service := fields.pop("service", None):
         fields["services"] = {target.name: service}
     if given.get("workload"):
@@ -101,15 +115,44 @@ def snapshot_of(given: Mapping[str, Any], target: Target) -> Snapshot:
     return Snapshot(**frozen)
 
 
+def provided_of(ours: Mapping[str, Any]) -> Provided:
+    """What the operator runs, by service: pods, children, and what its looks see."""
+    pods = {name: tuple(each.get("pods") or ()) for name, each in ours.items()}
+    children = [
+        child | {"metadata": child["metadata"] | {"labels": store_labels("shop", name)}}
+        for name, each in ours.items() for child in each.get("children") or ()
+    ]  # fmt: skip
+    return Provided(
+        children={(c["kind"], c["metadata"]["name"]): c for c in children}, pods=pods,
+        seen={name: Seen(**each["seen"]) for name, each in ours.items() if "seen" in each},
+    )  # fmt: skip
+
+
+def store_answer(fields: Mapping[str, Any]) -> StoreAnswer:
+    refused, rows = fields.get("refused") or {}, []
+    for part, sentinel in (("sentinels", True), ("told", False)):
+        for name, facts in (fields.get(part) or {}).items():
+            rows.append(
+                Told(name, facts or {}, frozenset(refused.get(name, ())), sentinel=sentinel)
+            )
+    rows += [Told(name, error=word) for name, word in (fields.get("silent") or {}).items()]
+    return StoreAnswer(tuple(rows), Problem(**fields["problem"]) if "problem" in fields else None)
+
+
 def subject_of(control: Control, given: Mapping[str, Any]) -> Subject:
     target = Target.model_validate(TARGET | (given.get("target") or {}))
-    policy = PolicySpec.model_validate((given.get("policy") or {}) | {"targets": [target]})
+    policy = PolicySpec.model_validate({**(given.get("policy") or {}), "targets": [target]})
     defaults = {param.name: param.default for param in control.params}
     now = given.get("now", "2026-01-01T00:00:00Z")
+    snapshot = snapshot_of(given, target)
+    if control.stores:
+        store = subjects_of("shop", policy, snapshot, datetime.fromisoformat(now).timestamp())[given["store"]]  # fmt: skip
+        return replace(store, params=MappingProxyType(defaults | (given.get("params") or {})))
     return Subject(
         policy=policy,
         target=target,
-        snapshot=snapshot_of(given, target),
+        snapshot=snapshot,
+        stores=stores_of("shop", policy, snapshot),
         workload=given.get("workload"),
         pods=tuple(given.get("pods") or ()),
         hops=tuple(Hop(**hop | {"kind": HopKind(hop["kind"])}) for hop in given.get("hops", ())),
@@ -123,6 +166,8 @@ def subject_of(control: Control, given: Mapping[str, Any]) -> Subject:
 
 
 def answers(request: Request, entry: Mapping[str, Any]) -> bool:
+    if isinstance(request, StoreRequest) or "service" in entry:
+        return getattr(request, "service", None) == entry.get("service")
     hop = entry.get("hop")
     if hop is not None and hop not in (request.hop.kind.value, str(request.hop)):
         return False
@@ -140,6 +185,8 @@ def answers(request: Request, entry: Mapping[str, Any]) -> bool:
 
 
 def answer_of(request: Request, fields: Mapping[str, Any]) -> Answer:
+    if isinstance(request, StoreRequest):
+        return store_answer(fields)
     made = dict(fields) | {"outcome": Outcome(fields.get("outcome", "response"))}
     if not isinstance(request, HttpRequest):
         return WireAnswer(**made | {"data": str(made.get("data", "")).encode()})

@@ -18,9 +18,9 @@ from readiness.cluster.pods import path_of
 from readiness.cluster.project import projected
 from readiness.cluster.reading import read_policies
 from readiness.control import Subject
-from readiness.judgement import subject_of
 from readiness.model import Manifest
 from readiness.snapshot import Snapshot
+from readiness.subjects import subject_of
 
 NAME: Final = "target"
 STORES: Final = ("redis", "rabbitmq", "mongodb")

@@ -24,7 +24,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
         prog, text, "Exit code 0 when a report could be read; `gate` follows the verdict."
     )
     found.add_argument("name", metavar="NAME", help="the ReadinessPolicy")
-    found.add_argument("--target", default="", help="only this target")
+    found.add_argument("--target", default="", help="only this target or data service")
     found.add_argument("-o", "--output", choices=FORMATS, default="human")
     found.add_argument("-v", "--verbose", action="store_true", help="show findings that hold, too")
     return found
@@ -33,7 +33,8 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Prints the findings."""
     policy = kube.read_policy(args)
-    targets = [t["name"] for t in policy["spec"].get("targets") or ()]
+    lists = (policy["spec"].get(each) or () for each in ("targets", "dataServices"))
+    targets = [row["name"] for rows in lists for row in rows]
     if args.target and args.target not in targets:
         raise UsageError(
             f"no target {args.target!r}: the policy has {', '.join(targets) or 'none'}"

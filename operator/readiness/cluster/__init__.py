@@ -22,6 +22,7 @@ from readiness.cluster.own import POLICY, REPORTS, WAIVER, Key, Own, key_of, pat
 from readiness.cluster.project import WORKLOADS, Kind
 from readiness.cluster.provide import Provider
 from readiness.cluster.record import Record
+from readiness.cluster.secret import Secrets
 from readiness.cluster.store import Change, Store
 from readiness.cluster.watch import Pace
 from readiness.events import EventLimits
@@ -77,6 +78,8 @@ class Cluster:
         self._provider = Provider(
             connection, self._children, self._writer.ask, rim.clock, self._interest.wake
         )
+        self.secrets = Secrets(connection, rim.redactor.learn)
+        """Read by name, for looks at data services."""
         self._snapshot_frame = Snapshot(
             egress=frame.egress,
             operator_namespace=frame.operator_namespace,

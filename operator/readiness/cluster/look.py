@@ -10,12 +10,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from readiness.cluster.own import PROFILE, WAIVER, targets_of
+from readiness.cluster.own import PROFILE, WAIVER, external_of, targets_of
 from readiness.cluster.project import WORKLOADS
-from readiness.cluster.store import Store, members
+from readiness.cluster.store import Store, members, owner_of
 from readiness.grants import grants_of
+from readiness.inspection import parts_of
 from readiness.model import Manifest
-from readiness.snapshot import Grant, Leak, Snapshot
+from readiness.snapshot import Grant, Housed, Leak, Snapshot
 
 _WORKLOADS = tuple(kind.name for kind in WORKLOADS)
 _MEMBERS = tuple(members(kind) for kind in _WORKLOADS)
@@ -42,6 +43,7 @@ def look(store: Store, policy: Manifest, frame: Snapshot) -> Snapshot:
         inventory=_inventory(store, namespace),
         waivers=tuple(w for w in waivers if w["spec"].get("policyRef") == name),
         profiles=_sorted(store, PROFILE, ""),
+        housed={name: _housed(store, hosts, namespace) for name, hosts in external_of(policy)},
         **_targets(store, policy, namespace),
     )
 
@@ -59,6 +61,36 @@ def _targets(store: Store, policy: Manifest, namespace: str) -> dict[str, Any]:
             backing = store.belonging("EndpointSlice", namespace, ("Service", named.service))
             services[of], slices[of] = service, backing
     return {"workloads": workloads, "pods": pods, "services": services, "slices": slices}
+
+
+def _housed(store: Store, hosts: tuple[str, ...], namespace: str) -> Housed:
+    """The pods behind the hosts that name Services of the namespace, or such pods."""
+    members: dict[str, tuple[str, ...]] = {}
+    addresses: dict[str, str] = {}
+    everyone = store.of("Pod", namespace)
+    for host in hosts:
+        pod, service = parts_of(host, namespace)
+        if pod in everyone:
+            members[host] = (pod,)
+        elif found := store.of("Service", namespace).get(service):
+            address = (found.get("spec") or {}).get("clusterIP")
+            addresses |= {service: address} if address not in (None, "", "None") else {}
+            members |= _behind(store, host, (namespace, service))
+    names = sorted({name for each in members.values() for name in each})
+    pods = tuple(everyone[name] for name in names if name in everyone)
+    owners = sorted({owner_of(pod) for pod in pods})
+    sets = (store.of(kind, namespace).get(name) for kind, name in owners if kind in _WORKLOADS)
+    return Housed(members, addresses, pods, tuple(each for each in sets if each is not None))
+
+
+def _behind(store: Store, host: str, service: tuple[str, str]) -> dict[str, tuple[str, ...]]:
+    """The pods that are ready behind a Service, if every end of it is one."""
+    slices = store.belonging("EndpointSlice", service[0], ("Service", service[1]))
+    ends = [end for piece in slices for end in piece.get("endpoints") or ()]
+    refs = [end.get("targetRef") or {} for end in ends]
+    if not ends or any(ref.get("kind") != "Pod" for ref in refs):
+        return {}
+    return {host: tuple(sorted(str(ref["name"]) for ref in refs))}
 
 
 def _sorted(store: Store, kind: str, namespace: str) -> tuple[Manifest, ...]:

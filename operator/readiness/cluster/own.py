@@ -85,6 +85,14 @@ def tls_secrets_of(policy: Manifest) -> dict[str, str]:
     return found
 
 
+def external_of(policy: Manifest) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Data services that others run, with their hosts."""
+    for service in _list(_dict(policy.get("spec")).get("dataServices")):
+        for store in _dict(_dict(service).get("external")).values():
+            hosts = (host for host in _list(_dict(store).get("hosts")) if isinstance(host, str))
+            yield str(_dict(service).get("name", "")), tuple(hosts)
+
+
 def exempt_in(policy: Manifest) -> Iterator[str]:
     """`Kind/name` of the workloads a policy exempts."""
     for exemption in _list(_dict(policy.get("spec")).get("exempt")):

@@ -6,12 +6,12 @@ What is observed counts: ready pods, the nodes they are on, the disruption budge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.model import Manifest, Severity, Verdict
 from readiness.passive import SPEC, listed, on_workload
-from readiness.workload import is_ready, matches, pod_spec, rolled_out, template_metadata
+from readiness.workload import is_ready, matches, pod_spec, rolled_out, scaled, template_metadata
 
 _TOPOLOGY: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
@@ -171,14 +171,8 @@ def _lets_one_go(budget: Manifest, workload: Manifest) -> bool:
     if current and status.get("expectedPods") and "desiredHealthy" in status:
         return expected > int(status["desiredHealthy"])
     if spec.get("maxUnavailable") is not None:
-        return _scaled(spec["maxUnavailable"], expected) >= 1
-    return expected > _scaled(spec.get("minAvailable", 0), expected)
-
-
-def _scaled(value: Any, of: int) -> int:
-    """An integer, or a percentage rounded up, as the disruption controller does."""
-    text = str(value)
-    return -(-int(text[:-1]) * of // 100) if text.endswith("%") else int(text)
+        return scaled(spec["maxUnavailable"], expected) >= 1
+    return expected > scaled(spec.get("minAvailable", 0), expected)
 
 
 def _spread(workload: Manifest) -> bool:

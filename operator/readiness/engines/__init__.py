@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from readiness.dataservices.command import Command
 from readiness.dataservices.order import Look
@@ -18,6 +19,7 @@ from readiness.engines.connection import Clock
 from readiness.engines.dialer import Caps, Dialer, build_trust
 from readiness.engines.drills import Drills, Office, Owner, is_drill
 from readiness.engines.guard import Egress, Guard, addresses_of
+from readiness.engines.inspection import Inspector
 from readiness.engines.pace import LIMITS, Limits, Pace
 from readiness.engines.resolve import Resolver
 from readiness.engines.stores import Stores
@@ -29,11 +31,13 @@ from readiness.snapshot import Seen
 __all__ = [
     "Caps",
     "Clock",
+    "Depths",
     "Dialer",
     "Drills",
     "Egress",
     "Engines",
     "Guard",
+    "Inspector",
     "Limits",
     "Office",
     "Owner",
@@ -51,6 +55,14 @@ def _run_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
+@dataclass(frozen=True, slots=True)
+class Depths:
+    """What only an operator in a cluster does: drills as Jobs, and looks at data services."""
+
+    drills: Drills
+    inspector: Inspector
+
+
 class Engines:
     """Background batches by policy key (namespace, name); `wake(key)` says that one has ended."""
 
@@ -61,14 +73,14 @@ class Engines:
         *,
         limits: Limits = LIMITS,
         run_id: Callable[[], str] = _run_id,
-        drills: Drills | None = None,
+        depths: Depths | None = None,
     ) -> None:
         self._pace = Pace(limits, dialer.clock)
-        self._prober = build_prober(dialer, self._pace)
+        self._prober = build_prober(dialer, self._pace, depths.inspector if depths else None)
         self._streams = Streams(dialer, self._pace, wake, run_id)
         self._wake = wake
         self._run_id = run_id
-        self._drills = drills
+        self._drills = depths.drills if depths else None
         self._stores = Stores(wake)
         self._batches: dict[Key, asyncio.Task[None]] = {}
         self._finished: dict[Key, dict[tuple[str, str], TrialAnswers]] = {}

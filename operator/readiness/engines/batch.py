@@ -17,6 +17,7 @@ from typing import Final
 from readiness.engines.connection import Clock
 from readiness.engines.dialer import Dialer, ending_of
 from readiness.engines.http import HttpEngine
+from readiness.engines.inspection import Inspector
 from readiness.engines.pace import Bucket, Pace
 from readiness.engines.wire import WireEngine
 from readiness.request import (
@@ -29,12 +30,15 @@ from readiness.request import (
     NetworkRequest,
     Outcome,
     Request,
+    StoreAnswer,
     StoreRequest,
     Trial,
     TrialAnswers,
     WireAnswer,
 )
+from readiness.timeline import Problem
 
+Sent = NetworkRequest | StoreRequest
 KEPT: Final = 4 * 1024 * 1024
 UNREACHABLE_AFTER: Final = 2
 log = logging.getLogger(__name__)
@@ -48,6 +52,14 @@ class Prober:
     wire: WireEngine
     pace: Pace
     clock: Clock
+    inspector: Inspector | None = None
+
+    async def inspect(self, namespace: str, request: StoreRequest) -> StoreAnswer:
+        """A look at a data service, when it is its turn."""
+        if self.inspector is None:
+            return StoreAnswer(problem=Problem("NotSupported", "data services are looked at in a cluster only"))  # fmt: skip
+        async with self.pace.turn(namespace, f"store {request.service}"):
+            return await self.inspector.inspect(request)
 
     async def send(self, namespace: str, request: NetworkRequest, run: str) -> NetworkAnswer:
         """One answer, when it is this request's turn."""
@@ -57,9 +69,9 @@ class Prober:
             return await self.wire.send(request)
 
 
-def build_prober(dialer: Dialer, pace: Pace) -> Prober:
+def build_prober(dialer: Dialer, pace: Pace, inspector: Inspector | None = None) -> Prober:
     """Both engines over one dialer."""
-    return Prober(HttpEngine(dialer), WireEngine(dialer), pace, dialer.clock)
+    return Prober(HttpEngine(dialer), WireEngine(dialer), pace, dialer.clock, inspector)
 
 
 class Batch:
@@ -72,7 +84,7 @@ class Batch:
         self._namespace = namespace
         self._id = run
         self._finished = finished
-        self._sent: dict[NetworkRequest, asyncio.Task[tuple[NetworkAnswer, float]]] = {}
+        self._sent: dict[Sent, asyncio.Task[tuple[NetworkAnswer | StoreAnswer, float]]] = {}
         self._silent: Counter[tuple[str, int]] = Counter()
         self._room = KEPT
 
@@ -94,7 +106,7 @@ class Batch:
             answers: dict[Request, Answer] = {}
             ended = 0.0
             for request in trial.requests:
-                if isinstance(request, DrillRequest | FailoverRequest | StoreRequest):
+                if isinstance(request, DrillRequest | FailoverRequest):
                     continue  # neither is the prober's
                 if isinstance(request, HttpRequest) and request.after:
                     await self._wait_until(ended + request.after)
@@ -108,17 +120,24 @@ class Batch:
         if (delay := moment - self._prober.clock.steady()) > 0:
             await self._prober.clock.sleep(delay)
 
-    async def _once(self, request: NetworkRequest) -> tuple[NetworkAnswer, float]:
+    async def _once(self, request: Sent) -> tuple[NetworkAnswer | StoreAnswer, float]:
         """The answer and when it came. What breaks in here is ABORTED, named by its type only."""
         if (sent := self._sent.get(request)) is None:
             sent = self._sent[request] = asyncio.create_task(self._send(request))
         await asyncio.wait((sent,))  # a task is a wall: one request's crash is not its batch's
         if (error := sent.exception()) is None:
             return sent.result()
+        if isinstance(request, StoreRequest):
+            log.error("the look at %s failed: %s", request.service, type(error).__name__)
+            words = f"the operator failed: {type(error).__name__}"
+            return StoreAnswer(problem=Problem("ProberFailed", words)), self._prober.clock.steady()
         log.error("the prober failed on %s: %s", request.hop, type(error).__name__)
         return _failed(request, *ending_of(error)), self._prober.clock.steady()
 
-    async def _send(self, request: NetworkRequest) -> tuple[NetworkAnswer, float]:
+    async def _send(self, request: Sent) -> tuple[NetworkAnswer | StoreAnswer, float]:
+        if isinstance(request, StoreRequest):
+            inspected = await self._prober.inspect(self._namespace, request)
+            return inspected, self._prober.clock.steady()
         end = (request.hop.address or request.hop.host, request.hop.port)
         if self._silent[end] >= UNREACHABLE_AFTER:
             answer = _failed(request, Outcome.TIMEOUT, "the address was not reachable just before")

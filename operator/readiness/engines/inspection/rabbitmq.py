@@ -1,0 +1,91 @@
+"""Asks a RabbitMQ through its management API: the first member that answers tells of all of them.
+
+Reading requests only. The application's login and the one that every installation begins with are
+tried at `/api/whoami`; what is kept of them is whether they were let in, and as what.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httpx
+
+from readiness.engines.guard import DeniedError
+from readiness.engines.inspection import Account, Visit
+from readiness.inspection import Told
+
+TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)
+GUEST: Final = Account("guest", "guest")
+LIMIT: Final = 4 * 1024 * 1024
+_QUESTIONS: Final = {
+    "overview": "/api/overview?columns=rabbitmq_version,product_version",
+    "nodes": "/api/nodes",
+    "queues": "/api/queues?disable_stats=true&enable_queue_totals=true",
+    "vhosts": "/api/vhosts?columns=name,default_queue_type",
+    "policies": "/api/policies",
+    "users": "/api/users?columns=name,tags",
+}
+
+
+async def inspect(visit: Visit) -> tuple[Told, ...]:
+    """Hosts in order, until one answers; those before it say why they did not."""
+    told: list[Told] = []
+    for host in visit.request.hosts:
+        found = await _ask(visit, host)
+        told.append(found)
+        if not found.error:
+            break
+    return tuple(told)
+
+
+async def _ask(visit: Visit, host: str) -> Told:
+    try:
+        address = await visit.address(host, visit.request.management)
+    except DeniedError:
+        return Told(host, error="EgressRefused")
+    except (OSError, TimeoutError):
+        return Told(host, error="NameNotFound")
+    name = visit.request.way.name(address) or host
+    facts: dict[str, Any] = {}
+    refused: set[str] = set()
+    try:
+        async with _client(visit, address) as client:
+            account = visit.account(visit.request.login)
+            for question, path in _QUESTIONS.items():
+                status, body = await _get(client, host, path, account)
+                if status == 401 and question == "overview":
+                    return Told(name, error="LoginRefused")
+                if body is None:
+                    refused.add(question)
+                else:
+                    facts[question] = body
+            facts["guest"] = (await _get(client, host, "/api/whoami", GUEST))[0] == 200
+            if (app := visit.account(visit.request.app)) is not None:
+                facts["app"] = (await _get(client, host, "/api/whoami", app))[1] or {}
+    except (httpx.HTTPError, ValueError):
+        return Told(name, error="Unreachable")
+    return Told(name, facts, frozenset(refused))
+
+
+def _client(visit: Visit, address: str) -> httpx.AsyncClient:
+    scheme = "http" if visit.trust is None else "https"
+    url = httpx.URL(scheme=scheme, host=address, port=visit.request.management)
+    verify = visit.trust if visit.trust is not None else True
+    return httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False, verify=verify)
+
+
+async def _get(
+    client: httpx.AsyncClient, host: str, path: str, account: Account | None
+) -> tuple[int, Any]:
+    """Status and document; no document where it was refused. Bounded. Raises HTTPError and ValueError."""
+    login = httpx.BasicAuth(account.user, account.password) if account else None
+    headers, names = {"host": host}, {"sni_hostname": host}
+    async with client.stream("GET", path, auth=login, headers=headers, extensions=names) as answer:
+        if answer.status_code != 200:
+            return answer.status_code, None
+        body = b""
+        async for part in answer.aiter_bytes():
+            body += part
+            if len(body) > LIMIT:
+                raise ValueError("the answer is too long")
+        return 200, httpx.Response(200, content=body).json()

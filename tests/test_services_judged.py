@@ -1,0 +1,132 @@
+"""Data services as subjects of findings: asked once, reported under their own names, never a workload's business."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from readiness import plan
+from readiness.api.profile import ProfileSpec
+from readiness.control import Control, passed
+from readiness.inspecting import ask_store, on_store
+from readiness.inspection import StoreAnswer, StoreRequest, Told
+from readiness.model import Safety, Severity
+from readiness.request import TrialAnswers
+from readiness.rules import Rules
+from readiness.snapshot import Housed, MemberSeen, Provided, Seen, Snapshot
+
+NOW = 1_800_000_000.0
+STORE = Control(
+    id="HA-901", title="t", severity=Severity.P0, criterion="c", fix="f", safety=Safety.BENIGN, stores=("redis",),
+    ask=ask_store, judge=on_store(lambda _subject, seen: passed("Fine", f"{len(seen.members)} members")), max_age=3600,
+)  # fmt: skip
+WORKLOAD = Control(
+    id="CFG-901", title="t", severity=Severity.P0, criterion="c", fix="f", static=True,
+    judge=lambda _subject, _answers: passed("Fine", "fine"),
+)  # fmt: skip
+POD = {"metadata": {"name": "cache-0", "uid": "u-0"}}
+OURS = Provided(pods={"cache": (POD,)}, seen={"cache": Seen("cache-0", (MemberSeen("cache-0", "primary"),))})  # fmt: skip
+
+
+def rules(*ids: str) -> Rules:
+    spec = ProfileSpec.model_validate({"controls": [{"id": id_} for id_ in ids or ("HA-901", "CFG-901")]})  # fmt: skip
+    return Rules({c.id: c for c in (STORE, WORKLOAD)}, {}, {"baseline": spec})
+
+
+def situation(service=MappingProxyType({"redis": {}}), memory=None, now=NOW, status=None, **world):
+    targets = [{"name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}}]
+    spec = {"targets": targets, "dataServices": [{"name": "cache", **service}]}
+    meta = {"name": "shop", "namespace": "ns", "uid": "u", "generation": 1}
+    workload = {"kind": "Deployment", "metadata": {"name": "api"}, "spec": {"template": {"spec": {"containers": [{"name": "a"}]}}}}  # fmt: skip
+    snapshot = Snapshot("ns", workloads={"api": workload}, **({"provided": OURS} | world))
+    policy = {"metadata": meta, "spec": spec} | ({"status": status} if status else {})
+    return plan.Situation(policy, snapshot, memory or {}, now, token="t")
+
+
+def answered(trials, *told: Told):
+    found = StoreAnswer(told or (Told("cache-0", {"info": {}}),))
+    return {(t.control, t.target): TrialAnswers(t, {t.requests[0]: found}, NOW) for t in trials}
+
+
+def test_a_service_is_asked_and_a_workload_is_not():
+    (trial,) = plan.requests(rules(), situation())
+
+    assert (trial.control, trial.target) == ("HA-901", "cache")
+    (request,) = trial.requests
+    assert isinstance(request, StoreRequest)
+    assert (request.hosts, request.own, request.login.key) == (("cache-0",), True, "admin")
+
+
+def test_each_finding_stands_where_it_belongs():
+    here = situation()
+    decided = plan.make(rules(), here, answered(plan.requests(rules(), here)))
+
+    assert {(f.id, f.target) for f in decided.findings} == {("HA-901", "cache"), ("CFG-901", "api")}
+    assert [row["name"] for row in decided.status["targets"]] == ["api", "cache"]
+    reports = {r["report"]["target"]: r["report"] for r in decided.reports}
+    assert reports["cache"]["workload"] == "DataService/cache"
+    assert [row["id"] for row in reports["cache"]["results"]] == ["HA-901"]
+
+
+def test_a_service_of_which_nothing_is_asked_has_no_report():
+    decided = plan.make(rules("CFG-901"), situation(), {})
+
+    assert [row["name"] for row in decided.status["targets"]] == ["api"]
+
+
+def test_a_policy_of_data_services_alone_has_a_verdict():
+    here = situation()
+    here.policy["spec"]["targets"] = []
+    decided = plan.make(rules(), here, answered(plan.requests(rules(), here)))
+
+    compliant = next(c for c in decided.status["conditions"] if c["type"] == "Compliant")
+    assert (compliant["status"], compliant["reason"]) == ("True", "AllControlsHold")
+
+
+def test_one_without_pods_says_so_and_is_asked_when_they_come():
+    empty = situation(provided=Provided())
+    assert plan.requests(rules(), empty) == ()
+    decided = plan.make(rules(), empty, {})
+    assert {f.verdict.reason for f in decided.findings} == {"NotProvided", "Fine"}
+
+    later = situation(memory=decided.memory, now=NOW + 1)
+    assert [t.target for t in plan.requests(rules(), later)] == ["cache"]
+
+
+def test_what_the_background_looks_see_asks_again_at_once():
+    here = situation()
+    first = plan.make(rules(), here, answered(plan.requests(rules(), here)))
+    calm = situation(memory=first.memory, now=NOW + 60, status=first.status)
+    assert plan.requests(rules(), calm) == ()
+
+    moved = Provided(pods=OURS.pods, seen={"cache": Seen("cache-1", OURS.seen["cache"].members)})
+    assert plan.requests(rules(), situation(memory=first.memory, now=NOW + 60, provided=moved))
+
+    lagging = Provided(pods=OURS.pods, seen={"cache": Seen("cache-0", OURS.seen["cache"].members, lag=9)})  # fmt: skip
+    assert plan.requests(rules(), situation(memory=first.memory, now=NOW + 60, provided=lagging)) == ()  # fmt: skip
+
+
+def test_a_service_of_another_kind_is_none_of_its_business():
+    assert plan.requests(rules(), situation({"rabbitmq": {}})) == ()
+
+
+def test_pods_that_come_and_go_elsewhere_do_not_make_another_question():
+    """An answer is taken only for a request that is still the same."""
+    outside = {"external": {"redis": {"hosts": ["cache"], "sentinel": {}, "secretRef": {"name": "a"}}}}  # fmt: skip
+    one, other = (
+        plan.requests(rules(), situation(outside, pod_addresses={"10.0.0.1": name}))
+        for name in ("a", "b")
+    )
+    assert one == other
+    assert one[0].requests[0].sentinels == ("cache",)
+
+
+def test_hosts_of_the_namespace_are_the_pods_behind_them():
+    outside = {"external": {"redis": {"hosts": ["cache", "cache.example.org"]}}}
+    housed = {"cache": Housed({"cache": ("r-0", "r-1")}, {"cache": "10.1.0.1"})}
+    (trial,) = plan.requests(rules(), situation(outside, housed=housed))
+
+    assert trial.requests[0].hosts == ("r-0", "r-1", "cache.example.org")
+
+
+def test_namespaces_that_deny_probes_deny_these():
+    assert plan.requests(rules(), situation(namespace_labels={"readiness.dev/deny": "probes"})) == ()  # fmt: skip
