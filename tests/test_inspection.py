@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from readiness.dataservices import KINDS
+from readiness.dataservices.kinds import KINDS
 from readiness.dataservices.mongodb import MONGODB
 from readiness.inspection import StoreRequest, Way, parts_of
 from readiness.naming import store_labels

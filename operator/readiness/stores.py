@@ -89,13 +89,15 @@ def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
         if of == "StatefulSet" and labels.items() <= child["metadata"]["labels"].items()
     )  # fmt: skip
     credentials = naming.store(policy, name, naming.CREDENTIALS)
+    tls = bool(getattr(getattr(service, kind), "tls", None))
     request = StoreRequest(
         name, kind, Way(snapshot.namespace, way_in),
-        hosts=tuple(_named(pods, sentinels=False)), port=PORTS[kind], own=True,
+        hosts=tuple(_named(pods, sets, snapshot.namespace, sentinels=False)), port=PORTS[kind], tls=tls, own=True,
         login=Login(credentials, *_OURS[kind]), app=Login(naming.store(policy, name)),
-        sentinels=tuple(_named(pods, sentinels=True)),
+        sentinels=tuple(_named(pods, sets, snapshot.namespace, sentinels=True)),
         sentinel_login=Login(credentials, "quorum", "quorum"),
         group=f"{snapshot.namespace}-{naming.store(policy, name)}",
+        management=15671 if tls else 15672,
     )  # fmt: skip
     return Store(
         name, kind, request, request.hosts, getattr(service, kind).replicas, pods, sets,
@@ -103,11 +105,18 @@ def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
     )  # fmt: skip
 
 
-def _named(pods: tuple[Manifest, ...], *, sentinels: bool) -> Iterator[str]:
+def _named(
+    pods: tuple[Manifest, ...], sets: tuple[Manifest, ...], namespace: str, *, sentinels: bool
+) -> Iterator[str]:
+    """Full names, as certificates have them."""
+    services = {each["metadata"]["name"]: each["spec"].get("serviceName") for each in sets}
     for pod in pods:
-        part = (pod["metadata"].get("labels") or {}).get(naming.PART_LABEL, "")
+        meta = pod["metadata"]
+        owners = (services.get(owner["name"]) for owner in meta.get("ownerReferences") or ())
+        service = next(filter(None, owners), "")
+        part = (meta.get("labels") or {}).get(naming.PART_LABEL, "")
         if (part == "sentinel") is sentinels:
-            yield pod["metadata"]["name"]
+            yield f"{meta['name']}.{service}.{namespace}.svc" if service else meta["name"]
 
 
 def _external(service: DataService, snapshot: Snapshot, way_in: Mapping[str, str]) -> Store:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.control import Control, Param, Subject, failed, passed, unknown
-from readiness.dataservices.rabbitmq.reading import Member, Queue, members_of, queues_of
 from readiness.inspecting import MAX_AGE, Seen, ask_store, on_store, refused
 from readiness.inspection import Told
 from readiness.model import Safety, Severity, Verdict
 from readiness.passive import listed
 
+if TYPE_CHECKING:
+    from readiness.dataservices.rabbitmq.reading import Member, Queue
+
 
 def judge_rabbitmq(subject: Subject, seen: Seen) -> Verdict:
     """HA-003: three that run, no split, no alarm, and no durable queue on one of them only."""
+    from readiness.dataservices.rabbitmq.reading import members_of, queues_of  # with their builders
+
     told = next((t for t in seen.members if "nodes" in t.facts), None)
     if told is None:
         return refused(seen, "nodes", "the tag monitoring")
