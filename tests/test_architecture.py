@@ -21,6 +21,7 @@ COMPOSITION_ROOTS = {
     "plan.py",
     "judgement.py",
     "drilling.py",
+    "restoring.py",
     "saving.py",
     "drilled.py",
     "drill_target.py",

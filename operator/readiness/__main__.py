@@ -37,6 +37,7 @@ INTERNAL: Final = {
     "drill-meter": "read what the container beside it uses",
     "drill-signal": "signal the process beside it",
     "drill-sink": "the upstreams and store gates of a drill",
+    "restore-drill": "the process of a restore drill's Job",
     "mongod-resident": "founds a replica set, knows its member, hands over",
 }
 """Commands of containers that we start; not for people."""
@@ -45,6 +46,7 @@ INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 LASTING: Final = (
     "run", "wait", "drill", "backup", "drill-job", "drill-sink", "drill-meter", "mongod-resident",
+    "restore-drill",
 )  # fmt: skip
 HELP_WORDS: Final = ("-h", "--help", "help")
 

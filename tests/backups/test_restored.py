@@ -33,10 +33,18 @@ def holding(**changed: object) -> Verified:
         SAVED,
         holding(tool="server 2"),
         holding(tallies=(Tally("db0", 5), Tally("db3", 1))),
+        holding(tallies=(Tally("db0", 6, 1), Tally("db3", 1))),
         holding(tallies=(*SAVED.tallies, Tally("db9", 0))),
         holding(samples=(*SAVED.samples, Sample("db0", "03", "d4"))),
     ],
-    ids=["equal", "another version", "what may go has gone", "an empty one more", "more was read"],
+    ids=[
+        "equal",
+        "another version",
+        "what may go has gone",
+        "some of it",
+        "an empty one more",
+        "more was read",
+    ],
 )
 def test_what_is_as_it_was_saved_passes(found: Verified):
     assert judge_restored(MANIFEST, found) == ()
@@ -45,11 +53,12 @@ def test_what_is_as_it_was_saved_passes(found: Verified):
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (Verified("server 1"), "db0: expected 5 to 7, found 0; db3: expected 1, found 0; content of db0: expected 2 equal samples, found 0; and 3 more"),
-        (holding(tallies=(Tally("db0", 4), Tally("db3", 1))), "db0: expected 5 to 7, found 4"),
-        (holding(tallies=(Tally("db0", 8), Tally("db3", 1))), "db0: expected 5 to 7, found 8"),
-        (holding(tallies=(Tally("db0", 7),)), "db3: expected 1, found 0"),
-        (holding(tallies=(*SAVED.tallies, Tally("db4", 1))), "db4: expected 0, found 1"),
+        (Verified("server 1"), "db0: expected 5 that last, found 0; db3: expected 1 that last, found 0; content of db0: expected 2 equal samples, found 0; and 3 more"),
+        (holding(tallies=(Tally("db0", 4), Tally("db3", 1))), "db0: expected 5 that last, found 4"),
+        (holding(tallies=(Tally("db0", 7, 3), Tally("db3", 1))), "db0: expected 5 that last, found 4; db0: expected at most 2 that expire, found 3"),
+        (holding(tallies=(Tally("db0", 8, 2), Tally("db3", 1))), "db0: expected 5 that last, found 6"),
+        (holding(tallies=(Tally("db0", 7, 2),)), "db3: expected 1 that last, found 0"),
+        (holding(tallies=(*SAVED.tallies, Tally("db4", 1))), "db4: expected 0 that last, found 1"),
         (holding(samples=SAVED.samples[1:]), "content of db0: expected 2 equal samples, found 1"),
         (holding(samples=(Sample("db0", "00ff", "d1"), Sample("db0", "01", "dX"), SAVED.samples[2])), "content of db0: expected 2 equal samples, found 1"),
         (holding(samples=(Sample("db3", "00ff", "d1"), *SAVED.samples[1:])), "content of db0: expected 2 equal samples, found 1"),

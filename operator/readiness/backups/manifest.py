@@ -40,6 +40,11 @@ class Tally:
     count: int
     volatile: int = 0
 
+    @property
+    def lasting(self) -> int:
+        """Those that must be there after a restore."""
+        return self.count - self.volatile
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -49,12 +49,19 @@ class Reason(StrEnum):
     FULL = "DestinationFull"
     READ_ONLY = "DestinationReadOnly"
     RESTIC = "ResticFailed"
+    RESTORED = "Restored"
+    DIFFERS = "RestoredDiffers"
+    NO_SNAPSHOT = "NoSnapshot"
+    DAMAGED = "SnapshotDamaged"
+    NOT_LOADED = "NotLoaded"
+    NOT_THROW_AWAY = "TargetNotThrowAway"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One run. Times are epoch seconds; `size` is of what was dumped, `added` of what the repository grew by.
 
+    Of a restore, `rto` is how many seconds passed until the server had everything, and `mismatches` what it had otherwise.
     `snapshots` are the times of every complete snapshot that the repository lists, the newest first.
     """
 
@@ -69,4 +76,6 @@ class Outcome:
     snapshot: str = ""
     size: int = 0
     added: int = 0
+    rto: float = 0.0
+    mismatches: int = 0
     snapshots: tuple[int, ...] = ()

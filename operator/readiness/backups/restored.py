@@ -65,7 +65,7 @@ def _content(manifest: BackupManifest) -> Iterator[Mismatch]:
     tallies = manifest.verified.tallies
     if not any(each.count for each in tallies):
         yield Mismatch("manifest", "something that can be counted", "an empty snapshot")
-    lasting = any(each.count > each.volatile for each in tallies)
+    lasting = any(each.lasting for each in tallies)
     if lasting and manifest.kind in SAMPLED and not manifest.verified.samples:
         yield Mismatch("manifest", "samples of content", "none")
 
@@ -73,11 +73,11 @@ def _content(manifest: BackupManifest) -> Iterator[Mismatch]:
 def _tallies(saved: Iterable[Tally], found: Iterable[Tally]) -> Iterator[Mismatch]:
     expected, there = _counts(saved), _counts(found)
     for name in sorted(expected.keys() | there.keys()):
-        tally, count = expected.get(name, Tally(name, 0)), there.get(name, Tally(name, 0)).count
-        least = tally.count - tally.volatile
-        if not least <= count <= tally.count:
-            wanted = f"{tally.count}" if least == tally.count else f"{least} to {tally.count}"
-            yield Mismatch(name, wanted, f"{count}")
+        was, now = (side.get(name, Tally(name, 0)) for side in (expected, there))
+        if was.lasting != now.lasting:
+            yield Mismatch(name, f"{was.lasting} that last", f"{now.lasting}")
+        if now.volatile > was.volatile:
+            yield Mismatch(name, f"at most {was.volatile} that expire", f"{now.volatile}")
 
 
 def _samples(saved: Iterable[Sample], found: Iterable[Sample]) -> Iterator[Mismatch]:

@@ -37,14 +37,15 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     found = parser(prog, text, EPILOG)
     verbs = found.add_subparsers(dest="verb", required=True, metavar="VERB")
     run = verbs.add_parser("run", help="save the dump that lies in a directory")
-    _add_store(run)
+    add_store(run)
     run.add_argument("--kind", choices=sorted(DUMPS), required=True, help="of the data service")
     run.add_argument("--run", required=True, help="name of the Job")
     run.add_argument("--directory", type=Path, default=Path(DIRECTORY), help="where the dump lies")
     return found
 
 
-def _add_store(verb: argparse.ArgumentParser) -> None:
+def add_store(verb: argparse.ArgumentParser) -> None:
+    """Whose backups, and what opens their repository."""
     add = verb.add_argument
     add("--namespace", required=True, help="of the policy")
     add("--policy", required=True, help="its name")
@@ -62,7 +63,7 @@ def _add_store(verb: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Does it, and says how that ended: to stdout, and where a pod leaves its last words."""
     outcome = _save(args, console)
-    _tell(outcome, console)
+    tell(outcome, console)
     return 1 if outcome.result == "Failed" else 0
 
 
@@ -94,7 +95,8 @@ def _save(args: argparse.Namespace, console: Console) -> Outcome:
     return save(Order(*store, args.run, args.directory), restic_of(args), rim)
 
 
-def _tell(outcome: Outcome, console: Console) -> None:
+def tell(outcome: Outcome, console: Console) -> None:
+    """How it ended: on stdout, and where a pod leaves its last words."""
     from readiness.backups.codec import dump_outcome
 
     text = dump_outcome(outcome)

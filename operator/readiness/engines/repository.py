@@ -121,3 +121,20 @@ def _holders(restic: Restic) -> Iterator[str]:
         except ResticError:
             continue
         yield str(found.get("hostname", ""))
+
+
+def restore_snapshot(restic: Restic, snapshot: str, to: Path, rim: Rim) -> None:
+    """The files of a snapshot in a new directory. Who may write no lock reads without one."""
+    for words in (("--retry-lock", "45m"), ("--no-lock",)):
+        try:
+            said = rim.clock()
+            for line in restic.lines("restore", "--json", *words, snapshot, "--target", str(to)):
+                if line.get("message_type") == "status" and rim.clock() - said >= SAY_EVERY:
+                    said = rim.clock()
+                    done, size = line.get("percent_done", 0), line.get("total_bytes", 0)
+                    rim.say(f"restored {done:.0%} of {size} bytes")
+        except ResticError as error:
+            if words[0] == "--no-lock" or error.reason not in {Reason.DENIED, Reason.READ_ONLY}:
+                raise
+        else:
+            return

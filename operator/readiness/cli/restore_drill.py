@@ -1,0 +1,44 @@
+"""`readiness restore-drill`: the process inside a restore drill's Job. Not for people."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+from readiness.backups.manifest import DUMPS
+from readiness.cli.backup import add_store, restic_of, tell
+from readiness.cli.console import Console, parser
+
+DIRECTORY: Final = "/restore"
+
+
+def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
+    """Whose snapshots, and where the throw-away server will listen."""
+    found = parser(prog, text, "Restores into a server beside it that it has to let go first.")
+    add_store(found)
+    found.add_argument("--kind", choices=sorted(DUMPS), required=True, help="of the data service")
+    found.add_argument("--run", required=True, help="name of the Job")
+    found.add_argument("--directory", type=Path, default=Path(DIRECTORY), help="shared with the server")  # fmt: skip
+    found.add_argument("--host", default="127.0.0.1", help="of the server; anything but loopback is refused")  # fmt: skip
+    found.add_argument("--port", type=int, required=True, help="of the server")
+    return found
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Drills, and says how that ended."""
+    from readiness.engines.repository import Rim
+    from readiness.engines.restores import Place
+    from readiness.restoring import Order, StoppedError, drill
+
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    signal.signal(signal.SIGTERM, stop)
+    order = Order(args.kind, args.namespace, args.policy, args.service, args.run)
+    place = Place(args.directory, args.host, args.port, Rim(time.time, time.sleep, console.say))
+    outcome = drill(order, restic_of(args), place)
+    tell(outcome, console)
+    return 1 if outcome.result == "Failed" else 0

@@ -1,0 +1,161 @@
+"""The process of a restore drill's Job: a snapshot is restored into a throw-away server beside it, and held against its manifest.
+
+The composition root of `readiness restore-drill`. It knows no way to any other server: what it is given must be loopback,
+and nobody may answer there before it has let the server go. It writes nothing into the repository but its lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from readiness.backups.choice import drilled_of
+from readiness.backups.codec import load_manifest
+from readiness.backups.manifest import MANIFEST, BackupManifest, File, Kind
+from readiness.backups.outcome import Outcome, Reason, Result, Task
+from readiness.backups.restored import Mismatch, judge_files, judge_restored, sentence_of
+from readiness.backups.snapshots import Snapshot, host_of
+from readiness.engines.repository import list_snapshots, restore_snapshot
+from readiness.engines.restic import Restic, ResticError
+from readiness.engines.restores import DRIVERS, Driver, LoadError, Place
+from readiness.engines.restores.place import answers, is_loopback
+
+UNREADABLE: Final = frozenset({Reason.RESTIC})
+"""Of restic while it restores what it has listed: the repository is open, and what it holds is not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Whose snapshots are to be drilled, by the run of this name."""
+
+    kind: Kind
+    namespace: str
+    policy: str
+    service: str
+    run: str
+
+
+class DrillError(Exception):
+    """It went wrong at some step; the text says what it means."""
+
+    def __init__(self, reason: Reason, message: str, mismatches: int = 0) -> None:
+        super().__init__(message)
+        self.reason, self.mismatches = reason, mismatches
+
+
+class StoppedError(DrillError):
+    """Somebody asked this process to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.INTERRUPTED, "stopped before its end; nothing was proved")
+
+
+def drill(order: Order, restic: Restic, place: Place) -> Outcome:
+    """Drills, clears away, and tells how that ended, whatever came."""
+    clock = place.rim.clock
+    began = clock()
+    told = Outcome(order.run, Task.RESTORE_DRILL, Result.FAILED, Reason.RESTIC, "", 0)
+    try:
+        told = _drill(order, restic, place, told)
+    except DrillError as error:
+        told = replace(told, reason=error.reason, message=str(error), mismatches=error.mismatches)
+    except (ResticError, LoadError) as error:
+        reason = error.reason if isinstance(error, ResticError) else Reason.NOT_LOADED
+        told = replace(told, reason=reason, message=str(error))
+    finally:
+        for path in (place.files, place.served):
+            shutil.rmtree(path, ignore_errors=True)
+    return replace(told, ended=int(clock()), seconds=round(clock() - began, 1))
+
+
+def _drill(order: Order, restic: Restic, place: Place, plain: Outcome) -> Outcome:
+    refuse_others(place)
+    clock = place.rim.clock
+    chosen = _choose(order, restic, clock())
+    began = clock()
+    manifest = fetch(order, restic, chosen, place)
+    driver = DRIVERS[order.kind]
+    _prove(driver, place, manifest, driver.load)
+    rto = clock() - began
+    if driver.again:
+        _prove(driver, place, manifest, driver.again)
+    counted = sum(each.count for each in manifest.verified.tallies)
+    return replace(
+        plain,
+        result=Result.SUCCEEDED,
+        reason=Reason.RESTORED,
+        message=f"snapshot {chosen.id[:8]} of backup set {chosen.backup_set} holds all of {counted}",
+        snapshot=chosen.id,
+        size=manifest.size,
+        rto=round(rto, 1),
+    )
+
+
+def refuse_others(place: Place) -> None:
+    """Only a server that does not run yet, in this very pod. Raises DrillError."""
+    if not is_loopback(place.host):
+        words = f"a drill restores on loopback only, and {place.host} is not"
+        raise DrillError(Reason.NOT_THROW_AWAY, words)
+    if answers(place.host, place.port):
+        words = f"somebody answers on port {place.port} before anything was restored: this is no throw-away server"
+        raise DrillError(Reason.NOT_THROW_AWAY, words)
+
+
+def fetch(order: Order, restic: Restic, chosen: Snapshot, place: Place) -> BackupManifest:
+    """Restores a snapshot's files and proves that they are those that were saved. Raises DrillError and ResticError."""
+    try:
+        restore_snapshot(restic, chosen.id, place.files, place.rim)
+    except ResticError as error:
+        if error.reason not in UNREADABLE:
+            raise
+        words = f"snapshot {chosen.id[:8]} cannot be restored: the repository is damaged; see `restic check --read-data`"
+        raise DrillError(Reason.DAMAGED, words) from None
+    try:
+        manifest = load_manifest((place.files / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        words = f"snapshot {chosen.id[:8]} has no {MANIFEST} that says what it holds"
+        raise DrillError(Reason.DAMAGED, words) from None
+    deviations = (*_owner(order, manifest), *judge_files(manifest, _files(place.files)))
+    if deviations:
+        words = f"snapshot {chosen.id[:8]}: {sentence_of(deviations)}"
+        raise DrillError(Reason.DAMAGED, words, len(deviations))
+    return manifest
+
+
+def _choose(order: Order, restic: Restic, now: float) -> Snapshot:
+    host = host_of(order.namespace, order.policy, order.service)
+    chosen = drilled_of(list_snapshots(restic, host), order.run, now)
+    if chosen is None:
+        words = (
+            f"the repository has no complete snapshot of {order.service}: no backup has ended well"
+        )
+        raise DrillError(Reason.NO_SNAPSHOT, words)
+    return chosen
+
+
+def _prove(
+    driver: Driver, place: Place, manifest: BackupManifest, step: Callable[[Place], None]
+) -> None:
+    step(place)
+    deviations = judge_restored(manifest, driver.count(place, manifest))
+    if deviations:
+        raise DrillError(Reason.DIFFERS, sentence_of(deviations), len(deviations))
+
+
+def _owner(order: Order, manifest: BackupManifest) -> tuple[Mismatch, ...]:
+    saved = (manifest.kind, manifest.namespace, manifest.policy, manifest.service)
+    asked = (order.kind, order.namespace, order.policy, order.service)
+    return () if saved == asked else (Mismatch("manifest", " ".join(asked), " ".join(saved)),)
+
+
+def _files(directory: Path) -> tuple[File, ...]:
+    found = []
+    for path in sorted(directory.iterdir()):
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        found.append(File(path.name, path.stat().st_size, digest))
+    return tuple(found)

@@ -1,0 +1,45 @@
+"""Throw-away servers as real programs that run the very scripts of a drill's sidecar."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import image
+import readiness
+from localcluster import images
+from sandbox import rootfs
+
+SCRIPTS = Path(readiness.__file__).parent / "dataservices" / "restore"
+
+
+def install_redis(folder: Path) -> None:
+    """Debian's redis-server in a directory of the PATH, with the libraries that it was built for."""
+    root = rootfs(images.debian_layer(image.SUITE, ("redis-server",)))
+    loader, libraries = next(root.glob("lib64/ld-linux*")), next(root.glob("usr/lib/*-linux-gnu"))
+    words = (loader, "--library-path", libraries, root / "usr/bin/redis-server")
+    program = folder / "redis-server"
+    folder.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
+    program.chmod(0o755)
+
+
+@contextmanager
+def serving(script: str, directory: Path, port: int, programs: Path) -> Iterator[subprocess.Popen[bytes]]:  # fmt: skip
+    """The sidecar: a script, its directory and its port. Everything it started ends with it."""
+    environ = {"PATH": f"{programs}:/usr/bin:/bin"}
+    with (directory / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            ["sh", "-c", script, "sidecar", str(directory), str(port)],
+            env=environ, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
