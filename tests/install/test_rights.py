@@ -14,7 +14,7 @@ from aiohttp import web
 
 from readiness.api import read_policy
 from readiness.cluster import connect
-from readiness.cluster.children import PLURALS, Children
+from readiness.cluster.children import CLAIMS, PLURALS, Children
 from readiness.cluster.jobs import Jobs
 from readiness.cluster.members import Members
 from readiness.cluster.pods import Pods
@@ -178,7 +178,9 @@ def written() -> Provision:
             Write(Act.DELETE, "cache", live),
         ]  # fmt: skip
     writes.append(Write(Act.EVICT, "cache", child("Pod", "v1")))
-    return Provision((Service("cache", obstacles=(Obstacle("Quota", "full"),)),), tuple(writes))
+    writes.append(Write(Act.GROW, "cache", child("PersistentVolumeClaim", "v1")))
+    told = Service("cache", obstacles=(Obstacle("Quota", "full"),), grows=True)
+    return Provision((told,), tuple(writes))
 
 
 def granted(path: str, kind: str, name: str) -> set[Right]:
@@ -265,7 +267,7 @@ async def test_the_operator_provides_with_what_it_is_granted(tmp_path: Path):
             return web.json_response({"items": []})
         if right[2] == "create":
             return web.json_response({"message": "it is there"}, status=409)
-        kind = next(kind for kind, plural in PLURALS.items() if plural == right[1])
+        kind = next(kind for kind, plural in {**PLURALS, **CLAIMS}.items() if plural == right[1])
         return web.json_response(child(kind, APIS.get(kind, "v1")))
 
     async with serving(answer, tmp_path) as kubeconfig:

@@ -259,16 +259,18 @@ PLURALS: Final[Mapping[str, str]] = {
     "Secret": "secrets", "ServiceAccount": "serviceaccounts", "ConfigMap": "configmaps",
     "Service": "services", "NetworkPolicy": "networkpolicies",
     "PodDisruptionBudget": "poddisruptionbudgets", "StatefulSet": "statefulsets",
-    "PersistentVolumeClaim": "persistentvolumeclaims",
 }  # fmt: skip
+CLAIMS: Final[Mapping[str, str]] = {"PersistentVolumeClaim": "persistentvolumeclaims"}
+"""Claims are made by StatefulSets; here they are read and changed."""
 
 
 def path_of(child: Manifest, *, named: bool = True) -> str:
-    """Where a child is served, or its collection. Raises KeyError for a kind that no service has."""
+    """Where a child or a claim is served, or its collection. Raises KeyError for a kind that no service has."""
     api, meta = child["apiVersion"], child["metadata"]
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
     last = f"/{meta['name']}" if named else ""
-    return f"{root}/namespaces/{meta['namespace']}/{PLURALS[child['kind']]}{last}"
+    plural = {**PLURALS, **CLAIMS}[child["kind"]]
+    return f"{root}/namespaces/{meta['namespace']}/{plural}{last}"
 
 
 def _label(child: Manifest) -> str:
