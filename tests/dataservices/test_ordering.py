@@ -71,16 +71,21 @@ FEW["children"]["StatefulSet", NAME]["status"]["availableReplicas"] = 2
         {"seen": replace(SEEN, busy=True)},
         {"pods": {"cache": AWAY}},
         {"children": FEW["children"]},
-        {"pods": {"cache": OLD}},
         {"children": {}},
         {"seen": replace(SEEN, told=Told("act", "Refused", NOW - 19))},
     ],
-    ids=["something is told", "a pod goes", "a member is not Ready", "a pod is to be replaced", "children are to be written", "it has just failed"],
+    ids=["something is told", "a pod goes", "a member is not Ready", "children are to be written", "it has just failed"],
 )  # fmt: skip
 def test_nothing_is_told_while(there: Object):
     seen = there.pop("seen", SEEN)
 
     assert run(policy(CACHE), TELL, seen=seen, **there).commands == ()
+
+
+def test_a_step_goes_before_the_next_pod_of_a_roll():
+    found = run(policy(CACHE), TELL, pods={"cache": OLD})
+
+    assert (len(found.commands), found.writes) == (1, ())
 
 
 def test_no_pod_is_replaced_while_something_is_told():

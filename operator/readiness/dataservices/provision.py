@@ -186,11 +186,10 @@ def _running(case: _Case, told: Service, sizing: Sizing) -> Told:
     writes = tuple(_writes(told, desired, live, wish.now, provided.repaired))
     if growth.held:
         return told, (*_without(growth.held, writes), *_growing(told, growth))
-    if writes := writes or tuple(_replaced(told, sets, pods)):
-        return told, writes
-    if isinstance(turn.step, Tell) and told.look is not None:
+    if not writes and isinstance(turn.step, Tell) and told.look is not None:
         return replace(told, command=Command(told.look, turn.step)), ()
-    return told, tuple(_ordered(case, order, turn.step))
+    writes = writes or tuple(_ordered(case, order, turn.step))
+    return told, writes or tuple(_replaced(told, sets, pods))
 
 
 def _turn(case: _Case, name: str, sizing: Sizing, sets: Sequence[Manifest]) -> Turn:

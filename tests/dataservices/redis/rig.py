@@ -154,7 +154,8 @@ class Rig:
     def __post_init__(self) -> None:
         for each in self._of("StatefulSet"):
             spec = each["spec"]
-            domain = f"{spec['serviceName']}.shop.svc"
+            namespace = each["metadata"].get("namespace", "shop")
+            domain = f"{spec['serviceName']}.{namespace}.svc"
             for number in range(spec["replicas"]):
                 self._add(f"{each['metadata']['name']}-{number}", domain, spec["template"]["spec"])
         self.hosts.with_name("hosts.only").write_text(

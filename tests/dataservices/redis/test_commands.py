@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
+from readiness.dataservices.command import Amend, Replace, Resize, Step, Task, Tell, Wait
 from readiness.dataservices.redis.access import MEMBER_USERS, SENTINEL_USERS, hash_of
-from readiness.dataservices.redis.commands import OVERLAP_SECONDS, USERS, Accept, Retire, next_step
+from readiness.dataservices.redis.build import members_of, sentinels_of
+from readiness.dataservices.redis.commands import (
+    OVERLAP_SECONDS,
+    USERS,
+    Accept,
+    Forget,
+    Rank,
+    Retire,
+    next_step,
+)
 from readiness.dataservices.redis.reading import Answer
-from readiness.snapshot import Seen
+from readiness.snapshot import MemberSeen, Seen
 
 from .orders import PASSWORDS, order_of
 
@@ -95,3 +104,67 @@ def test_a_new_password_becomes_the_current_one_and_the_old_one_is_kept():
     assert isinstance(shown, Amend)
     assert shown.put == {"rotation.since": str(int(NOW)), "app": "new", "app.previous": PASSWORDS["app"]}  # fmt: skip
     assert PASSWORDS["app"] not in repr(shown)
+
+
+# --- fewer members
+
+FIVE, MEMBERS, SENTINELS = order_of({"replicas": 5}), *(
+    tuple(h.partition(".")[0] for h in part(order_of({"replicas": 5})).hosts) for part in (members_of, sentinels_of)
+)  # fmt: skip
+HOSTS = members_of(FIVE).hosts
+LEAVE = MEMBERS[3:]
+
+
+def five(own: Mapping[int, int], told: Mapping[int, int], count: int = 5) -> tuple[Answer, ...]:
+    """Members and sentinels; ranks that are not 100, as members have them and as sentinels know of `count` hosts."""
+    passwords = servers()
+    members = (replace(passwords[0], name=MEMBERS[n], host=HOSTS[n], ranks={HOSTS[n]: own.get(n, 100)}) for n in range(5))  # fmt: skip
+    known = {HOSTS[n]: told.get(n, 100) for n in range(1, count)}
+    return (*members, *(replace(passwords[3], name=name, host=f"{name}.d", ranks=known) for name in SENTINELS))  # fmt: skip
+
+
+GONE = {3: 0, 4: 0}
+WELL = tuple(MemberSeen(name) for name in (*MEMBERS, *SENTINELS))
+ILL = (*WELL[:-1], MemberSeen(SENTINELS[2], "sentinel", ("KnowsTooFew",)))
+LEAVING: list[tuple[str, tuple[Answer, ...], str, tuple[MemberSeen, ...], object]] = [
+    ("they could be promoted", five({}, {}), MEMBERS[0], WELL, Rank(LEAVE, 0)),
+    ("one of them could", five({3: 0}, {}), MEMBERS[0], WELL, Rank(LEAVE[1:], 0)),
+    ("the sentinels do not know yet", five(GONE, {}), MEMBERS[0], WELL, "Scaling"),
+    ("somebody is not well", five(GONE, GONE), MEMBERS[0], ILL, "Scaling"),
+    ("one of them is the primary", five(GONE, GONE), MEMBERS[4], WELL, Replace(MEMBERS[4])),
+    ("nothing hangs on them", five(GONE, GONE), MEMBERS[0], WELL, Resize(3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", LEAVING, ids=[row[0] for row in LEAVING])
+def test_who_leaves_hands_over_first(row: tuple[str, tuple[Answer, ...], str, tuple[MemberSeen, ...], object]):  # fmt: skip
+    _, facts, primary, members, expected = row
+    found = next_step(Task(FIVE, Seen(primary, members, facts=facts), 3))
+
+    assert (found.act if isinstance(found, Tell) else found.reason if isinstance(found, Wait) else found) == expected  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "members", "expected"),
+    [
+        (five({}, {}, 5)[:3] + five({}, {}, 5)[5:], WELL, Forget(SENTINELS[0])),
+        (five({}, {}, 5)[:3] + five({}, {}, 3)[5:7] + five({}, {}, 5)[7:], WELL, Forget(SENTINELS[2])),
+        (five({}, {}, 5)[:3] + five({}, {}, 5)[5:], ILL, "Scaling"),
+        (five({}, {}, 3)[:3] + five({}, {}, 3)[5:], WELL, None),
+        (five({2: 0}, {}, 3)[:3] + five({}, {}, 3)[5:], WELL, Rank((MEMBERS[2],), 100)),
+    ],
+    ids=["the first sentinel", "the last one", "not while one finds out", "done", "they stay after all"],
+)  # fmt: skip
+def test_who_left_is_forgotten_by_one_sentinel_after_the_other(facts: tuple[Answer, ...], members: tuple[MemberSeen, ...], expected: object):  # fmt: skip
+    found = next_step(Task(order_of(), Seen(MEMBERS[0], members, facts=facts), 3))
+
+    assert (found.act if isinstance(found, Tell) else found.reason if isinstance(found, Wait) else found) == expected  # fmt: skip
+
+
+def test_scaling_does_not_wait_for_applications_to_take_up_a_password():
+    facts = tuple(replace(each, accepts={}) for each in five({}, {}))
+    known = replace(FIVE, credentials={**FIVE.credentials, **SHOWN})
+    found = next_step(Task(known, Seen(MEMBERS[0], WELL, facts=facts), 3, now=NOW))
+
+    assert isinstance(found, Tell)
+    assert found.act == Rank(LEAVE, 0)

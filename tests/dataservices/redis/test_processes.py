@@ -16,8 +16,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
-from readiness.dataservices.command import Amend, Task, Tell
-from readiness.dataservices.order import Look
+from readiness.dataservices.command import Amend, Replace, Resize, Task, Tell, Wait
+from readiness.dataservices.order import Look, Order
 from readiness.dataservices.redis.build import group_of
 from readiness.dataservices.redis.commands import Accept, Retire, next_step
 from readiness.dataservices.redis.reading import Observed, observed_of
@@ -316,6 +316,92 @@ async def test_a_server_that_came_back_with_old_files_is_told_again(rig: Rig):
     assert await one_pass(rig, known, 0.0) == "Accept"
     assert await one_pass(rig, known, 0.0) is None, "an hour's time for applications"
     assert await one_pass(rig, known, HOUR) == "Retire"
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+async def test_five_become_three_although_the_primary_has_to_go(suite: str, tmp_path: Path):
+    five, three = order_of({"replicas": 5}), order_of()
+    rig = Rig(image_root(suite), tmp_path, next(NETWORKS), manifests_of(five))
+    try:
+        rig.start()
+        ready(rig, 90)
+        rig.form()
+        ledger = Ledger(rig, rig.secret(ORDER.name())).start()
+        members = rig.members
+        for pod in members[:3]:  # so that one of the two that are to leave is the primary
+            with admin(pod) as client:
+                client.config_set("replica-priority", 0)
+        wait_until(lambda: all("0" in row for row in priorities(rig)), 30)
+        members[0].terminate()
+        members[0].start()
+        ready(rig)
+        assert primary(rig) in members[3:]
+        began, steps = time.monotonic(), await shrink(rig, five)
+        for pod in members[3:]:
+            pod.terminate()
+            del rig.pods[pod.name]
+        rig.name()
+        rig.manifests = manifests_of(three)
+        while isinstance(step := await scale_step(rig, three), Tell | Wait):
+            steps += [type(step.act).__name__] if isinstance(step, Tell) else []
+            assert isinstance(step, Wait) or await tell(looked(rig, three), step.act) == ""
+            time.sleep(1)
+        ledger.wait_for(300)
+        print(f"\nfive to three: {steps}, gap {ledger.gap(began):.1f} s, lost {settled(ledger)} of {len(ledger.acknowledged)}")  # fmt: skip
+
+        assert step is None
+        assert steps[-3:] == ["Forget"] * 3
+        assert "Replace" in steps
+        assert ledger.lost() == 0
+        assert ledger.gap(began) <= 3
+        assert roles(rig) == ["master", "slave", "slave"]
+        pod, began = primary(rig), time.monotonic()
+        pod.terminate()
+        ledger.wait_for(300)
+        assert ledger.gap(began) <= 5, "whoever is left can still be promoted"
+        ledger.stop()
+    finally:
+        rig.stop()
+
+
+def admin(pod: Pod) -> Redis:
+    return Redis(pod.address, 6379, username="admin", password=PASSWORDS["admin"], decode_responses=True)  # fmt: skip
+
+
+def priorities(rig: Rig) -> list[str]:
+    """What each sentinel has of the first three members."""
+    first = {pod.host for pod in rig.members[:3]}
+    found = []
+    for pod in rig.sentinels:
+        with Redis(pod.address, 26379, username="quorum", password=PASSWORDS["quorum"], decode_responses=True) as client:  # fmt: skip
+            rows = client.sentinel_slaves(group_of(ORDER))
+            found.append(str([r["slave-priority"] for r in rows if r["ip"] in first and r["slave-priority"] != 0] or "0"))  # fmt: skip
+    return found
+
+
+def looked(rig: Rig, order: Order) -> Look:
+    return Look("redis", order, {pod.name: pod.address for pod in rig.pods.values()})
+
+
+async def scale_step(rig: Rig, order: Order) -> object:
+    return next_step(Task(order, await look(looked(rig, order)), 3))
+
+
+async def shrink(rig: Rig, order: Order) -> list[str]:
+    """What the operator does until the StatefulSet may be smaller."""
+    steps, deadline = list[str](), time.monotonic() + 120
+    while not isinstance(step := await scale_step(rig, order), Resize):
+        assert time.monotonic() < deadline, (steps, step)
+        if not isinstance(step, Wait):
+            steps.append(type(step).__name__)
+        if isinstance(step, Tell):
+            assert await tell(looked(rig, order), step.act) == ""
+        elif isinstance(step, Replace):
+            rig.pods[step.pod].terminate()
+            rig.pods[step.pod].start()
+            ready(rig)
+        time.sleep(1)
+    return [*steps, "Resize"]
 
 
 async def one_pass(rig: Rig, known: dict[str, str], now: float) -> str | None:

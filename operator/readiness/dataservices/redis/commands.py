@@ -1,8 +1,8 @@
-"""What comes next of a Redis that runs: how passwords are replaced. Pure.
+"""What comes next of a Redis that runs: how passwords are replaced, and how members leave. Pure.
 
 Every server accepts both, applications are given the new one, servers use it, the old one is dropped.
-How far that has got is derived from the credentials Secret and from what servers accept, so an
-operator that died in between goes on.
+Who is to leave cannot be promoted any more, hands over, goes, and is forgotten by one Sentinel after
+the other. How far that has got is derived from what is seen, so an operator that died goes on.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
+from readiness.dataservices.command import Amend, Replace, Resize, Step, Task, Tell, Wait
 from readiness.dataservices.order import NOTE
 from readiness.dataservices.redis.access import CREDENTIALS, NEXT, PREVIOUS, hash_of
+from readiness.dataservices.redis.build import members_of
 from readiness.dataservices.redis.reading import Answer
+from readiness.dataservices.roll import is_well
 
 BEGUN: Final = f"{NOTE}begun"
 """Key of the credentials Secret: the request that the last rotation was begun for."""
 SINCE: Final = f"{NOTE}since"
 """Key of the credentials Secret: when applications were given the new passwords, as epoch seconds."""
 OVERLAP_SECONDS: Final = 3600.0
+USUAL_RANK: Final = 100
+"""Redis' own `replica-priority`, which no policy may set."""
 USERS: Final = tuple(credential.key for credential in CREDENTIALS)
 
 
@@ -38,19 +42,68 @@ class Retire:
     users: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """How readily these members are promoted; 0: never."""
+
+    members: tuple[str, ...]
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """This Sentinel finds out anew who is there."""
+
+    sentinel: str
+
+
+Act = Accept | Retire | Rank | Forget
+
+
 def next_step(task: Task) -> Step | None:
     """The next step, what holds it up, or nothing."""
     facts = task.seen.facts
     if not isinstance(facts, tuple):
         return None
     away = [answer.name for answer in facts if answer.error]
-    step = next(_steps(task, facts), None)
+    found = (*_replaced_passwords(task, facts), *_leaving(task, facts))
+    step = next((each for each in found if not isinstance(each, Wait)), next(iter(found), None))
     if away and step is not None and not isinstance(step, Wait):
         return Wait(f"{', '.join(away)} does not answer, and has to be told too", "Rotating")
     return step
 
 
-def _steps(task: Task, servers: Sequence[Answer]) -> Iterator[Step]:
+def _leaving(task: Task, servers: Sequence[Answer]) -> Iterator[Step]:
+    """Members that are not declared any more; and those that are, in case they were."""
+    hosts = members_of(task.order).hosts
+    stay, leave = hosts[: task.replicas], hosts[task.replicas :]
+    ranks = {host: rank for s in servers for host, rank in s.ranks.items() if host == s.host}
+    for some, rank in ((leave, 0), (stay, USUAL_RANK)):
+        wrong = tuple(_pod(host) for host in some if ranks.get(host, rank) != rank)
+        if wrong:
+            yield Tell(Rank(wrong, rank), f"{'no' if leave else 'every'} one of {', '.join(wrong)} can be promoted", "Scaling")  # fmt: skip
+    sentinels = [s for s in servers if s.host not in hosts]
+    if leave and any(s.ranks.get(host) for s in sentinels for host in leave):
+        yield Wait("the sentinels have to see who cannot be promoted", "Scaling")
+    elif (leave or _strangers(sentinels, hosts)) and not is_well(task.seen):
+        yield Wait("members leave once all are well", "Scaling")
+    elif leave:
+        first = task.seen.primary
+        yield Replace(first) if first in map(_pod, leave) else Resize(task.replicas)
+    elif name := _strangers(sentinels, hosts):
+        yield Tell(Forget(name), f"{name} forgets members that left", "Scaling")
+
+
+def _strangers(sentinels: Sequence[Answer], hosts: Sequence[str]) -> str:
+    """The first sentinel that knows a replica which is no member."""
+    return next((s.name for s in sentinels if not s.ranks.keys() <= set(hosts)), "")
+
+
+def _pod(host: str) -> str:
+    return host.partition(".")[0]
+
+
+def _replaced_passwords(task: Task, servers: Sequence[Answer]) -> Iterator[Step]:
     known = task.order.credentials
     fresh, former = ([u for u in USERS if u + suffix in known] for suffix in (NEXT, PREVIOUS))
     asked = task.rotation if task.rotation != known.get(BEGUN) else ""

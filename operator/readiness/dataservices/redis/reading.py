@@ -21,7 +21,8 @@ class Answer:
     """One server's answers; `error` is a word of ours, and then the rest is empty.
 
     `facts` of a member are INFO, of a sentinel SENTINEL MASTER. `accepts` holds password hashes by
-    user. `quorum` is a sentinel's own view.
+    user. `quorum` is a sentinel's own view, `ranks` by host how readily a member would be promoted: as
+    it says itself, or as a sentinel has it of every replica that it knows.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Answer:
     facts: Mapping[str, str] = field(default_factory=dict)
     accepts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     quorum: bool = False
+    ranks: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
 
 

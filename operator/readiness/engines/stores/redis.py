@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Connection, ConnectionPool, Redis
@@ -33,7 +34,7 @@ from readiness.dataservices.redis.access import (
     hashes_of,
 )
 from readiness.dataservices.redis.build import group_of, members_of, sentinels_of
-from readiness.dataservices.redis.commands import Accept, Retire
+from readiness.dataservices.redis.commands import Accept, Act, Forget, Rank, Retire
 from readiness.dataservices.redis.reading import Answer, observed_of, seen_of
 from readiness.dataservices.tls import AUTHORITY, authority_of
 from readiness.engines.stores.trust import trusting
@@ -63,7 +64,7 @@ class Group:
     authority: str = ""
 
 
-Change = Callable[[Redis, Server, Group, tuple[str, ...]], Awaitable[None]]
+Change = Callable[[Redis, Server, Group], Awaitable[None]]
 
 
 async def look(asked: Look) -> Seen:
@@ -72,20 +73,32 @@ async def look(asked: Look) -> Seen:
     return seen_of(observed_of(members, sentinels), (*members, *sentinels))
 
 
-async def tell(asked: Look, act: Accept | Retire) -> str:
-    """Carries out an act on every server; what went wrong with the first that failed, in a word."""
+async def tell(asked: Look, act: Act) -> str:
+    """Carries out an act; what went wrong with the first server that failed, in a word."""
     group = group_at(asked)
-    for change in (_accept,) if isinstance(act, Accept) else (_use, _drop):
-        servers = (*group.members, *group.sentinels)
-        told = (_told(each, group, act, change) for each in servers)
+    for change in _changes(act):
+        told = (_told(each, group, change) for each in (*group.members, *group.sentinels))
         if word := next(filter(None, await asyncio.gather(*told)), ""):
             return word
     return ""
 
 
+def _changes(act: Act) -> tuple[Change, ...]:
+    """What each server is told, in this order: all of them the first before any the second."""
+    match act:
+        case Accept(users):
+            return (partial(_accept, users=users),)
+        case Retire(users):
+            return partial(_use, users=users), partial(_drop, users=users)
+        case Rank(members, rank):
+            return (partial(_rank, members=members, rank=rank),)
+        case Forget(sentinel):
+            return (partial(_forget, sentinel=sentinel),)
+
+
 async def read_group(group: Group) -> tuple[tuple[Answer, ...], tuple[Answer, ...]]:
     """What every member and every sentinel answers, asked at once."""
-    members = [_read(each, _member_facts, group) for each in group.members]
+    members = [_read(each, partial(_member_facts, host=each.host), group) for each in group.members]
     sentinels = [_read(each, lambda client: _sentinel_facts(client, group), group) for each in group.sentinels]  # fmt: skip
     found = await asyncio.gather(*members, *sentinels)
     return tuple(found[: len(members)]), tuple(found[len(members) :])
@@ -122,15 +135,23 @@ async def _read(
         return Answer(server.name, server.host, error="Unreachable")
 
 
-async def _member_facts(client: Redis) -> dict[str, Any]:
+async def _member_facts(client: Redis, host: str) -> dict[str, Any]:
     client.set_response_callback("INFO", _as_is)  # its lines, not the library's reading of them
     text = await client.execute_command("INFO", "everything")
-    return {"facts": _pairs(text), "accepts": await _accepts(client, tuple(MEMBER_USERS))}
+    found = await client.config_get("replica-priority")
+    return {
+        "facts": _pairs(text),
+        "accepts": await _accepts(client, tuple(MEMBER_USERS)),
+        "ranks": {host: int(found["replica-priority"] or 0)},
+    }
 
 
 async def _sentinel_facts(client: Redis, group: Group) -> dict[str, Any]:
     facts = await client.execute_command("SENTINEL MASTER", group.name)
-    client.set_response_callback("SENTINEL CKQUORUM", _as_is)
+    for command in ("SENTINEL CKQUORUM", "SENTINEL REPLICAS"):
+        client.set_response_callback(command, _as_is)
+    rows = await client.execute_command("SENTINEL REPLICAS", group.name)
+    replicas = [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
     try:
         quorum = bool(await client.execute_command("SENTINEL CKQUORUM", group.name))
     except ResponseError:
@@ -139,6 +160,7 @@ async def _sentinel_facts(client: Redis, group: Group) -> dict[str, Any]:
         "facts": {str(key): str(value) for key, value in facts.items()},
         "accepts": await _accepts(client, tuple(SENTINEL_USERS)),
         "quorum": quorum,
+        "ranks": {each["ip"]: int(each["slave-priority"]) for each in replicas},
     }
 
 
@@ -147,10 +169,10 @@ async def _accepts(client: Redis, users: tuple[str, ...]) -> dict[str, frozenset
     return {user: frozenset(each["passwords"]) for user, each in zip(users, found, strict=True)}
 
 
-async def _told(server: Server, group: Group, act: Accept | Retire, change: Change) -> str:
+async def _told(server: Server, group: Group, change: Change) -> str:
     try:
         async with asyncio.timeout(SECONDS), _client(server, group) as client:
-            await change(client, server, group, act.users)
+            await change(client, server, group)
     except (RedisError, OSError, TimeoutError) as error:
         return f"{server.name}: {type(error).__name__}"
     return ""
@@ -177,6 +199,17 @@ async def _drop(client: Redis, server: Server, group: Group, users: tuple[str, .
     for user in _known(server, group, users):
         current = f"#{hash_of(group.credentials[user])}"
         await client.execute_command("ACL SETUSER", user, "resetpass", current)
+
+
+async def _rank(client: Redis, server: Server, _: Group, members: tuple[str, ...], rank: int) -> None:  # fmt: skip
+    if server.name in members:
+        await client.config_set("replica-priority", rank)
+
+
+async def _forget(client: Redis, server: Server, group: Group, sentinel: str) -> None:
+    """It asks the primary who follows, and the others where they are, within seconds."""
+    if server.name == sentinel:
+        await client.execute_command("SENTINEL RESET", group.name)
 
 
 def _known(server: Server, group: Group, users: tuple[str, ...]) -> list[str]:
