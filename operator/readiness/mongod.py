@@ -79,6 +79,18 @@ class Mongod:
         """The same without a login, as a server without users lets its own loopback."""
         return await _tell(self._anybody, commands, within)
 
+    async def lets_in(self, user: str, password: str) -> bool:
+        """Whether this login is the right one; False also where it cannot be told."""
+        client = self._client(username=user, password=password, authSource="admin", authMechanism="SCRAM-SHA-256")  # fmt: skip
+        try:
+            with pymongo.timeout(SOON):
+                await client.admin.command("ping")
+        except PyMongoError:
+            return False
+        finally:
+            await client.close()
+        return True
+
     async def sessions(self) -> frozenset[str]:
         """The users of all connections, also of idle ones. Raises PyMongoError when it cannot tell."""
         client = await self._enter()

@@ -199,7 +199,9 @@ def build_operator(
         drill_settle=settings.drills_settle,
         operator_namespace=settings.operator_namespace,
         identity=settings.identity,
-        provided=Provided(images=_images(settings), operator_image=settings.image),
+        provided=Provided(
+            images=_images(settings), operator_image=settings.image, preview=settings.stores_preview
+        ),
         pace=Pace(resync=settings.resync, inactivity=settings.watch_inactivity),
     )
     cluster = Cluster(connection, frame, Rim(time.time, elector.leads, redactor, queue.add_after))

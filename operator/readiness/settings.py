@@ -114,6 +114,9 @@ class Settings:
     stores_rabbitmq_image: str = ""
     """Image of the RabbitMQ that the operator provides; empty: a policy has to name one."""
 
+    stores_preview: tuple[str, ...] = ()
+    """Kinds of data services that are provided although they are a preview, separated by commas: mongodb."""
+
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -222,6 +225,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(_name(word) for word in _words(text))
 
 
+def _previews(text: str) -> tuple[str, ...]:
+    if unknown := set(_words(text)) - {"mongodb"}:
+        raise ValueError(f"mongodb, and no {', '.join(sorted(unknown))}")
+    return _words(text)
+
+
 def _networks(text: str) -> tuple[str, ...]:
     try:
         return tuple(str(ipaddress.ip_network(word, strict=False)) for word in _words(text))
@@ -254,6 +263,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "stores_redis_image": _image,
     "stores_mongodb_image": _image,
     "stores_rabbitmq_image": _image,
+    "stores_preview": _previews,
     "drills_mongodb_image": _image,
     "drills_rabbitmq_image": _image,
     "prometheus": _url,

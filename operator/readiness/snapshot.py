@@ -125,7 +125,8 @@ class Provided:
     `children` are whole, by kind and name, also those of services the policy no longer declares;
     `pods`, `credentials`, `certificates`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
     `claims` are the volumes' of services that grow, by service; they are read only then.
-    `repaired` says when a child was last put back, by kind and name. `images` are the settings'.
+    `repaired` says when a child was last put back, by kind and name. `images` are the settings', and
+    `preview` the kinds that are provided although they are a preview.
     """
 
     children: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
@@ -139,6 +140,7 @@ class Provided:
     repaired: Mapping[tuple[str, str], float] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     operator_image: str = ""
+    preview: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

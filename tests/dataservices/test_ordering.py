@@ -123,6 +123,21 @@ def test_a_wait_is_words_and_with_a_remedy_an_obstacle():
     assert provisioned_of(found) == ("False", "QuorumLost", "cache: for others (bring them back)")
 
 
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (Wait("others are silent", "NotFounded", lacks=True), "others are silent"),
+        (Tell("act", "cache-2 is missing", "Growing", lacks=True), "not yet: cache-2 is missing"),
+    ],
+    ids=["it waits", "it is told"],
+)
+def test_what_lacks_something_is_not_provided_yet(step: Step, words: str):
+    found = run(policy(CACHE), step)
+
+    assert provisioned_of(found) == ("False", "Provisioning", f"cache: {words}")
+    assert not found.services[0].ready
+
+
 def test_credentials_change_on_the_version_that_was_seen():
     amend = Amend("a new one", renew=("admin.next",), put={"rotation.begun": "x"}, drop=("key",))
     (write,) = run(policy(CACHE), amend).writes

@@ -8,7 +8,8 @@ import pytest
 
 from readiness import naming
 from readiness.api.policy import PolicySpec
-from readiness.dataservices.wish import Wish, order_of
+from readiness.dataservices.kinds import KINDS
+from readiness.dataservices.wish import Wish, order_of, refusals_of
 from readiness.model import Manifest
 from readiness.snapshot import Provided, Snapshot
 
@@ -60,3 +61,14 @@ def test_a_node_counts_also_while_it_is_drained_or_away(given: Manifest, counted
     order = order_of(WISH, Snapshot(nodes={"n": given}), SPEC.data_services[0])
 
     assert order.nodes == counted
+
+
+@pytest.mark.parametrize(("preview", "reasons"), [((), ["NotSupported"]), (("mongodb",), [])])
+def test_a_preview_is_built_where_the_operator_has_switched_it_on(preview: tuple[str, ...], reasons: list[str]):  # fmt: skip
+    spec = PolicySpec.model_validate({"dataServices": [{"name": "orders", "mongodb": {"image": "mongo:8"}}]})  # fmt: skip
+    order = order_of(WISH, Snapshot(provided=Provided()), spec.data_services[0])
+    (kind,) = [each for each in KINDS if each.name == "mongodb"]
+
+    found = refusals_of(kind, order, preview)
+    assert [each.reason for each in found] == reasons
+    assert all("READINESS_STORES_PREVIEW=mongodb" in each.fix for each in found)

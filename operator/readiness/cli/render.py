@@ -88,7 +88,7 @@ def _services(
         placed = {str(number): NODE for number in range(nodes)}
         snapshot = Snapshot(world.snapshot.namespace, nodes=placed, provided=provided)
         order = order_of(wish, snapshot, service)
-        refusals = refusals_of(kind, order)
+        refusals = refusals_of(kind, order, tuple(kinds))
         yield from ((service.name, each) for each in refusals)
         if kind is not None and not refusals:
             yield from ((service.name, child) for child in children_of(wish, kind, order))

@@ -32,12 +32,13 @@ class Task:
 class Tell:
     """Tell servers. `act` is the kind's own value, for its driver, `does` what is true once it is done.
 
-    Whatever is told may be told again: an operator that died does not know whether it was.
+    `lacks`: the service is not what was declared before. Whatever is told may be told again: an operator that died does not know whether it was.
     """
 
     act: object
     does: str
     reason: str = "Rotating"
+    lacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,15 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing can be done now. With a `fix` it is told as an obstacle: it does not end by itself."""
+    """Nothing can be done now. With a `fix` it is told as an obstacle: it does not end by itself.
+
+    `lacks`: the service is not what was declared meanwhile.
+    """
 
     why: str
     reason: str
     fix: str = ""
+    lacks: bool = False
 
 
 Step = Tell | Amend | Resize | Replace | Wait

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from readiness.dataservices.mongodb import MONGODB
 from readiness.dataservices.order import Kind
 from readiness.dataservices.rabbitmq import RABBITMQ
 from readiness.dataservices.redis import REDIS
 
-KINDS: Final[tuple[Kind, ...]] = (REDIS, RABBITMQ)
+KINDS: Final[tuple[Kind, ...]] = (REDIS, RABBITMQ, MONGODB)

@@ -113,7 +113,7 @@ class Kind:
     `build` returns every child but the credentials Secret, in the order in which they are
     created; what it leaves out should not exist. `problems` returns what is asked and cannot or
     should not be built; a refusal whose reason the service's `unsafe` names is dropped. `next_step`
-    is what comes next of a service that runs, if anything.
+    is what comes next of a service that runs, if anything. A `preview` has to be switched on.
     """
 
     name: Literal["redis", "mongodb", "rabbitmq"]
@@ -122,3 +122,4 @@ class Kind:
     build: Callable[[Order], tuple[Manifest, ...]]
     problems: Callable[[Order], tuple[Refusal, ...]]
     next_step: Callable[[Task], Step | None] = lambda _task: None
+    preview: bool = False

@@ -24,10 +24,11 @@ TIMES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What follows from a step: taken now, if at all, and what is told meanwhile."""
+    """What follows from a step: taken now, if at all, and what is told meanwhile: of what is done, or still lacking."""
 
     step: Step | None = None
     doing: str = ""
+    lacking: str = ""
     reason: str = ""
     obstacles: tuple[Obstacle, ...] = ()
 
@@ -40,7 +41,7 @@ def turn_of(kind: Kind, task: Task, sets: Sequence[Manifest], pods: Sequence[Man
     if isinstance(step, Wait):
         if step.fix:
             return Turn(obstacles=(Obstacle(step.reason, step.why, step.fix),))
-        return Turn(doing=step.why, reason=step.reason)
+        return Turn(lacking=step.why) if step.lacks else Turn(doing=step.why, reason=step.reason)
     failed = _failure(step, seen.told)
     ripe = failed is None or failed.at + RETRY_SECONDS <= task.now
     free = ripe and is_calm(sets, pods, seen)
@@ -65,6 +66,8 @@ def _telling(step: Step) -> Turn:
     match step:
         case Amend(does=does):
             return Turn(doing=does, reason="Rotating")
+        case Tell(does=does, lacks=True):
+            return Turn(lacking=f"not yet: {does}")
         case Tell(does=does, reason=reason):
             return Turn(doing=does, reason=reason)
         case _:

@@ -148,7 +148,7 @@ def _provided(
     order, provided = order_of(wish, snapshot, service), snapshot.provided
     kind, live = kinds.get(kind_of(service)), live_of(wish, provided, service.name)
     told = Service(service.name, kind_of(service), order.name())
-    refusals = (*_other_kind(told, live), *changed_tls(order, told.kind, live.values()), *refusals_of(kind, order))  # fmt: skip
+    refusals = (*_other_kind(told, live), *changed_tls(order, told.kind, live.values()), *refusals_of(kind, order, provided.preview))  # fmt: skip
     if refusals or kind is None:
         return replace(told, obstacles=refusals), ()
     sizing = size_of(wish, kind, order, live)
@@ -176,7 +176,7 @@ def _running(case: _Case, told: Service, sizing: Sizing) -> Told:
         seen=seen,
         look=look_of(case.kind, order, pods),
         obstacles=(*met, *stuck, *blocked_stops(pods, seen), *turn.obstacles, *growth.obstacles),
-        waiting=growth.waiting or lacking(desired, live) or rolling(sets, pods),
+        waiting=growth.waiting or lacking(desired, live) or rolling(sets, pods) or turn.lacking,
         doing=turn.doing,
         reason=turn.reason,
         grows=bool(growth.held),

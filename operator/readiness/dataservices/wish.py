@@ -6,7 +6,7 @@ it knows only how many nodes there are, and the credentials that were made befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -68,12 +68,18 @@ def children_of(wish: Wish, kind: Kind, order: Order) -> tuple[Manifest, ...]:
     return desired_of(kind, whole, naming.owner(meta["name"], meta["uid"]) if owned else None)
 
 
-def refusals_of(kind: Kind | None, order: Order) -> tuple[Obstacle, ...]:
-    """Why a service is not built; what its `unsafe` names is left out."""
+def refusals_of(kind: Kind | None, order: Order, preview: Collection[str]) -> tuple[Obstacle, ...]:
+    """Why a service is not built; what its `unsafe` names is left out. `preview`: kinds that are on all the same."""
     field = f"spec.dataServices[{order.service.name}]"
     if kind is None:
         words = f"this version provides no {kind_of(order.service)}"
         return (Obstacle("NotSupported", words, f"run it yourself, and declare {field}.external"),)
+    if kind.preview and kind.name not in preview:
+        words = (
+            f"{kind.name} is a preview in this version, and this operator has not switched it on"
+        )
+        fix = f"READINESS_STORES_PREVIEW={kind.name} of the operator does; or run it yourself, and declare {field}.external"
+        return (Obstacle("NotSupported", words, fix),)
     asked = getattr(order.service, kind.name)
     problems = (each for each in kind.problems(order) if each.reason not in asked.unsafe)
     return (

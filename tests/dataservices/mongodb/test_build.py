@@ -215,7 +215,7 @@ def test_the_binding_names_every_member_and_waits_for_a_majority() -> None:
 
 
 def test_the_binding_follows_the_user_that_is_in_use() -> None:
-    found = secret(order_of(**{"app-user": "app-b", "app": "second"}))
+    found = secret(order_of(**{"rotation.user": "app-b", "app": "second"}))
 
     assert (found["username"], found["password"]) == ("app-b", "second")
     assert "app-b:second@" in found["uri"]

@@ -39,11 +39,11 @@ def test_every_user_has_what_it_needs_and_no_more() -> None:
     [
         ({}, ALL, (), None),
         ({"monitor-next": "m2"}, ALL, (), (SetPassword(User("monitor", frozenset({"clusterMonitor@admin"})), "monitor-next"), Promote({**CREDENTIALS, "monitor": "m2"}))),
-        ({"app-next": "a2"}, ALL, ("app",), (SetPassword(User("app-b", frozenset({"readWrite@orders"})), "app-next", create=True), Promote({**CREDENTIALS, "app": "a2", "app-user": "app-b"}))),
-        ({"app-next": "a2"}, (*ALL, "app-b"), ("app",), (SetPassword(User("app-b", frozenset({"readWrite@orders"})), "app-next"), Promote({**CREDENTIALS, "app": "a2", "app-user": "app-b"}))),
-        ({"app-user": "app-b", "app": "a2"}, (*ALL, "app-b"), ("app",), None),
-        ({"app-user": "app-b", "app": "a2"}, (*ALL, "app-b"), ("app-b",), DropUser("app")),
-        ({"app-user": "app-b", "app": "a2"}, ("operator", "app-b"), ("app-b",), None),
+        ({"app-next": "a2"}, ALL, ("app",), (SetPassword(User("app-b", frozenset({"readWrite@orders"})), "app-next", create=True), Promote({**CREDENTIALS, "app": "a2", "rotation.user": "app-b"}))),
+        ({"app-next": "a2"}, (*ALL, "app-b"), ("app",), (SetPassword(User("app-b", frozenset({"readWrite@orders"})), "app-next"), Promote({**CREDENTIALS, "app": "a2", "rotation.user": "app-b"}))),
+        ({"rotation.user": "app-b", "app": "a2"}, (*ALL, "app-b"), ("app",), None),
+        ({"rotation.user": "app-b", "app": "a2"}, (*ALL, "app-b"), ("app-b",), DropUser("app")),
+        ({"rotation.user": "app-b", "app": "a2"}, ("operator", "app-b"), ("app-b",), None),
     ],
     ids=["nothing", "an own user", "the app moves to a second user", "again after a crash", "clients still use the old one", "nobody does", "it is gone"],
 )  # fmt: skip

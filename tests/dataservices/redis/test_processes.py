@@ -5,6 +5,7 @@ Every fault comes three times. Figures are printed; docs/data-services.md keeps 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -345,7 +346,7 @@ async def test_five_become_three_although_the_primary_has_to_go(suite: str, tmp_
         while isinstance(step := await scale_step(rig, three), Tell | Wait):
             steps += [type(step.act).__name__] if isinstance(step, Tell) else []
             assert isinstance(step, Wait) or await tell(looked(rig, three), step.act) == ""
-            time.sleep(1)
+            await asyncio.sleep(1)
         ledger.wait_for(300)
         print(f"\nfive to three: {steps}, gap {ledger.gap(began):.1f} s, lost {settled(ledger)} of {len(ledger.acknowledged)}")  # fmt: skip
 
@@ -400,7 +401,7 @@ async def shrink(rig: Rig, order: Order) -> list[str]:
             rig.pods[step.pod].terminate()
             rig.pods[step.pod].start()
             ready(rig)
-        time.sleep(1)
+        await asyncio.sleep(1)
     return [*steps, "Resize"]
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from readiness.dataservices.mongodb.members import User
 from readiness.dataservices.mongodb.steps import DropUser, SetPassword
+from readiness.dataservices.order import NOTE
 
 OPERATOR: Final = "operator"
 APP: Final = "app"
@@ -22,7 +23,7 @@ OPERATED: Final = (OPERATOR, APP, "monitor", "backup", "inspector")
 """Keys of the credentials: one password for each user."""
 NEXT: Final = "-next"
 """Suffix of a key of the credentials: the password that is to replace the one without it."""
-APP_USER: Final = "app-user"
+APP_USER: Final = f"{NOTE}user"
 """Key that names which of `APPS` is in use; without it, the first."""
 
 Credentials = Mapping[str, str]

@@ -22,10 +22,13 @@ from readiness.dataservices.mongodb.commands import (
     commands_of,
 )
 from readiness.dataservices.mongodb.members import Observed
+from readiness.dataservices.mongodb.planning import Facts
 from readiness.dataservices.mongodb.reading import Look, config_of, observed_of
+from readiness.dataservices.mongodb.reconfigure import plan_of
 from readiness.dataservices.mongodb.settings import PORT
+from readiness.dataservices.mongodb.steps import SetPassword
 from readiness.dataservices.mongodb.telling import seen_of
-from readiness.dataservices.mongodb.users import passwords_of
+from readiness.dataservices.mongodb.users import passwords_of, rotation_of
 from readiness.mongod import Login, Mongod
 from readiness.snapshot import Seen
 
@@ -37,7 +40,16 @@ MARGIN: Final = 5.0
 async def look(asked: order.Look) -> Seen:
     """One look at a whole set, understood."""
     hosts, where = _places(asked)
-    return seen_of(wanted_of(asked.order), await read_set(hosts, asked.order.credentials, where))
+    wanted, known = wanted_of(asked.order), asked.order.credentials
+    observed = await read_set(hosts, known, where)
+    left, accepted, busy = plan_of(wanted, observed), frozenset[str](), None
+    there = [user.name for user in observed.users or ()]
+    pending = rotation_of(wanted.users, known, there, ()) if left is None else None
+    if isinstance(pending, tuple):
+        accepted = await _accepted(where.get(observed.primary, observed.primary), pending[0], known)
+    elif pending is not None:
+        busy = await read_sessions([where.get(host, host) for host in hosts], known)
+    return replace(seen_of(wanted, observed), facts=Facts(observed, left, accepted, busy))
 
 
 async def tell(asked: order.Look, act: Told) -> str:
@@ -76,6 +88,13 @@ async def read_sessions(hosts: Sequence[str], credentials: Mapping[str, str]) ->
             except PyMongoError:
                 return None
     return frozenset(found)
+
+
+async def _accepted(primary: str, pending: SetPassword, known: Mapping[str, str]) -> frozenset[str]:
+    """The key of the password that is to be set, if it has been."""
+    async with Mongod(primary, Login(())) as server:
+        done = await server.lets_in(pending.user.name, known[pending.key])
+    return frozenset({pending.key} if done else ())
 
 
 async def _look_at(hosts: Sequence[str], login: Login, where: Mapping[str, str]) -> list[Look]:
