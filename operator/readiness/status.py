@@ -29,6 +29,7 @@ from readiness.judgement import Ground
 from readiness.model import Finding, Manifest, Result, Severity
 from readiness.naming import run_at
 from readiness.redact import clean
+from readiness.snapshot import Provided
 from readiness.waivers import epoch
 from readiness.weigh import ProfileNotFoundError
 
@@ -108,7 +109,7 @@ def status_of(
         "conditions": _written(standing, conditions_of(ground, findings, provision)),
     }
     if provision.services:
-        told["dataServices"] = _services(standing, provision)
+        told["dataServices"] = _services(standing, provision, ground.snapshot.provided)
     honoured = _run_at(standing, ground)
     return told | ({"lastRunAt": honoured} if honoured else {})
 
@@ -167,10 +168,10 @@ def renewal_of(told: Manifest, now: float) -> float:
     return max(epoch(told["validUntil"]) - RENEW_BELOW, now + 1)
 
 
-def _services(standing: Standing, provision: Provision) -> list[Manifest]:
+def _services(standing: Standing, provision: Provision, seen: Provided) -> list[Manifest]:
     old = {row["name"]: row for row in standing.status.get("dataServices") or ()}
     now = timestamp(standing.now)
-    return [service_row(service, old.get(service.name, {}), now) for service in provision.services]
+    return [service_row(each, old.get(each.name, {}), seen, now) for each in provision.services]
 
 
 def _valid_until(standing: Standing, ground: Ground, findings: Sequence[Finding]) -> str:

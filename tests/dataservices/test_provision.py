@@ -108,7 +108,7 @@ def test_what_is_as_desired_is_not_written():
 
     assert found.writes == ()
     assert told(found) == ("True", "Provisioned")
-    assert service_row(found.services[0], {}, AT) == {
+    assert service_row(found.services[0], {}, Provided(), AT) == {
         "name": "cache",
         "kind": "redis",
         "ready": True,
@@ -233,7 +233,7 @@ def test_nothing_is_removed_before_somebody_says_so():
     assert found.writes == ()
     assert told(found) == ("False", "RemovalPending")
     assert "readiness.dev/confirm-removal=cache" in provisioned_of(found)[2]
-    assert service_row(found.services[0], {}, AT) == {
+    assert service_row(found.services[0], {}, Provided(), AT) == {
         "name": "cache",
         "ready": False,
         "reason": "RemovalPending",
@@ -339,7 +339,7 @@ def seen_row(primary: str, old: Object) -> Object:
         policy(CACHE), pods={"cache": pods}, seen={"cache": Seen(primary, members)}, **running(policy(CACHE))
     )  # fmt: skip
     assert [each.addresses for each in found.looks] == [{f"{NAME}-0": "10.0.0.1", f"{NAME}-1": "10.0.0.1"}]  # fmt: skip
-    return service_row(found.services[0], old, AT)
+    return service_row(found.services[0], old, Provided(), AT)
 
 
 def pod(name: str) -> Object:
@@ -358,7 +358,7 @@ def test_members_are_told_as_their_servers_tell():
     ]
 
 
-FAILOVER = {"at": AT, "from": "old-0", "to": f"{NAME}-0"}
+FAILOVER = {"at": AT, "from": "old-0", "to": f"{NAME}-0", "cause": "Stopped", "seconds": 0}
 
 
 @pytest.mark.parametrize(

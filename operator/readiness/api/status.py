@@ -102,6 +102,23 @@ class Failover(Schema):
     at: Timestamp = Field(description="When it was seen.")
     from_: ObjectKey = Field(alias="from", description="Pod of the primary before.")
     to: ObjectKey = Field(description="Pod of the primary since.")
+    cause: Word = Field(
+        "",
+        description="Replaced: by the operator, for another template. Stopped: its pod was deleted or evicted by somebody. "
+        "HandedOver: ordered by somebody, its server runs on. Crashed: its server ended. Unreachable: it did not answer.",
+    )
+    seconds: Count = Field(
+        0,
+        ge=0,
+        description="For how long looks, five seconds apart, saw no primary; 0 when none did.",
+    )
+
+
+class PrimaryLoss(Schema):
+    """A primary that does not answer or is about to go, while no other is there yet."""
+
+    since: Timestamp | None = Field(None, description="When a look first missed it.")
+    cause: Word = Field("", description="How it ends, as far as that is known.")
 
 
 class DataServiceStatus(Schema):
@@ -117,8 +134,14 @@ class DataServiceStatus(Schema):
         "", description="Secret with everything needed to connect, as Service Binding has it."
     )
     primary: ObjectKey = Field("", description="Pod of the primary that was last seen.")
+    primary_loss: PrimaryLoss | None = Field(
+        None, description="Set while the primary is missed or about to go."
+    )
     last_failover: Failover | None = Field(
-        None, description="When the primary last changed, planned or not."
+        None, description="How the primary last changed, ordered or by itself."
+    )
+    lag: Word = Field(
+        "", description="Whether every replica that follows is within ten seconds: <=10s or >10s."
     )
     members: Annotated[tuple[MemberStatus, ...], *atomic()] = Field(
         (), max_length=16, description="Its members, by pod."

@@ -88,6 +88,23 @@ def _cells(policy: Manifest) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _service(row: Manifest) -> str:
+    """A data service in a line: how it is, who leads, and how that last changed."""
+    ready = sum(member["ready"] for member in row.get("members") or ())
+    parts = [
+        f"{row.get('kind', '')}: {'ready' if row['ready'] else row.get('reason', 'not ready')}",
+        f"{ready} of {len(row.get('members') or ())} pods Ready",
+    ]
+    if row.get("primary"):
+        parts.append(f"primary {row['primary']}" + (" is missed" if row.get("primaryLoss") else ""))
+    if last := row.get("lastFailover"):
+        parts.append(
+            f"last failover {last['at']}: {last['from']} to {last['to']}, {last.get('cause', 'Unknown')}, "
+            f"{last.get('seconds', 0)} s without a primary"
+        )
+    return "; ".join(parts)
+
+
 def _detail(policy: Manifest, style: Style) -> Iterator[str]:
     meta, status = policy["metadata"], policy.get("status") or {}
     yield f"{paint(meta['name'], '1', style)}  namespace {meta['namespace']}"
@@ -104,6 +121,8 @@ def _detail(policy: Manifest, style: Style) -> Iterator[str]:
         yield f"  {row['type']:15} {value}  {row['reason']}"
         if row["status"] != "True":
             yield from wrapped(row["message"], style)
+    for row in status.get("dataServices") or ():
+        yield from wrapped(_service(row), style, row["name"], indent=2)
     yield from ("", *rows_for_people(tuple(failures_of(policy)), style))
     for row in status.get("undeclared") or ():
         yield from wrapped(

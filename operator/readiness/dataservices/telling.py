@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from readiness.dataservices.failover import failover_rows
 from readiness.dataservices.provision import Provision, Service
 from readiness.model import Manifest
-from readiness.snapshot import Obstacle
+from readiness.snapshot import Obstacle, Provided
 
 PROVISIONING: Final = "Provisioning"
 PASSING: Final = frozenset(
@@ -24,28 +25,28 @@ PASSING: Final = frozenset(
 )
 """What may end without a change of the spec, so that nobody calls the policy stalled."""
 MEMBERS: Final = 16
+MAX_LAG: Final = 10
+"""Seconds. More is told than whether a replica is within them by nobody: it moves by itself."""
 
 
-def service_row(service: Service, old: Manifest, now: str) -> Manifest:
+def service_row(service: Service, old: Manifest, provided: Provided, now: str) -> Manifest:
     """The row of `status.dataServices`. `old` is the row as it was: it knows the primary before this one."""
     reason = service.obstacles[0].reason if service.obstacles else ""
-    primary = service.seen.primary if service.seen else ""
-    before = old.get("primary", "")
-    failover = {"at": now, "from": before, "to": primary}
+    pods = provided.pods.get(service.name, ())
+    sets = (child for (kind, _), child in provided.children.items() if kind == "StatefulSet")
+    lag = service.seen.lag if service.seen else None
     row = {
         "name": service.name,
         "kind": service.kind,
         "ready": service.ready,
         "reason": reason or (PROVISIONING if service.waiting else service.reason),
         "secretName": service.secret,
-        "primary": primary or before,
+        **failover_rows(service.seen, old, pods, sets, now),
+        "lag": "" if lag is None else f"{'>' if lag > MAX_LAG else '<='}{MAX_LAG}s",
         "members": [
             {"name": name, "ready": ready, **_member(service, name)}
             for name, ready in service.members[:MEMBERS]
         ],
-        "lastFailover": failover
-        if before and primary not in ("", before)
-        else old.get("lastFailover", ""),
     }
     return {key: value for key, value in row.items() if value not in ("", [])}
 
