@@ -12,6 +12,7 @@ import httpx
 
 from readiness.engines.guard import DeniedError
 from readiness.engines.inspection import Account, Visit
+from readiness.engines.stores.trust import trusting
 from readiness.inspection import Told
 
 TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)
@@ -70,7 +71,7 @@ async def _ask(visit: Visit, host: str) -> Told:
 def _client(visit: Visit, address: str) -> httpx.AsyncClient:
     scheme = "http" if visit.trust is None else "https"
     url = httpx.URL(scheme=scheme, host=address, port=visit.request.management)
-    verify = visit.trust if visit.trust is not None else True
+    verify = visit.trust if visit.trust is not None else trusting("")  # httpx's own takes 20 ms
     return httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False, verify=verify)
 
 
