@@ -72,8 +72,7 @@ class Place(Space):
         began = time.monotonic()
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)  # fmt: skip
         took = time.monotonic() - began
-        print(
-            f"--- {name}: exit code {done.returncode} after {took:.0f} s\n{done.stderr}", flush=True
-        )
         rows = json.loads(done.stdout)["findings"] if done.stdout else []
+        found = ", ".join(f"{row['id']} {row['result']} {row['reason']}" for row in rows)
+        print(f"--- {name}: exit code {done.returncode} after {took:.0f} s: {found}\n{done.stderr}", flush=True)  # fmt: skip
         return Said({row["id"]: row for row in rows}, done.stderr, done.returncode, took)
