@@ -102,6 +102,7 @@ class Stores:
                 self._watched[key, service] = watched = _Watched(look, driver)
                 work = self._work((key, service), watched)
                 watched.task = asyncio.create_task(work, name=f"look at {key[0]}/{service}")
+                watched.task.add_done_callback(_ended)
 
     def order(self, key: Key, commands: Sequence[Command]) -> None:
         """Tells services what was decided, unless they are being told something already."""
@@ -111,6 +112,7 @@ class Stores:
             if watched is not None and watched.telling is None:
                 work = self._tell(watched, command)
                 watched.telling = asyncio.create_task(work, name=f"tell {key[0]}/{service}")
+                watched.telling.add_done_callback(_ended)
 
     def seen(self, key: Key) -> Mapping[str, Seen]:
         """What was last seen, by service; nothing before the first look has ended."""
@@ -158,3 +160,8 @@ class Stores:
             watched.again.set()
             name = command.look.order.service.name
             log.info("%s: %s: %s", name, command.tell.does, error or "told")
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s failed for good", task.get_name(), exc_info=error)

@@ -150,8 +150,7 @@ async def _sentinel_facts(client: Redis, group: Group) -> dict[str, Any]:
     facts = await client.execute_command("SENTINEL MASTER", group.name)
     for command in ("SENTINEL CKQUORUM", "SENTINEL REPLICAS"):
         client.set_response_callback(command, _as_is)
-    rows = await client.execute_command("SENTINEL REPLICAS", group.name)
-    replicas = [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
+    replicas = await client.execute_command("SENTINEL REPLICAS", group.name)
     try:
         quorum = bool(await client.execute_command("SENTINEL CKQUORUM", group.name))
     except ResponseError:
