@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from readiness.api.durations import seconds
 from readiness.control import Control, Subject, unknown
 from readiness.model import Result, Safety, Verdict
 from readiness.naming import DENY
+from readiness.schedule import window_at
 from readiness.snapshot import Snapshot
 from readiness.workload import ready_since, rolled_out
 
@@ -21,13 +23,23 @@ if TYPE_CHECKING:
 MOST_NAMED: Final = 3
 
 
-def allows(policy: PolicySpec, safety: Safety) -> bool:
-    """Whether controls of this class may run."""
-    return not safety.needs_opt_in or safety in policy.safety.allow
+def allows(policy: PolicySpec, control: Control) -> bool:
+    """Whether a control may run: by its class, or by its name where it disturbs what is live."""
+    if control.safety is Safety.DISRUPTIVE:
+        named = policy.safety.disruptive
+        return named is not None and control.id in named.controls
+    return not control.safety.needs_opt_in or str(control.safety) in policy.safety.allow
 
 
 def not_allowed(control: Control) -> Verdict:
     """The verdict on a control whose class the policy does not allow, with the line that would."""
+    if control.safety is Safety.DISRUPTIVE:
+        return Verdict(
+            Result.OPT_IN_REQUIRED, "OptInRequired",
+            f"{control.id} disturbs what is live, and spec.safety.disruptive does not name it",
+            fix=f'add to the policy\'s spec: safety: {{disruptive: {{controls: [{control.id}], window: {{schedule: "0 3 * * 0", '
+            "duration: 1h}, acknowledge: <spec.environment>}}",
+        )  # fmt: skip
     return Verdict(
         Result.OPT_IN_REQUIRED, "OptInRequired",
         f"{control.id} is of class {control.safety}, which spec.safety.allow does not name",
@@ -41,14 +53,19 @@ def withheld(control: Control, subject: Subject, now: float) -> Verdict | None:
         _denied(control, subject.snapshot)
         or _amid_incident(control, subject.snapshot)
         or _unsettled(control, subject, now)
+        or _outside(control, subject)
     )
 
 
 def opens_at(control: Control, subject: Subject) -> float:
     """From when on a drill may start, as epoch seconds: a rollout is to be complete, and stable for a while.
 
-    Never while it goes on; other controls need not wait.
+    Never while it goes on; what disturbs what is live waits for its window, and other controls need not wait.
     """
+    if control.safety is Safety.DISRUPTIVE and (named := subject.policy.safety.disruptive):
+        given = named.window
+        length = seconds(given.duration)
+        return window_at(given.schedule, given.time_zone, length, subject.now).opens
     if control.safety is not Safety.DRILL or subject.workload is None:
         return 0.0
     if not rolled_out(subject.workload):
@@ -57,7 +74,7 @@ def opens_at(control: Control, subject: Subject) -> float:
 
 
 def _unsettled(control: Control, subject: Subject, now: float) -> Verdict | None:
-    if opens_at(control, subject) <= now:
+    if control.safety is not Safety.DRILL or opens_at(control, subject) <= now:
         return None
     return unknown(
         "RolloutInProgress",
@@ -66,9 +83,29 @@ def _unsettled(control: Control, subject: Subject, now: float) -> Verdict | None
     )
 
 
+def _outside(control: Control, subject: Subject) -> Verdict | None:
+    """Whether somebody has acknowledged that it is this environment, and a window is open."""
+    named, environment = subject.policy.safety.disruptive, subject.policy.environment
+    if control.safety is not Safety.DISRUPTIVE or named is None:
+        return None
+    if named.acknowledge != environment:
+        return unknown(
+            "NotAcknowledged",
+            f"safety.disruptive was acknowledged for {named.acknowledge}, and this environment is {environment}",
+            fix=f"set spec.safety.disruptive.acknowledge to {environment}, if that is meant",
+        )
+    if opens_at(control, subject) <= subject.now:
+        return None
+    return unknown(
+        "OutsideWindow",
+        f"{control.id} runs in its window only: {named.window.schedule} ({named.window.time_zone}), for {named.window.duration}",
+        fix="wait for the window, or correct spec.safety.disruptive.window",
+    )
+
+
 def _amid_incident(control: Control, snapshot: Snapshot) -> Verdict | None:
     """Nobody drills while something is on fire, or while nobody knows whether something is."""
-    if control.safety is not Safety.DRILL:
+    if not control.safety.drills:
         return None
     if problem := snapshot.incidents.problem:
         return unknown(
@@ -89,7 +126,7 @@ def _amid_incident(control: Control, snapshot: Snapshot) -> Verdict | None:
 def _denied(control: Control, snapshot: Snapshot) -> Verdict | None:
     """What the namespace's label refuses. A word that is not known refuses everything."""
     what = snapshot.namespace_labels.get(DENY)
-    if what is None or (what == "drills" and control.safety is not Safety.DRILL):
+    if what is None or (what == "drills" and not control.safety.drills):
         return None
     return unknown(
         "DrillsDenied" if what == "drills" else "ProbesDenied",

@@ -111,8 +111,14 @@ DRILLS: Final = Series(
 none starts within ten, jitter included."""
 
 
+OUTAGES: Final = Series((), agreeing=1, failed_after=86400.0, unproven_after=3600.0)
+"""What is live is not disturbed again to see whether it fails again."""
+
+
 def series_of(safety: Safety) -> Series:
     """How looks of a class of controls are weighed."""
+    if safety is Safety.DISRUPTIVE:
+        return OUTAGES
     return DRILLS if safety is Safety.DRILL else PROBES
 
 

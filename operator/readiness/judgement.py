@@ -88,7 +88,7 @@ def _judge_control(
         return None if subject.store else _weighed(finding, setting, ground)
     if not _judgeable(control, subject):
         return None
-    if not allows(ground.policy, safety):
+    if not allows(ground.policy, control):
         return _weighed(_closed(finding, setting, control), setting, ground)
     missing = next((n for n in control.needs if not declares(subject.target, n)), "")
     if missing:
@@ -112,7 +112,8 @@ def _judgeable(control: Control, subject: Subject) -> bool:
 
 def _closed(finding: Finding, setting: Setting, control: Control) -> Finding:
     """Counts, and can be waived, where a floor demands it; elsewhere one row stands for the class."""
-    capability = "" if setting.floored else f"safety.allow[{control.safety}]"
+    closed = "disruptive" if control.safety is Safety.DISRUPTIVE else f"allow[{control.safety}]"
+    capability = "" if setting.floored else f"safety.{closed}"
     counts = finding.counts and setting.floored
     return replace(finding, verdict=not_allowed(control), capability=capability, counts=counts)
 

@@ -60,6 +60,11 @@ class Safety(StrEnum):
     LOAD = "load"
 
     @property
+    def drills(self) -> bool:
+        """Whether something is started, or disturbed, on purpose and watched."""
+        return self in (Safety.DRILL, Safety.DISRUPTIVE)
+
+    @property
     def needs_opt_in(self) -> bool:
         """Whether a policy must list this class in `spec.safety.allow` first."""
         return self not in (Safety.PASSIVE, Safety.BENIGN)

@@ -183,7 +183,7 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
             continue
         for subject in ground.subjects.values():
             there = (subject.workload or subject.store) if ground.snapshot.live else subject.hops
-            asked = there and about(control, subject) and allows(ground.policy, control.safety)
+            asked = there and about(control, subject) and allows(ground.policy, control)
             if asked and all(declares(subject.target, need) for need in control.needs):
                 yield control, subject, setting
 
@@ -217,6 +217,8 @@ def _key(ground: Ground, control: Control, subject: Subject) -> str:
     params = sorted(ground.settings[control.id].params.items())
     used = [s for s in ground.policy.data_services if s.name in subject.target.uses]
     store = subject.store.bound_to if subject.store else ""
+    if subject.store and control.safety is Safety.DISRUPTIVE:  # its own doing must not spoil it
+        store = subject.store.text
     text = f"{control.id}\0{declared}\0{used}{store}\0{params}\0{digest}\0{template}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -282,9 +284,8 @@ def _next(rules: Rules, ground: Ground, told: Manifest) -> float:
         times.append(ground.now + min(passive) * (RENEW_AT - 0.1 * _jitter(ground.name)))
     times += [w.expires for w in ground.waivers if w.expires > ground.now]
     times.append(status.renewal_of(told, ground.now))
-    if allows(ground.policy, Safety.DRILL):
-        opening = (opens_at(control, subject) for control, subject, _ in _probes(rules, ground))
-        times += [at for at in opening if at < FOREVER]
+    opening = (opens_at(control, subject) for control, subject, _ in _probes(rules, ground))
+    times += [at for at in opening if at < FOREVER]
     return min(at for at in times if at > ground.now)
 
 

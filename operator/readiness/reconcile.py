@@ -64,8 +64,10 @@ class Reconciler:
     def _snapshot(self, key: Key, policy: Manifest) -> Snapshot:
         """What the watches tell, with what was told in the background."""
         found = self.cluster.snapshot(policy)
-        provided = replace(found.provided, seen=self.engines.seen(key))
-        return replace(found, incidents=self.incidents(), provided=provided)
+        drilled, seen = self.engines.disturbing(key), self.engines.seen(key)
+        told = {name: replace(s, busy=s.busy or name in drilled) for name, s in seen.items()}
+        provided = replace(found.provided, seen=told)
+        return replace(found, incidents=self.incidents(), provided=provided, drilled=drilled)
 
     def forget(self, key: Key) -> None:
         """Drops what is remembered and under way for a policy that is gone."""

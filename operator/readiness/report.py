@@ -17,7 +17,7 @@ from readiness import __version__, naming
 from readiness.conditions import compliance_of
 from readiness.control import Subject
 from readiness.judgement import Ground
-from readiness.model import Finding, Manifest, Result, Safety
+from readiness.model import Finding, Manifest, Result
 from readiness.redact import clean
 from readiness.status import Standing, rank, timestamp
 
@@ -135,7 +135,7 @@ def _times(ground: Ground, finding: Finding) -> dict[str, str]:
     look = ground.memory.get((finding.id, finding.target))
     if look is None or look.standing is None:
         return {}
-    drilled = timestamp(look.at) if finding.safety is Safety.DRILL else ""
+    drilled = timestamp(look.at) if finding.safety.drills else ""
     return {"drilledAt": drilled, "revisedAt": timestamp(look.revised_at) if finding.marks else ""}
 
 

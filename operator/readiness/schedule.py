@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-__all__ = ["CronSimError", "Window", "due_after", "due_by"]
+__all__ = ["CronSimError", "Window", "due_after", "due_by", "window_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,14 @@ class Window:
     def holds(self, now: float, seconds: float = 0.0) -> bool:
         """Whether it is open now, and still will be in so many seconds."""
         return self.opens <= now and now + seconds <= self.closes
+
+
+def window_at(cron: str, zone: str, seconds: float, now: float) -> Window:
+    """The window that is open, or else the next one, of those that open by a schedule and stay open for so long."""
+    opens = due_by(cron, zone, now)
+    if now > opens + seconds:
+        opens = due_after(cron, zone, now)
+    return Window(opens, opens + seconds)
 
 
 def due_by(cron: str, zone: str, now: float) -> float:

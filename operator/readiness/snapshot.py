@@ -162,7 +162,7 @@ class Snapshot:
     """One policy's world. Mappings by target name hold nothing for a target that was not found.
 
     `configs` holds the data of ConfigMaps by name, each value cut to 256 characters.
-    `housed` is by name of an external data service. `drill_settle` is how many seconds a rollout must be complete before a drill starts.
+    `drilled` are data services whose failover is being drilled. `housed` is by name of an external data service. `drill_settle` is how many seconds a rollout must be complete before a drill starts.
     """
 
     namespace: str = "default"
@@ -190,6 +190,7 @@ class Snapshot:
     operator_namespace: str = ""
     provided: Provided = field(default_factory=Provided)
     housed: Mapping[str, Housed] = field(default_factory=dict)
+    drilled: frozenset[str] = frozenset()
     drill_settle: float = 120.0
     incidents: Incidents = field(default_factory=Incidents)
     live: bool = True

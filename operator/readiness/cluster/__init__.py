@@ -109,7 +109,7 @@ class Cluster:
         return frozenset(
             key_of(policy)
             for policy in self._store.everywhere(POLICY)
-            if "drill" in ((policy.get("spec") or {}).get("safety") or {}).get("allow", ())
+            if _may_drill((policy.get("spec") or {}).get("safety") or {})
         )
 
     def wake_drilled(self) -> None:
@@ -216,6 +216,10 @@ class Cluster:
         self._record.saw(changes)
         self._children.changed(changes)
         self._interest.changed(changes)
+
+
+def _may_drill(safety: Manifest) -> bool:
+    return "drill" in safety.get("allow", ()) or "disruptive" in safety
 
 
 __all__ = [

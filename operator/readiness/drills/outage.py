@@ -1,6 +1,6 @@
 """What a failover drill does, and what its timelines mean: arms, and a verdict on each.
 
-Pure. Whose service it is and whether it may be disturbed now is not known here.
+Pure. Whether a service may be disturbed now is not known here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import Final
 from readiness.control import failed, passed, unknown
 from readiness.disturbance import Audit, Oust, Record, Whole
 from readiness.drills.reading import disturbed, problem_verdict
-from readiness.failover import longest_of
+from readiness.failover import StoreSubject, longest_of
 from readiness.model import Result, Verdict
+from readiness.naming import PART_LABEL
 from readiness.script import Arm
 from readiness.step import Pause
+from readiness.stores import Store
 from readiness.timeline import NEVER, Ledger, Timeline
 
 CALM, HANDOVER, KILLED = "calm", "handover", "killed"
@@ -39,6 +41,18 @@ def arms() -> tuple[Arm, ...]:
     """In the order in which they are played, which is also that of their names."""
     calm = Arm(CALM, (Whole(FOLLOWS), Record(), Pause(QUIET), Audit(READ)))
     return (calm, _disturbed(HANDOVER, None), _disturbed(KILLED, AT_ONCE))
+
+
+def store_subject(store: Store, namespace: str) -> StoreSubject:
+    """A data service that the operator provides, as the drill's Job has to know it."""
+    request = store.request
+    members, sentinels = (_hosts(store, namespace, sentinel=each) for each in (False, True))
+    return StoreSubject(
+        namespace=namespace, target=store.name, kind=store.kind, hosts=members, port=request.port,
+        secret=request.app.secret if request.app else "",
+        sentinels=sentinels, sentinel_port=request.sentinel_port, group=request.group,
+        monitor=request.login.secret if request.login and store.kind == "rabbitmq" else "",
+    )  # fmt: skip
 
 
 def longest() -> float:
@@ -78,6 +92,17 @@ def measured(seen: Timeline) -> str:
     read = f"{ledger.lost} lost" if ledger.read else "not read back"
     to = next((f", {m.detail} follows" for m in seen.moments if m.name == "primary"), "")
     return f"{seen.arm}: longest gap {ended - started:.1f} s, {ledger.acknowledged} acknowledged, {read}{to}"
+
+
+def _hosts(store: Store, namespace: str, *, sentinel: bool) -> tuple[str, ...]:
+    """The full name of every pod of the sets that are, or are not, Sentinels."""
+    return tuple(
+        f"{each['metadata']['name']}-{number}.{each['spec']['serviceName']}.{namespace}.svc"
+        for each in store.sets
+        if (each["spec"]["template"]["metadata"]["labels"].get(PART_LABEL) == "sentinel")
+        is sentinel
+        for number in range(each["spec"]["replicas"])
+    )
 
 
 def _disturbed(name: str, grace: int | None) -> Arm:

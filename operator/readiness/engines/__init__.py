@@ -134,6 +134,10 @@ class Engines:
         """What the last looks at the data services of `key` saw."""
         return self._stores.seen(key)
 
+    def disturbing(self, key: Key) -> frozenset[str]:
+        """Data services of `key` whose failover is being drilled."""
+        return self._drills.disturbing(key) if self._drills else frozenset()
+
     async def finish(self, key: Key) -> Answered:
         """Wait for the batch of `key` and return everything it has brought."""
         if (batch := self._batches.get(key)) is not None:

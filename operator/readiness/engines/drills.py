@@ -58,6 +58,11 @@ class _Running:
     requests: frozenset[AnyRequest]
     task: asyncio.Task[tuple[Timeline, ...]]
 
+    @property
+    def live(self) -> bool:
+        """Whether it disturbs what is live."""
+        return any(isinstance(each, FailoverRequest) for each in self.requests)
+
 
 class Drills:
     """Background drills by policy; `wake(key)` says that one has ended."""
@@ -91,6 +96,13 @@ class Drills:
         }
         self._keep(owner.key, seen, wanted, answered)
         return answered
+
+    def disturbing(self, key: Key) -> frozenset[str]:
+        """Data services of a policy whose failover is being drilled."""
+        under_way = (
+            target for (owner, target), r in self._running.items() if owner == key and r.live
+        )
+        return frozenset(under_way)
 
     def forget(self, key: Key) -> None:
         """Stop what runs for a policy that is gone."""
