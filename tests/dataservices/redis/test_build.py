@@ -12,7 +12,7 @@ import pytest
 
 from readiness.dataservices.order import Order
 from readiness.dataservices.redis import REDIS
-from readiness.dataservices.redis.build import CATCH_UP, GRACE, PAUSE, SCRIPTS
+from readiness.dataservices.redis.build import CATCH_UP, GRACE, PAUSE, SCRIPTS, STAY
 from readiness.dataservices.redis.settings import SHUTDOWN
 from readiness.model import Manifest
 
@@ -300,6 +300,16 @@ def test_the_longest_hand_over_ends_before_the_grace():
     assert CATCH_UP + 3 * call < PAUSE
     assert before + held + SHUTDOWN < GRACE
     assert server["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "/config/handover.sh"]
+
+
+def test_a_sentinel_stays_for_a_hand_over_and_still_stops_in_time():
+    (server,) = pods("-sentinel")["containers"]
+    assert server["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "/config/stay.sh"]
+    assert {"name": "STAY_SECONDS", "value": str(STAY)} in server["env"]
+    rounds, asking = 10, 1 + 2
+    assert f"left={rounds}" in SCRIPTS["stay.sh"]
+    assert STAY + rounds * asking < GRACE - 15
+    assert STAY > CATCH_UP, "a hand-over that begins late still meets it"
 
 
 @pytest.mark.parametrize(

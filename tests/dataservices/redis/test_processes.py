@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from redis.exceptions import AuthenticationError
 
 from readiness.dataservices.command import Amend, Replace, Resize, Task, Tell, Wait
 from readiness.dataservices.order import Look, Order
-from readiness.dataservices.redis.build import group_of
+from readiness.dataservices.redis.build import GRACE, group_of
 from readiness.dataservices.redis.commands import Accept, Retire, next_step
 from readiness.dataservices.redis.reading import Observed, observed_of
 from readiness.engines.stores.redis import Group, Server, look, read_group, tell
@@ -196,6 +197,21 @@ def test_no_hand_over_while_replicas_lag(rig: Rig, ledger: Ledger):
         assert "did not catch up" in done.stderr
         assert settled(ledger) == 0
         assert primary(rig) is before
+
+
+def test_a_drained_node_stops_a_sentinel_with_its_primary(rig: Rig, ledger: Ledger):
+    """Whichever sentinel stops, it may be the one that carries out the hand-over."""
+    for sentinel in rig.sentinels:
+        pod, began = primary(rig), time.monotonic()
+        with ThreadPoolExecutor() as node:
+            took = max(node.map(Pod.terminate, (pod, sentinel)))
+        ledger.wait_for(300)
+        rig.start(pod, sentinel)
+        print(f"\ndrained: gap {ledger.gap(began):.1f} s, gone after {took:.0f} s, lost {settled(ledger)} of {len(ledger.acknowledged)}")  # fmt: skip
+
+        assert ledger.gap(began) <= 4
+        assert took < GRACE
+    assert ledger.lost() == 0
 
 
 def test_an_empty_first_member_founds_nothing_where_a_set_has_been(bare: Rig):

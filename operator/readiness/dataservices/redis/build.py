@@ -43,6 +43,7 @@ MAJORITY: Final = SENTINELS // 2 + 1
 GRACE: Final = 60
 PAUSE: Final = 20
 CATCH_UP: Final = 5
+STAY: Final = 10
 _IMPATIENT: Final[Manifest] = {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "2"}]}  # fmt: skip
 """Sentinels stand still while they look up a name: a DNS server that is gone must not hold up a failover."""
 _SCRIPTS: Final = Path(__file__).with_name("scripts")
@@ -137,7 +138,9 @@ def _sentinel_set(members: Part, sentinels: Part) -> Manifest:
             *_environment(sentinels, members, sentinels),
             {"name": "DOWN_AFTER", "value": str(DOWN_AFTER)},
             {"name": "FAILOVER_TIMEOUT", "value": str(FAILOVER_TIMEOUT)},
+            {"name": "STAY_SECONDS", "value": str(STAY)},
         ],
+        "lifecycle": {"preStop": {"exec": {"command": ["sh", "/config/stay.sh"]}}},
         "startupProbe": _probe("quorum.sh", "alive", every=5, failures=120),
         "livenessProbe": _probe("quorum.sh", "alive", every=10, failures=6),
         "readinessProbe": _probe("quorum.sh", "ready", every=5, failures=3),
