@@ -65,13 +65,6 @@ class SavingError(Exception):
         self.reason = reason
 
 
-class StoppedError(SavingError):
-    """Somebody asked this process to stop."""
-
-    def __init__(self) -> None:
-        super().__init__(Reason.INTERRUPTED, "stopped before its end; no half snapshot is left")
-
-
 def save(order: Order, restic: Restic, rim: Rim) -> Outcome:
     """Saves, and tells how that ended, whatever came."""
     began = rim.clock()

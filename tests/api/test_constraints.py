@@ -17,6 +17,8 @@ SCHEMAS = {
 }
 WRITTEN = [(kind.name, *full(kind.name)) for kind in KINDS]
 STATUS = ("ReadinessPolicy", "status", documents()["ReadinessPolicy"]["status"])
+ALTERNATIVES = {f".backups.destination.{name}" for name in ("gcs", "azure", "volume")}
+"""Of these exactly one may be set, and the full object has another; rows of objects.yaml set them."""
 CASES = [
     pytest.param(kind, part, mutation, id=f"{kind}.{part}.{mutation}")
     for kind, part, body in WRITTEN
@@ -26,7 +28,7 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "part", "body"), [*WRITTEN, STATUS])
 def test_the_full_object_sets_every_field(kind: str, part: str, body: Any):
-    assert unset(SCHEMAS[kind]["properties"][part], body) == []
+    assert set(unset(SCHEMAS[kind]["properties"][part], body)) - ALTERNATIVES == set()
     assert asked_of_pydantic(kind, part, body) == []
 
 

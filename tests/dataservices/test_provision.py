@@ -305,7 +305,6 @@ def test_a_refusal_leaves_alone_what_runs():
     [
         (CACHE, {"images": {}}, "NoImage"),
         ({"name": "q", "rabbitmq": {"image": "rabbitmq:4"}}, {}, "NotSupported"),
-        (CACHE | {"backup": {"enabled": True}}, {}, "BackupsNotSupported"),
     ],
 )
 def test_what_cannot_be_provided_says_so(service: Object, seen: Object, reason: str):

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from readiness.api.backups import Backup
 from readiness.api.external import External
 from readiness.api.formats import Name
 from readiness.api.mongodb import MongoDB
 from readiness.api.rabbitmq import RabbitMQ
 from readiness.api.redis import Redis
-from readiness.api.types import Flag, Rule, Schema
-
-
-class Backup(Schema):
-    """What is decided about backups of a data service."""
-
-    enabled: Flag = Field(
-        description="false: it is meant to have none. true is refused until the operator makes backups."
-    )
+from readiness.api.types import Rule, Schema
 
 
 class DataService(Schema):
@@ -40,7 +33,7 @@ class DataService(Schema):
         "meet a throw-away one under the same names.",
     )
     backup: Backup | None = Field(
-        None, description="Backups of it. Default: nothing is decided, and there are none."
+        None, description="What differs for it from what spec.backups says."
     )
     rules = (
         Rule(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from readiness.api.backups import Backups
 from readiness.api.dataservice import DataService
 from readiness.api.formats import ControlId, MaxAge, Name, ObjectName, Regex, matching
 from readiness.api.safety import Environment, OptIn
@@ -121,6 +122,9 @@ class PolicySpec(Schema):
     data_services: Annotated[tuple[DataService, ...], *keyed("name")] = Field(
         (), max_length=16, description="The data services that targets use."
     )
+    backups: Backups | None = Field(
+        None, description="Backups of the data services. Default: there are none."
+    )
     deletion_policy: Literal["Retain", "Delete"] = Field(
         "Retain",
         description="What becomes of provided data services when this policy is deleted. Retain: they go on running, "
@@ -151,6 +155,17 @@ class PolicySpec(Schema):
                 len({(t.workload_ref, t.container) for t in spec.targets}) == len(spec.targets)
             ),
             field="targets",
+        ),
+        Rule(
+            cel="has(self.backups) || !has(self.dataServices) || "
+            "self.dataServices.all(s, !has(s.backup) || (has(s.backup.enabled) && !s.backup.enabled))",
+            message="a data service is to be backed up, and nothing says where to: declare spec.backups, or set its "
+            "backup.enabled to false",
+            holds=lambda spec: (
+                spec.backups is not None
+                or not any(s.backup is not None and s.backup.enabled for s in spec.data_services)
+            ),
+            field="data_services",
         ),
         Rule(
             cel="!has(self.targets) || self.targets.all(t, !has(t.uses) || t.uses.all(name, "

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from readiness.api.backups import Destination
 
 CREDENTIALS_DIR: Final = "/run/readiness/destination"
 PASSWORD_DIR: Final = "/run/readiness/password"
@@ -45,6 +48,28 @@ class Repository:
         """s3, gs, azure; empty for a directory."""
         head, colon, _ = self.url.partition(":")
         return head if colon else ""
+
+
+def repository_of(destination: Destination, *store: str) -> Repository:
+    """The repository of one store; its path is the namespace, the policy and the data service."""
+    path = "/".join(store)
+    if (s3 := destination.s3) is not None:
+        return Repository(f"s3:{s3.endpoint.rstrip('/')}/{_below(s3.bucket, s3.prefix, path)}", s3.region or "")  # fmt: skip
+    if (gcs := destination.gcs) is not None:
+        return Repository(f"gs:{gcs.bucket}:/{_below(gcs.prefix, path)}")
+    if (azure := destination.azure) is not None:
+        return Repository(f"azure:{azure.container}:/{_below(azure.prefix, path)}")
+    return Repository(f"{VOLUME}/{path}")
+
+
+def secret_of(destination: Destination) -> str:
+    """Name of the Secret with a destination's credentials; a volume has none."""
+    found = destination.s3 or destination.gcs or destination.azure
+    return found.secret_ref.name if found else ""
+
+
+def _below(*parts: str | None) -> str:
+    return "/".join(filter(None, parts))
 
 
 def environment_of(

@@ -10,6 +10,7 @@ from readiness.backups.manifest import BackupManifest
 from readiness.backups.snapshots import Snapshot
 
 LAST: Final = 7
+"""Suspicious ones among them: a store that stays small is usual after four days."""
 DEVIATION: Final = 0.5
 LOSS: Final = 0.2
 LEAST_BYTES: Final = 1 << 20
@@ -21,7 +22,7 @@ def suspicion_of(
     manifest: BackupManifest, listed: Iterable[Snapshot], previous: BackupManifest | None
 ) -> str:
     """What is odd about a dump, in words; empty when nothing is. `listed` has the newest first."""
-    sizes = [each.size for each in listed if each.complete and not each.suspicious][:LAST]
+    sizes = [each.size for each in listed if each.complete][:LAST]
     usual = statistics.median(sizes) if sizes else manifest.size
     if max(usual, manifest.size) > LEAST_BYTES and abs(manifest.size - usual) > DEVIATION * usual:
         return f"{manifest.size} bytes, where the median of the last {len(sizes)} is {usual:.0f}"

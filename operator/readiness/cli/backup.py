@@ -21,12 +21,14 @@ from readiness.backups.destination import (
     environment_of,
 )
 from readiness.backups.manifest import DUMPS
-from readiness.backups.snapshots import DIRECTORY
+from readiness.backups.snapshots import DIRECTORY, host_of
 from readiness.cli.console import Console, UsageError, parser
 
 if TYPE_CHECKING:
     from readiness.backups.outcome import Outcome
+    from readiness.engines.repository import Rim
     from readiness.engines.restic import Restic
+    from readiness.pruning import Order as Pruning
 
 TERMINATION: Final = Path("/dev/termination-log")
 EPILOG: Final = "Exit codes: 0 done, or another run had done it; 1 not done; 2 usage error."
@@ -41,6 +43,13 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     run.add_argument("--kind", choices=sorted(DUMPS), required=True, help="of the data service")
     run.add_argument("--run", required=True, help="name of the Job")
     run.add_argument("--directory", type=Path, default=Path(DIRECTORY), help="where the dump lies")
+    prune = verbs.add_parser("prune", help="delete the snapshots that retention does not keep")
+    add_store(prune)
+    prune.add_argument("--run", default="by-hand", help="name of the Job")
+    prune.add_argument("--daily", type=int, default=30, help="days of which the newest is kept")
+    prune.add_argument("--monthly", type=int, default=12, help="months, likewise")
+    prune.add_argument("--keep-last", type=int, default=3, help="how many of the newest are kept")
+    prune.add_argument("--dry-run", action="store_true", help="print the plan, and delete nothing")
     return found
 
 
@@ -62,7 +71,9 @@ def add_store(verb: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Does it, and says how that ended: to stdout, and where a pod leaves its last words."""
-    outcome = _save(args, console)
+    if args.verb == "prune" and args.dry_run:
+        return _show(args, console)
+    outcome = _save(args, console) if args.verb == "run" else _prune(args, console)
     tell(outcome, console)
     return 1 if outcome.result == "Failed" else 0
 
@@ -83,16 +94,47 @@ def restic_of(args: argparse.Namespace) -> Restic:
 
 
 def _save(args: argparse.Namespace, console: Console) -> Outcome:
+    from readiness.saving import Order, save
+
+    store = (args.kind, args.namespace, args.policy, args.service)
+    return save(Order(*store, args.run, args.directory), restic_of(args), _rim(console))
+
+
+def _prune(args: argparse.Namespace, console: Console) -> Outcome:
+    from readiness.pruning import prune
+
+    return prune(_rules(args), restic_of(args), _rim(console))
+
+
+def _show(args: argparse.Namespace, console: Console) -> int:
+    from readiness.engines.restic import ResticError
+    from readiness.pruning import describe, plan_of
+
+    try:
+        console.write(describe(plan_of(_rules(args), restic_of(args), _rim(console))))
+    except ResticError as error:
+        raise UsageError(str(error)) from None
+    return 0
+
+
+def _rules(args: argparse.Namespace) -> Pruning:
+    from readiness.backups.retention import Rules
+    from readiness.pruning import Order
+
+    rules = Rules(args.daily, args.monthly, args.keep_last)
+    return Order(host_of(args.namespace, args.policy, args.service), args.run, rules)
+
+
+def _rim(console: Console) -> Rim:
+    """From here on a request to stop ends what is under way, and is told."""
     from readiness.engines.repository import Rim
-    from readiness.saving import Order, StoppedError, save
+    from readiness.engines.restic import StoppedError
 
     def stop(*_: object) -> None:
         raise StoppedError
 
     signal.signal(signal.SIGTERM, stop)
-    store = (args.kind, args.namespace, args.policy, args.service)
-    rim = Rim(time.time, time.sleep, console.say)
-    return save(Order(*store, args.run, args.directory), restic_of(args), rim)
+    return Rim(time.time, time.sleep, console.say)
 
 
 def tell(outcome: Outcome, console: Console) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
-from readiness import naming
+from readiness import __version__, naming
 from readiness.cli.console import Console, parser
 from readiness.cli.given import load_valid
 from readiness.cli.worlds import Defaults, World, worlds_of
@@ -55,6 +56,8 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     for kind in KINDS:
         add(f"--{kind.name}-image", default="", metavar="IMAGE",
             help=f"the operator's own setting for {kind.name}")  # fmt: skip
+    add("--operator-image", default=f"readiness-operator:{__version__}", metavar="IMAGE",
+        help="the operator's own image, which backups run in")  # fmt: skip
     return found
 
 
@@ -62,9 +65,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Prints the children of every policy; refusals go to stderr."""
     found = load_valid(args.paths, console)
     images: dict[str, str] = {k.name: getattr(args, f"{k.name}_image") for k in KINDS}
+    frame = Provided(images=images, operator_image=args.operator_image)
     refused = False
     for world in worlds_of(found.objects, Defaults(args.namespace)):
-        for service, rendered in _services(world, args.nodes, images):
+        for service, rendered in _services(world, args.nodes, frame):
             if isinstance(rendered, Obstacle):
                 refused = True
                 console.say(f"{world.policy['metadata']['name']}: {service}: {rendered.message} ({rendered.fix})")  # fmt: skip
@@ -74,7 +78,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _services(
-    world: World, nodes: int, images: Mapping[str, str]
+    world: World, nodes: int, frame: Provided
 ) -> Iterator[tuple[str, Manifest | Obstacle]]:
     kinds: dict[str, Kind] = {kind.name: kind for kind in KINDS}
     policy = world.policy | {"metadata": {"uid": "", **world.policy["metadata"]}}
@@ -84,7 +88,7 @@ def _services(
         if not kind_of(service):
             continue
         known = {each.key: f"GENERATED-{each.key}" for each in (kind.credentials if kind else ())}
-        provided = Provided(credentials={service.name: known}, images=images)
+        provided = replace(frame, credentials={service.name: known})
         placed = {str(number): NODE for number in range(nodes)}
         snapshot = Snapshot(world.snapshot.namespace, nodes=placed, provided=provided)
         order = order_of(wish, snapshot, service)

@@ -198,6 +198,11 @@ def _leaking(kept: Manifest, config_map: Manifest) -> Manifest:
     return {**kept, "leaks": leaks.scan_config_map(config_map), "data": values}
 
 
+def _ours(kept: Manifest, _whole: Manifest) -> Manifest | None:
+    """Only children of data services: nobody reads other people's."""
+    return kept if WHOLE in kept else None
+
+
 def _steady(kept: Manifest, _whole: Manifest) -> Manifest:
     """A node or pod without conditions other than Ready: nobody reads them, and a node's move."""
     status = kept.get("status") or {}
@@ -224,6 +229,7 @@ KINDS: Final = (
          {"metadata": _META, "addressType": KEEP, "endpoints": [_ENDPOINT], "ports": KEEP}),
     Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy/v1",
          {"metadata": _META | {"generation": KEEP}, "spec": KEEP, "status": _BUDGET_STATUS}),
+    Kind("CronJob", "cronjobs", "batch/v1", {"metadata": _NAMES}, reduce=_ours),
     Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io/v1", {"metadata": _NAMES, "spec": KEEP}),
     Kind("ServiceAccount", "serviceaccounts", "v1", {"metadata": _NAMES, "automountServiceAccountToken": KEEP}),
     Kind("ConfigMap", "configmaps", "v1", {"metadata": _NAMES}, reduce=_leaking),

@@ -18,10 +18,11 @@ from typing import Any, Final
 from readiness import naming
 from readiness.dataservices.order import Credential, Kind, Order
 from readiness.dataservices.parts import build_secret
+from readiness.dataservices.saving import build_saving
 from readiness.model import Manifest
 
 KINDS: Final = (
-    "ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "PodDisruptionBudget", "StatefulSet",
+    "ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "PodDisruptionBudget", "StatefulSet", "CronJob",
 )  # fmt: skip
 """Kinds of children that are watched, in the order in which they are deleted from behind."""
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -44,9 +45,8 @@ def generated_of(kind: Kind, order: Order, key: str, token: str) -> str:
 
 def desired_of(kind: Kind, order: Order, owner: Manifest | None) -> tuple[Manifest, ...]:
     """The credentials Secret, then every child; `owner` is a reference where deletion takes them along."""
-    return tuple(
-        _shared(child, kind, order, owner) for child in (_credentials(order), *kind.build(order))
-    )
+    found = (_credentials(order), *kind.build(order), *build_saving(kind, order))
+    return tuple(_shared(child, kind, order, owner) for child in found)
 
 
 def hash_of(child: Manifest) -> str:

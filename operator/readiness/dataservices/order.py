@@ -15,6 +15,7 @@ from readiness.model import Manifest
 from readiness.snapshot import Certificate
 
 if TYPE_CHECKING:
+    from readiness.api.backups import Backups
     from readiness.api.dataservice import DataService
     from readiness.dataservices.command import Step, Task
 
@@ -51,7 +52,8 @@ class Order:
 
     `nodes` is how many nodes pods may be scheduled to, `credentials` what the credentials Secret
     holds: it has every key of `Kind.credentials`. `formed`: every member has been Ready once.
-    `certificate` is what the Secret for TLS holds; without a cluster nobody knows.
+    `certificate` is what the Secret for TLS holds; without a cluster nobody knows. `backups` says where to and how often;
+    None: it has none.
     """
 
     namespace: str
@@ -64,6 +66,7 @@ class Order:
     credentials: Mapping[str, str]
     formed: bool = False
     certificate: Certificate | None = None
+    backups: Backups | None = None
 
     @property
     def replicas(self) -> int:
@@ -107,13 +110,32 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Dump:
+    """How one service is dumped, and the dump verified: by commands in its own image.
+
+    Both find `scripts` in /scripts, leave what they have in /backup, and are told `told`. Only the first is given the
+    password of `user` (in /passwords) and `volumes`, and reaches `ports`; the second has `memory`.
+    """
+
+    scripts: Mapping[str, str]
+    user: str
+    ports: tuple[int, ...]
+    dump: tuple[str, ...]
+    verify: tuple[str, ...]
+    told: Mapping[str, str]
+    memory: str
+    volumes: tuple[Manifest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of data service.
 
     `build` returns every child but the credentials Secret, in the order in which they are
     created; what it leaves out should not exist. `problems` returns what is asked and cannot or
     should not be built; a refusal whose reason the service's `unsafe` names is dropped. `next_step`
-    is what comes next of a service that runs, if anything. A `preview` has to be switched on.
+    is what comes next of a service that runs, if anything. A `preview` has to be switched on. `dump` is None while this version
+    does not back the kind up.
     """
 
     name: Literal["redis", "mongodb", "rabbitmq"]
@@ -123,3 +145,4 @@ class Kind:
     problems: Callable[[Order], tuple[Refusal, ...]]
     next_step: Callable[[Task], Step | None] = lambda _task: None
     preview: bool = False
+    dump: Callable[[Order], Dump] | None = None

@@ -17,6 +17,7 @@ from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Snapshot
 
 if TYPE_CHECKING:
+    from readiness.api.backups import Backups
     from readiness.api.dataservice import DataService
     from readiness.api.policy import PolicySpec
 
@@ -56,6 +57,7 @@ def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
         nodes=sum(map(_schedulable, snapshot.nodes.values())),
         credentials=provided.credentials.get(service.name, {}),
         certificate=provided.certificates.get(service.name),
+        backups=_backups_of(wish.spec, service),
         formed=_has_formed(wish.policy["metadata"]["name"], service.name, provided.children),
     )
 
@@ -94,11 +96,24 @@ def _unprovided(kind: Kind, order: Order, field: str) -> Iterator[Obstacle]:
             "NoImage", f"no image of {kind.name} is known",
             f"set {field}.{kind.name}.image, or READINESS_STORES_{kind.name.upper()}_IMAGE of the operator",
         )  # fmt: skip
-    if order.service.backup is not None and order.service.backup.enabled:
+    if order.backups is not None and kind.dump is None:
         yield Obstacle(
-            "BackupsNotSupported", "this version makes no backups",
+            "BackupsNotSupported", f"this version makes no backups of {kind.name}",
             f"set {field}.backup.enabled to false, and back it up by other means",
         )  # fmt: skip
+    elif order.backups is not None and not order.operator_image:
+        yield Obstacle(
+            "NoImage", "the operator does not know its own image, which backups run in",
+            "set READINESS_IMAGE of the operator",
+        )  # fmt: skip
+
+
+def _backups_of(spec: PolicySpec, service: DataService) -> Backups | None:
+    """What spec.backups says, with what the service says otherwise."""
+    if spec.backups is None or (service.backup is not None and not service.backup.enabled):
+        return None
+    own = {key: getattr(service.backup, key, None) for key in ("schedule", "retention")}
+    return spec.backups.model_copy(update={key: value for key, value in own.items() if value})
 
 
 def _has_formed(policy: str, service: str, children: Mapping[tuple[str, str], Manifest]) -> bool:

@@ -1,6 +1,6 @@
 """What is done in one restic repository: opened, waited for, listed, written, read back.
 
-Built on `restic.py`; it decides nothing but whether a lock's owner is still there. Nothing here deletes a snapshot.
+Built on `restic.py`; it decides nothing but whether a lock's owner is still there.
 """
 
 from __future__ import annotations
@@ -105,6 +105,11 @@ def write_snapshot(
                 f"saved {line.get('percent_done', 0):.0%} of {line.get('total_bytes', 0)} bytes"
             )
     return Written(str(last["snapshot_id"]), int(last["data_added_packed"]))
+
+
+def forget(restic: Restic, snapshots: Sequence[str]) -> None:
+    """Deletes these snapshots, and what only they held. Killed in between, what is left over goes with the next prune."""
+    restic.call("forget", *snapshots, "--prune")
 
 
 def sizes_of(restic: Restic, snapshot: str) -> dict[str, int]:

@@ -32,6 +32,13 @@ class ResticError(Exception):
         self.reason = reason
 
 
+class StoppedError(ResticError):
+    """Somebody asked this process to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.INTERRUPTED, "backup")
+
+
 class Restic:
     """One repository. `environment` is all that its processes are given."""
 

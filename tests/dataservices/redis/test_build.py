@@ -214,7 +214,7 @@ def test_what_is_refused(spec: dict[str, Any], reasons: list[str]):
     [
         ("member.acl", "user default off"),
         ("member.acl", "user probe on # -@all +ping +info +role"),
-        ("member.acl", "user backup on # -@all +ping +psync +sync +replconf"),
+        ("member.acl", "user backup on # -@all +ping +info +psync +sync +replconf"),
         ("member.acl", "user replication on # -@all +psync +replconf +ping"),
         ("member.acl", ("user sentinel on # allchannels -@all +multi +slaveof +ping +exec +subscribe +config|rewrite "
          "+role +publish +info +client|setname +client|kill +script|kill")),

@@ -30,7 +30,7 @@ MEMBER_USERS: Final[Mapping[str, str]] = {
     "+client|setname +client|kill +script|kill",
     "probe": "-@all +ping +info +role",
     "keeper": "-@all +ping +info +role +client|pause +client|unpause +client|kill",
-    "backup": "-@all +ping +psync +sync +replconf",
+    "backup": "-@all +ping +info +psync +sync +replconf",
 }
 SENTINEL_USERS: Final[Mapping[str, str]] = {
     "quorum": "allchannels +@all",
