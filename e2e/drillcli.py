@@ -26,6 +26,11 @@ class Said:
     code: int
     seconds: float
 
+    @property
+    def discarded(self) -> int:
+        """How many looks were repeated because something spoiled one."""
+        return len(re.findall(r"^look .* DrillDisturbed\b", self.told, re.MULTILINE))
+
     def moments(self) -> list[dict[tuple[str, str], float]]:
         """Of each look, when something first happened in each arm: seconds since the Job was ordered."""
         looks: list[dict[tuple[str, str], float]] = [{}]

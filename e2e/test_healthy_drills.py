@@ -24,7 +24,8 @@ DRILLS = {
     "errors": ("--trigger", "/fail"),
 }
 ARMS_SECONDS = 60
-"""All arms with a drain of 15 s end so long after the last clone is Ready; with doubt clones, three times that."""
+"""All arms with a drain of 15 s end so long after the last clone is Ready; with doubt clones, three times that. What a
+crowded machine has spoiled is not counted."""
 
 
 def healthy(image: str) -> Manifest:
@@ -105,4 +106,4 @@ def test_every_drill_stays_within_its_time(said: list[Said]) -> None:
     late = [span for each in said for span in spans(each) if span[1] > ARMS_SECONDS]
 
     assert late == []
-    assert [each.moments() for each in said if len(spans(each)) > 3] == []
+    assert [s.told for s in said if len(spans(s)) - s.discarded > 3] == []

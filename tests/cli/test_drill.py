@@ -228,13 +228,16 @@ def subject(args: argparse.Namespace | None = None) -> Subject:
 )
 def test_what_did_not_pass_is_repeated_on_clean_clones(seconds, words, result, looks):
     board = Board(lambda look, arm: ended(arm, seconds[look - 1]))
-    args = options("--control", "SHD-006", *words)
-    console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
+    args, told = options("--control", "SHD-006", *words), io.StringIO()
+    console = Console({}, io.StringIO(), io.StringIO(), told)
 
     seen = asyncio.run(drilled.drill_all(board, subject(), drilled.Images("image"), args, console))
 
     assert seen.looks["SHD-006"].standing.result is result
     assert len(board.looks) == len(board.deleted) == looks
+    assert told.getvalue().count("because of SHD-006 LingersWhenIdle\n") == seconds[
+        : looks - 1
+    ].count(9)
 
 
 def test_each_drill_has_its_own_controls():

@@ -128,9 +128,8 @@ async def drill_all(
         if nth and not requests:
             break
         if nth:
-            console.say(
-                f"look {nth + 1}: {', '.join(sorted(due))} did not pass; a clean clone decides"
-            )
+            doubts = (f"{id_} {drilled.looks[id_].streak[-1].reason}" for id_ in sorted(due))
+            console.say(f"look {nth + 1}, of clean clones, because of {', '.join(doubts)}")
         answers = await _once(jobs, tuple(requests), images, drilled, console) if requests else {}
         drilled.timelines |= {r.arm.name: t for r, t in answers.items()}
         drilled.nodes = elsewhere(drilled.nodes, answers.values())
