@@ -56,7 +56,7 @@ def test_servers_are_told_and_it_is_said():
     assert (command.tell, command.look) == (TELL, found.looks[0])
     assert found.writes == ()
     assert provisioned_of(found)[2] == "every member is Ready: cache; cache: it is so"
-    assert service_row(found.services[0], {}, "")["reason"] == "Rotating"
+    assert service_row(found.services[0], {}, Provided(), "")["reason"] == "Rotating"
 
 
 AWAY = (*PODS[:2], pod(f"{NAME}-2", deletionTimestamp="2027-01-15T08:00:00Z"))
