@@ -20,6 +20,8 @@ FROM ${PYTHON}
 LABEL org.opencontainers.image.title="readiness-operator" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.documentation="https://readiness.dev"
+# restic makes the backups; e2e/image.py takes the same package of the same suite.
+RUN apt-get update && apt-get install -y --no-install-recommends restic && rm -rf /var/lib/apt/lists/*
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532

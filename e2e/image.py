@@ -36,6 +36,7 @@ REPOSITORY: Final = "readiness-operator"
 SUITE: Final = "trixie"
 PYTHON: Final = "3.13"  # of that suite, and of the Dockerfile
 PACKAGES: Final = ("python3", "ca-certificates")
+TOOLS: Final = ("restic",)  # of the operator's image alone
 SITE: Final = f"usr/local/lib/python{PYTHON}/dist-packages"
 LAUNCHER: Final = (
     "#!/usr/bin/python3\nimport sys\nfrom readiness.__main__ import main\nsys.exit(main())\n"
@@ -59,7 +60,7 @@ class Image:
 
 def operator_image() -> Image:
     """The image of the code as it lies here; its tag is a hash of its content."""
-    layers = [images.debian_layer(SUITE, PACKAGES), package_layer(), code_layer()]
+    layers = [images.debian_layer(SUITE, (*PACKAGES, *TOOLS)), package_layer(), code_layer()]
     tag = hashlib.sha256("".join(each.digest for each in layers).encode()).hexdigest()[:12]
     name = f"{REPOSITORY}:{version()}-{tag}"
     return Image(name, images.archive_of(name, CONFIG, layers))

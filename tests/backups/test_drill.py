@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import programs
 import pytest
 from redis import Redis
 
@@ -20,7 +21,7 @@ from readiness.backups.manifest import BackupManifest, File, Sample, Source, Tal
 from readiness.backups.outcome import Outcome, Reason, Result
 from readiness.backups.snapshots import host_of, tags_of
 
-from . import programs, throwaway
+from . import throwaway
 
 pytestmark = pytest.mark.slow
 SOURCES = Path(__file__).parents[2] / "operator"

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import programs
 import pytest
 
 from readiness.backups.codec import load_manifest, load_outcome
 from readiness.backups.outcome import Outcome, Reason, Result
-
-from . import programs
 
 pytestmark = pytest.mark.slow
 SOURCES = Path(__file__).parents[2] / "operator"

@@ -58,6 +58,11 @@ def test_the_dockerfile_installs_the_lock() -> None:
     assert allowed == set(copied)
 
 
+def test_both_have_the_same_tools() -> None:
+    final = DOCKERFILE.rpartition("FROM ")[2]
+    assert f"apt-get install -y --no-install-recommends {' '.join(image.TOOLS)} &&" in final
+
+
 def test_both_start_the_same_way() -> None:
     final = DOCKERFILE.rpartition("FROM ")[2]
     assert re.search(

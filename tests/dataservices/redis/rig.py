@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from localcluster.progress import step
 from localcluster.state import locked
 from readiness.model import Manifest
 
-MOUNTS = ("config", "secret", "passwords", "formed", "tls", "data", "tmp")
+MOUNTS = ("config", "secret", "passwords", "formed", "tls", "data", "tmp", "scripts", "backup")
 ENTER = """
 root=$1 pod=$2 hosts=$3 user=$4
 shift 4
@@ -204,6 +204,21 @@ class Rig:
             for number in range(each["spec"]["replicas"]):
                 pod = self.pods[f"{each['metadata']['name']}-{number}"]
                 self._fill(pod.home, each["spec"]["template"]["spec"])
+
+    def job(self, name: str) -> Iterator[tuple[str, Pod]]:
+        """The init containers of a CronJob's pod, one after the other, each with the volumes that it mounts and no other."""
+        (found,) = [each for each in self._of("CronJob") if each["metadata"]["name"] == name]
+        spec = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        whole, user = self.home / name, str(spec["securityContext"]["runAsUser"])
+        self._fill(whole, {"volumes": [v for v in spec["volumes"] if "ephemeral" in v or "emptyDir" in v or v["name"] in MOUNTS]})  # fmt: skip
+        for shared in ("backup", "tmp"):
+            os.chown(whole / shared, int(user), int(user))
+        for container in spec["initContainers"]:
+            home = self.home / f"{name}-{container['name']}"
+            home.mkdir(exist_ok=True)
+            for mount in container["volumeMounts"]:
+                (home / mount["name"]).symlink_to(whole / mount["name"])
+            yield container["name"], Pod(name, "", "127.0.0.1", container, user, home, self)
 
     def secret(self, name: str) -> dict[str, str]:
         (found,) = [each for each in self._of("Secret") if each["metadata"]["name"] == name]
