@@ -183,6 +183,9 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.targets[].scenarios[].steps[].request.method": "GET",
         "rdy.spec.targets[].cors.credentials": False,
         "rdy.spec.targets[].metrics.path": "/metrics",
+        "rdy.spec.targets[].data.pool[].workers": 1,
+        "rdy.spec.targets[].qos.jobTTL": "24h",
+        "rdy.spec.targets[].qos.priority.levels": 2,
         "rdy.spec.targets[].metrics.maxSeries": 10000,
         **{
             f"rdy.spec.dataServices[].{kind}.{field}": default

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from readiness.api.formats import Name
-from readiness.api.types import Schema, keyed
+from readiness.api.types import Count, Schema, keyed
 
 StoreKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -24,9 +24,28 @@ class PasswordHash(Schema):
     )
 
 
+class Pool(Schema):
+    """Connections that the workload may open to one data service."""
+
+    store: Name = Field(description="Name of the data service, which must stand in uses.")
+    workers: Annotated[Count, Field(ge=1, le=1024)] = Field(
+        1, description="Processes of a pod that have a pool of their own."
+    )
+    max_pool_size: Annotated[Count, Field(ge=1, le=100000)] = Field(
+        description="Most connections of one pool."
+    )
+    max_replicas: Annotated[Count, Field(ge=1, le=10000)] | None = Field(
+        None,
+        description="Most pods, where something scales them. Default: the workload's replicas.",
+    )
+
+
 class Data(Schema):
     """What the application stores."""
 
+    pool: Annotated[tuple[Pool, ...], *keyed("store")] = Field(
+        (), max_length=16, description="Pools of connections, by data service (DAT-012)."
+    )
     password_hashes: Annotated[tuple[PasswordHash, ...], *keyed("key")] = Field(
         (),
         max_length=8,

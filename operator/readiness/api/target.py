@@ -21,6 +21,7 @@ from readiness.api.formats import (
     matching,
 )
 from readiness.api.limits import Limits, Load
+from readiness.api.queues import Qos, Rate
 from readiness.api.scenario import Scenario
 from readiness.api.shutdown import Short, Shutdown
 from readiness.api.startup import Errors, StartConfig
@@ -254,7 +255,9 @@ class Target(Schema):
     )
     cookies: Cookies | None = Field(None, description="Cookie names (AUT family).")
     metrics: Metrics | None = Field(None, description="Metrics exposition (OBS family).")
-    data: Data | None = Field(None, description="What the workload stores (CFG-014).")
+    data: Data | None = Field(None, description="What the workload stores (CFG-014, DAT-012).")
+    qos: Qos | None = Field(None, description="Queues of jobs (QOS family).")
+    rate: Rate | None = Field(None, description="How requests are limited (DAT-016).")
     scenarios: Annotated[tuple[Scenario, ...], *keyed("name")] = Field(
         (),
         max_length=6,
@@ -283,5 +286,24 @@ class Target(Schema):
                 t.data is None or {h.store for h in t.data.password_hashes} <= set(t.uses)
             ),
             field="data",
+        ),
+        Rule(
+            cel="!has(self.data) || !has(self.data.pool) || "
+            "self.data.pool.all(p, has(self.uses) && p.store in self.uses)",
+            message="pool names a store that the target does not use: add it to uses",
+            holds=lambda t: t.data is None or {p.store for p in t.data.pool} <= set(t.uses),
+            field="data",
+        ),
+        Rule(
+            cel="!has(self.qos) || (has(self.uses) && self.qos.store in self.uses)",
+            message="qos names a store that the target does not use: add it to uses",
+            holds=lambda t: t.qos is None or t.qos.store in t.uses,
+            field="qos",
+        ),
+        Rule(
+            cel="!has(self.rate) || !has(self.rate.redis) || (has(self.uses) && self.rate.redis.store in self.uses)",
+            message="rate names a store that the target does not use: add it to uses",
+            holds=lambda t: t.rate is None or t.rate.redis is None or t.rate.redis.store in t.uses,
+            field="rate",
         ),
     )
