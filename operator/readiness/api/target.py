@@ -21,11 +21,12 @@ from readiness.api.formats import (
     matching,
 )
 from readiness.api.limits import Limits, Load
+from readiness.api.metrics import Metrics
 from readiness.api.queues import Qos, Rate
 from readiness.api.scenario import Scenario
 from readiness.api.shutdown import Short, Shutdown
 from readiness.api.startup import Errors, StartConfig
-from readiness.api.types import Count, Flag, Rule, Schema, keyed, scalar_set
+from readiness.api.types import Flag, Rule, Schema, keyed, scalar_set
 from readiness.api.upstream import Upstream
 
 HeaderName = Annotated[
@@ -205,23 +206,6 @@ class Cookies(Schema):
 
     session: CookieName | None = Field(
         None, description="Name of the session cookie; AUT-001 sends a garbage one."
-    )
-
-
-class Metrics(Schema):
-    """Where Prometheus reads the application's metrics."""
-
-    path: Path = Field("/metrics", description="Path of the exposition.")
-    port: Port | None = Field(
-        None, description="Port of the pod, by name or number. Default: the probed port."
-    )
-    max_series: Count = Field(
-        10000, ge=1, le=1000000, description="Most series one pod may expose."
-    )
-    own: Annotated[tuple[Text, ...], *scalar_set()] = Field(
-        (),
-        max_length=50,
-        description="Names of metrics that must be present. Default: any beyond process and runtime ones.",
     )
 
 
