@@ -43,12 +43,12 @@ def _tried(subject: Subject, waves: Seen | Verdict | None) -> str:
 
 def judge_interrupt(subject: Subject, answers: Answers) -> Verdict:
     """SHD-002: SIGINT does what SIGTERM does."""
-    if trial.deaf(subject, answers, "sigint"):
-        return failed(
-            "SignalIgnored", "SIGINT does not end it", expected="the same end as after SIGTERM",
-            observed="still running after the drain", fix=remedies.HANDLE.replace("SIGTERM", "SIGINT"),
-            where=subject.where, via="drill/sigint",
-        )  # fmt: skip
+    ignored = failed(
+        "SignalIgnored", "SIGINT does not end it", expected="the same end as after SIGTERM",
+        observed="still running after the drain", fix=remedies.HANDLE.replace("SIGTERM", "SIGINT"),
+    )  # fmt: skip
+    if (verdict := trial.deaf(subject, answers, "sigint", ignored)) is not None:
+        return verdict
     declared = subject.target.shutdown.ok_exit_codes
     codes = {*declared, 0, 130} - {143}
     return _judge_ends(subject, trial.read_arms(subject, answers, "sigint"), codes)

@@ -33,9 +33,12 @@ SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
 MOST_CROWDED: Final = 0.7
 MOST_STARVED: Final = 0.5
 _LATE: Final = frozenset(
-    {"DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "LingersWhenIdle"}
-)
+    {"DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "LikelyLameDuck", "LingersWhenIdle"}
+)  # fmt: skip
 """What a machine that has no CPU left does to an application that would have been in time."""
+_NOTHING_OPEN: Final = frozenset({"idle", "held"})
+"""Whoever is killed in these arms is deaf: no machine is so late. In the others a whole drain passes first."""
+_CROWDED: Final = "the machine was crowded"
 _RANK: Final = (Result.FAIL, Result.BLOCKED, Result.UNKNOWN, Result.PASS, Result.NOT_APPLICABLE)
 
 
@@ -74,7 +77,7 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
     if isinstance(seen, Verdict):
         return replace(seen, where=subject.where)
     verdict = judge(seen)
-    if verdict.reason in _LATE and (what := _held_up(seen)):
+    if _late(verdict, seen) and (what := _held_up(seen)):
         verdict = replace(disturbed(what), evidence=verdict.evidence)
     evidence = f"{verdict.evidence} {evidence_of(seen)}".strip()
     return replace(
@@ -82,21 +85,29 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
     )
 
 
+def _late(verdict: Verdict, seen: Seen) -> bool:
+    killed = verdict.reason == "KilledAtGrace" and seen.timeline.arm not in _NOTHING_OPEN
+    return killed or verdict.reason in _LATE
+
+
 def _held_up(seen: Seen) -> str:
     """What kept the clone from being in time, by our own feeling or by what was read beside it."""
     if seen.timeline.crowded > MOST_CROWDED:
-        return "the machine was crowded"
+        return _CROWDED
     starved = seen.timeline.starved > MOST_STARVED * seen.took.lo
     return "the clone waited for a CPU" if starved else ""
 
 
-def deaf(subject: Subject, answers: Answers, name: str) -> bool:
-    """Whether the clone was still there at the end of an arm although it got its signal."""
+def deaf(subject: Subject, answers: Answers, name: str, told: Verdict) -> Verdict | None:
+    """`told` where the clone was still there at the end of an arm although it got its signal."""
     request = requests_of(subject, name).get(name)
     answer = timeline_of(answers, request) if request else None
     if answer is None or answer.ending is not None or answer.problem is None:
-        return False
-    return answer.problem.reason == "Aborted" and answer.moment("sent") != NEVER == answer.moment("gone")  # fmt: skip
+        return None
+    if answer.problem.reason != "Aborted" or not answer.moment("sent") != NEVER == answer.moment("gone"):  # fmt: skip
+        return None
+    verdict = disturbed(_CROWDED) if answer.crowded > MOST_CROWDED else told
+    return replace(verdict, where=subject.where, via=f"drill/{name}")
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
