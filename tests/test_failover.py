@@ -113,6 +113,7 @@ def test_in_its_window_every_arm_is_asked_for_in_order():
     assert finding(situation()).verdict.reason == "NotYetObserved"
 
 
+BACKUPS = {"backups": {"destination": {"s3": {"bucket": "backups", "endpoint": "https://s3.example.com", "secretRef": {"name": "s"}}}, "passwordSecretRef": {"name": "p"}, "schedule": "0 2 * * *"}}  # fmt: skip
 MIDWEEK = SUNDAY + 3 * 86400
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "nobody names it": ({"spec": {"safety": {}}}, "OptInRequired"),
@@ -124,7 +125,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "too late for it to be over in time": ({"now": SUNDAY + 3600 - longest() + 1}, "OutsideWindow"),
     "in winter, at the hour of summer": ({"now": SUNDAY - 3600}, "OutsideWindow"),
     "nothing is said of backups": ({"spec": service()}, "BackupUnproven"),
-    "backups that nothing has restored": ({"spec": service(backup={"enabled": True})}, "BackupUnproven"),
+    "backups that nothing has restored": ({"spec": service(backup={"enabled": True}) | BACKUPS}, "BackupUnproven"),
     "others run it": ({"spec": {"dataServices": [{"name": "cache", "external": {"redis": {"hosts": ["redis"]}}}]}}, "NotOurs"),
     "never looked at": ({"seen": None}, "NotLookedAt"),
     "nothing built yet": ({"provided": Provided(seen={"cache": WELL})}, "NotLookedAt"),

@@ -17,7 +17,7 @@ class StoreSubject:
 
     `hosts` are its members, by names that begin with their pods'; `secret` is the Secret that
     applications are bound with. `sentinels` name the primary of `group`; `monitor` is the Secret with
-    the password of a user who may look, where applications may not.
+    the password of a user who may look, where applications may not, at the port `management`.
     """
 
     namespace: str
@@ -29,6 +29,7 @@ class StoreSubject:
     sentinels: tuple[str, ...] = ()
     sentinel_port: int = 26379
     group: str = ""
+    management: int = 15672
     monitor: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""`readiness drill shutdown|startup|errors|upstreams|dependencies|limits REF`: one drill now, watched as it goes, explained, drawn.
+"""`readiness drill shutdown|startup|errors|upstreams|dependencies|limits|failover REF`: one drill now, watched as it goes, explained, drawn.
 
 Uses the arms, the Job and the judge of the operator. What a policy declares about the workload is
 used where there is one; options win over it.
@@ -18,19 +18,25 @@ KINDS: Final = {
     "deployment": "Deployment", "deploy": "Deployment", "statefulset": "StatefulSet",
     "sts": "StatefulSet", "daemonset": "DaemonSet", "ds": "DaemonSet", "rollout": "Rollout",
 }  # fmt: skip
-DRILLS: Final = ("shutdown", "startup", "errors", "upstreams", "dependencies", "limits")
+FAILOVER: Final = "failover"
+DRILLS: Final = ("shutdown", "startup", "errors", "upstreams", "dependencies", "limits", FAILOVER)
 EPILOG: Final = (
     "Makes clones of the workload's pods in its namespace, never touches its own pods, and clears everything "
-    "away, also on Ctrl-C. Needs the rights of manifests/drills in that namespace. Exit codes: 0 nothing failed, "
-    "1 something failed, 3 could not tell."
+    "away, also on Ctrl-C. Needs the rights of manifests/drills in that namespace. `failover` is another thing: it takes the "
+    "primary of a live data service away, where the policy allows it and its window is open; needs manifests/disruptive. Exit "
+    "codes: 0 nothing failed, 1 something failed, 3 could not tell."
 )
 
 
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     """The workload, what it declares, and what to write."""
     found = kube.build_parser(prog, text, EPILOG)
-    found.add_argument("drill", choices=DRILLS, help="how it stops and what becomes of its jobs (SHD), starts (CFG), logs server errors (ERR), bears failing upstreams (REL), tells of silent dependencies (HLT), takes large bodies (LIM)")  # fmt: skip
-    found.add_argument("ref", metavar="KIND/NAME", help="for example deployment/api")
+    found.add_argument("drill", choices=DRILLS, help="how it stops and what becomes of its jobs (SHD), starts (CFG), logs server errors (ERR), bears failing upstreams (REL), tells of silent dependencies (HLT), takes large bodies (LIM); or how a data service fails over (HA-004)")  # fmt: skip
+    found.add_argument(
+        "ref",
+        metavar="KIND/NAME",
+        help="for example deployment/api; for failover dataservice/cache",
+    )
     _add_declared(found)
     how = found.add_argument_group("how")
     how.add_argument("--image", default="", help="the operator's image for the drill's own pods; default: that of the installed operator")  # fmt: skip
@@ -74,10 +80,22 @@ def _add_declared(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Runs the drill and prints its findings."""
+    if args.drill == FAILOVER:
+        from readiness.cli.drill_failover import drill_service
+
+        return drill_service(args, service_of(args.ref), console)
     kind, name = workload_of(args.ref)
     from readiness.cli.drilled import drill_workload
 
     return drill_workload(args, kind, name, console)
+
+
+def service_of(text: str) -> str:
+    """The name in `dataservice/cache`. Raises UsageError."""
+    kind, _, name = text.partition("/")
+    if kind.lower().removesuffix("s") != "dataservice" or not name:
+        raise UsageError(f"{text!r} is no data service: expected dataservice/NAME, as in spec.dataServices")  # fmt: skip
+    return name
 
 
 def workload_of(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import asyncio
 import signal
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
@@ -77,7 +77,7 @@ def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Cons
         stop_cleanly()
         subject = await read_subject(connection, namespace, args, (kind, name), console)
         refuse_where_withheld(subject, controls.values())
-        images = await _images(connection, args)
+        images = await images_of(connection, args)
         console.say(
             f"drilling {kind}/{name} in namespace {namespace}; Ctrl-C clears everything away"
         )
@@ -88,7 +88,7 @@ def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Cons
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None  # SIGTERM or SIGHUP: everything has been cleared away
     rows = tuple(
-        _row(control, subject, look.standing)
+        row_of(control, subject, look.standing)
         for id_, look in drilled.looks.items()
         if (control := controls[id_]) and look.standing is not None
     )
@@ -168,17 +168,22 @@ async def _once(
         images=images.stores,
         avoid=before.nodes,
     )
+    job = build_job(script, images.operator)
+    seen = await carry_out(jobs, job, script, teller(console))
+    return dict(zip(requests, seen, strict=True))
+
+
+def teller(console: Console) -> Callable[[str, Moment], None]:
+    """Says every moment of a drill as it happens, by the time since now."""
     began = time.monotonic()
 
     def tell(arm: str, moment: Moment) -> None:
         console.say(f"{time.monotonic() - began:6.1f} s  {arm:10} {moment.name} {moment.detail}".rstrip())  # fmt: skip
 
-    job = build_job(script, images.operator)
-    seen = await carry_out(jobs, job, script, tell)
-    return dict(zip(requests, seen, strict=True))
+    return tell
 
 
-async def _images(connection: Connection, args: argparse.Namespace) -> Images:
+async def images_of(connection: Connection, args: argparse.Namespace) -> Images:
     """What options name, else what the installed operator runs."""
     stores = dict(pair_of(text, "--store-image", "redis=redis:8") for text in args.store_image)
     if args.image:
@@ -220,7 +225,8 @@ def _with_params(control: Control, subject: Subject) -> Subject:
     return replace(subject, params={p.name: p.default for p in control.params})
 
 
-def _row(control: Control, subject: Subject, seen: Verdict) -> Row:
+def row_of(control: Control, subject: Subject, seen: Verdict) -> Row:
+    """A verdict as a finding to print."""
     return Row(
         control.id, subject.target.name, seen.result, control.severity, seen.reason, seen.message, seen.expected,
         seen.observed, seen.fix, namespace=subject.snapshot.namespace, subject=subject.where,

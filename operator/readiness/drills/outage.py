@@ -50,7 +50,7 @@ def store_subject(store: Store, namespace: str) -> StoreSubject:
     return StoreSubject(
         namespace=namespace, target=store.name, kind=store.kind, hosts=members, port=request.port,
         secret=request.app.secret if request.app else "",
-        sentinels=sentinels, sentinel_port=request.sentinel_port, group=request.group,
+        sentinels=sentinels, sentinel_port=request.sentinel_port, group=request.group, management=request.management,
         monitor=request.login.secret if request.login and store.kind == "rabbitmq" else "",
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from redis import Redis
 
 from readiness.dataservices.redis.build import group_of, members_of, sentinels_of
+from readiness.disturbance import Oust, Whole
 from readiness.drills.outage import HANDOVER, KILLED, arms, judge_outage, measured
 from readiness.engines.connection import Clock
 from readiness.engines.drill import Reports
@@ -19,6 +21,7 @@ from readiness.engines.failover import Failover
 from readiness.engines.failover.redis import RedisClient, build
 from readiness.failover import FailoverScript, StoreSubject
 from readiness.model import Result
+from readiness.script import Arm
 from readiness.timeline import NEVER, Moment, Timeline
 
 from .kubelet import Kubelet
@@ -56,7 +59,16 @@ def client_of(rig: Rig) -> RedisClient:
     return build(SCRIPT, rig.secret(ORDER.name()), rig.address_of)
 
 
-def drilled(rig: Rig, when: Callable[[Moment], None] = lambda _: None) -> tuple[Seen, Kubelet]:
+def hurried(arm: Arm) -> Arm:
+    """The arm for a set that will never be well again."""
+    least = {Oust: 25.0, Whole: 8.0}
+    steps = (replace(s, within=least[type(s)]) if isinstance(s, Oust | Whole) else s for s in arm.steps)  # fmt: skip
+    return replace(arm, steps=tuple(steps))
+
+
+def drilled(
+    rig: Rig, when: Callable[[Moment], None] = lambda _: None, script: FailoverScript = SCRIPT
+) -> tuple[Seen, Kubelet]:
     """The whole drill; `when` is told of each moment."""
     seen: Seen = {}
     kubelet = Kubelet(rig)
@@ -67,7 +79,7 @@ def drilled(rig: Rig, when: Callable[[Moment], None] = lambda _: None) -> tuple[
 
     async def run() -> None:
         reports = Reports(lambda _, moment: when(moment), keep)
-        await Failover(SCRIPT, kubelet, client_of(rig), reports, Clock()).run()
+        await Failover(script, kubelet, client_of(rig), reports, Clock()).run()
         await kubelet.settle()
 
     asyncio.run(run())
@@ -92,7 +104,7 @@ def test_a_healthy_set_fails_over_twice_and_nothing_is_left(rig: Rig):
 def test_sentinels_without_a_majority_are_seen_before_anything_is_disturbed(rig: Rig):
     for each in rig.sentinels[:2]:
         each.kill()
-    seen, kubelet = drilled(rig)
+    seen, kubelet = drilled(rig, script=replace(SCRIPT, arms=tuple(map(hurried, arms()))))
     verdict = judge_outage(seen, most_seconds=30, most_lost=0)
 
     assert (verdict.result, verdict.reason) == (Result.UNKNOWN, "NotWhole"), verdict
@@ -106,7 +118,7 @@ def test_sentinels_that_leave_meanwhile_are_a_failure_and_the_last_thing_that_is
             for each in rig.sentinels[:2]:
                 each.kill()
 
-    seen, kubelet = drilled(rig, leave)
+    seen, kubelet = drilled(rig, leave, replace(SCRIPT, arms=tuple(map(hurried, arms()))))
     verdict = judge_outage(seen, most_seconds=30, most_lost=0)
 
     assert (verdict.result, verdict.reason) == (Result.FAIL, "NoFailover"), verdict

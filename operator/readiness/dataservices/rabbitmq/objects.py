@@ -29,6 +29,7 @@ from readiness.dataservices.rabbitmq.conf import (
 )
 from readiness.dataservices.rabbitmq.users import COOKIE, binding, definitions
 from readiness.model import Manifest
+from readiness.naming import DRILL_RUNNER
 
 CLUSTER_PORTS: Final = {"epmd": 4369, "distribution": 25672}
 DISTRIBUTION: Final = "distribution.config"
@@ -63,10 +64,11 @@ def _script(name: str) -> str:
 
 
 def _wall(order: Order) -> Manifest:
-    """Members among themselves, clients of the namespace, the operator's looks, and metrics for all."""
+    """Members among themselves, clients of the namespace, looks of the operator and of its drills, and metrics for all."""
     members = {"podSelector": {"matchLabels": part_of(order).selector}}
     home = {"kubernetes.io/metadata.name": order.operator_namespace}
     operator = {"namespaceSelector": {"matchLabels": home}}
+    drill = {"podSelector": {"matchExpressions": [{"key": DRILL_RUNNER, "operator": "Exists"}]}}
     ports = ports_of(order)
     command_line = {**_port(35672), "endPort": 35682}
     cluster = [*map(_port, CLUSTER_PORTS.values()), command_line]
@@ -80,7 +82,7 @@ def _wall(order: Order) -> Manifest:
             "ingress": [
                 {"from": [members], "ports": cluster},
                 {"from": [{"podSelector": {}}], "ports": [_port(ports["amqp"])]},
-                {"from": [operator], "ports": [_port(ports["management"])]},
+                {"from": [operator, drill], "ports": [_port(ports["management"])]},
                 {"ports": [_port(ports["metrics"])]},
             ],
         },

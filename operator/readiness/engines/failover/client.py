@@ -18,6 +18,8 @@ CLIENTS: Final[Mapping[str, str]] = {
     "redis": "readiness.engines.failover.redis",
     "rabbitmq": "readiness.engines.failover.rabbitmq",
 }
+AUTHORITY: Final = "ca.crt"
+"""Key of the binding where it speaks TLS: who vouches for its servers."""
 KEPT_SECONDS: Final = 3600
 """What a drill wrote, and could not delete, is gone after this."""
 WAIT_SECONDS: Final = 1.0

@@ -19,14 +19,13 @@ from readiness.dataservices.rabbitmq.reading import (
     queues_of,
 )
 from readiness.engines.failover.amqp import Link
-from readiness.engines.failover.client import KEPT_SECONDS, WAIT_SECONDS, View
+from readiness.engines.failover.client import AUTHORITY, KEPT_SECONDS, WAIT_SECONDS, View
 from readiness.engines.stores.trust import trusting
 from readiness.failover import FailoverScript, StoreSubject
 
 BROKEN: Final = (OSError, TimeoutError)
 AGAIN: Final = 0.02
 DRY_SECONDS: Final = 3.0
-MANAGEMENT: Final = 15672
 MONITOR: Final = "monitoring"
 _NODES: Final = "/api/nodes?columns=name,running,partitions,mem_alarm,disk_free_alarm"
 _QUEUES: Final = "/api/queues?disable_stats=true&enable_queue_totals=true"
@@ -43,6 +42,10 @@ class RabbitClient:
     _ring: Iterator[str] = field(init=False)
     _link: Link | None = None
     _found: set[int] = field(default_factory=set)
+
+    @property
+    def _authority(self) -> str:
+        return self.binding.get(AUTHORITY, "")
 
     def __post_init__(self) -> None:
         self._ring = cycle(dict.fromkeys((self.binding["host"], *self.subject.hosts)))
@@ -85,14 +88,13 @@ class RabbitClient:
         self._hang_up()
 
     async def _read(self, host: str) -> Observed:
-        url = httpx.URL(scheme="http", host=self.where(host), port=MANAGEMENT)
-        login = (MONITOR, self.binding[MONITOR])
+        scheme, port = "https" if self._authority else "http", self.subject.management
         async with httpx.AsyncClient(
-            base_url=url,
-            auth=login,
+            base_url=httpx.URL(scheme=scheme, host=self.where(host), port=port),
+            auth=(MONITOR, self.binding[MONITOR]),
             timeout=2 * WAIT_SECONDS,
             trust_env=False,
-            verify=trusting(""),  # httpx's own takes 20 ms to make
+            verify=trusting(self._authority),  # httpx's own takes 20 ms to make
         ) as client:
             nodes, queues = [(await client.get(path)).raise_for_status().json() for path in (_NODES, _QUEUES)]  # fmt: skip
         return Observed(members_of(nodes), queues_of(queues))
@@ -101,8 +103,10 @@ class RabbitClient:
         """The connection there is, or one to whichever host is next."""
         if self._link is None:
             login = pika.PlainCredentials(self.binding["username"], self.binding["password"])
+            host = next(self._ring)
             given = pika.ConnectionParameters(
-                self.where(next(self._ring)), self.subject.port, self.binding["virtual-host"], login, heartbeat=2,
+                self.where(host), int(self.binding["port"]), self.binding["virtual-host"], login, heartbeat=2,
+                ssl_options=pika.SSLOptions(trusting(self._authority), host) if self._authority else None,
                 socket_timeout=WAIT_SECONDS, stack_timeout=2 * WAIT_SECONDS, connection_attempts=1,
             )  # fmt: skip
             self._link = Link()

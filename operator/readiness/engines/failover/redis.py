@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from readiness.dataservices.redis.reading import Answer, Observed, observed_of
-from readiness.engines.failover.client import KEPT_SECONDS, WAIT_SECONDS, View
+from readiness.engines.failover.client import AUTHORITY, KEPT_SECONDS, WAIT_SECONDS, View
 from readiness.failover import FailoverScript, StoreSubject
 
 BROKEN: Final = (RedisError, OSError, TimeoutError)
@@ -120,6 +120,7 @@ class RedisClient:
             return Answer(name, host, error="Unreachable")
 
     async def _sentinel_facts(self, client: Redis) -> dict[str, Any]:
+        client.set_response_callback("SENTINEL CKQUORUM", _as_is)
         facts = await client.execute_command("SENTINEL MASTER", self.subject.group)
         try:
             quorum = bool(await client.execute_command("SENTINEL CKQUORUM", self.subject.group))
@@ -132,10 +133,12 @@ def build(
     script: FailoverScript, binding: Mapping[str, str], where: Callable[[str], str] = str
 ) -> RedisClient:
     """Logs in as applications do."""
-    login = {
+    login: dict[str, Any] = {
         "username": binding["username"], "password": binding["password"], "decode_responses": True,
         "socket_timeout": WAIT_SECONDS, "socket_connect_timeout": WAIT_SECONDS, "retry": Retry(NoBackoff(), 0),
     }  # fmt: skip
+    if authority := binding.get(AUTHORITY):
+        login |= {"ssl": True, "ssl_ca_data": authority}
     return RedisClient(script.subject, script.run, login, where)
 
 
