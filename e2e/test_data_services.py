@@ -238,7 +238,7 @@ def test_removal_takes_a_word_and_leaves_the_volumes(shop: Space) -> None:
             "cannot pull image 127.0.0.1:9/no/such:1",
         ),
         (
-            {"config": [{"name": "no-such-setting", "value": "1"}]},
+            {"config": [{"name": "maxmemory-policy", "value": "no-such-policy"}]},
             "Crashing",
             "ends again and again",
         ),

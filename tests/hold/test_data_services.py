@@ -140,6 +140,10 @@ def test_removal_waits_for_a_word(launch, space, seat):
     [
         ({"replicas": 1}, ("FewerThanThree", "redis.replicas")),
         ({"config": [{"name": "dir", "value": "/tmp"}]}, ("ManagedSetting", "config[dir]")),
+        (
+            {"config": [{"name": "no-such-setting", "value": "1"}]},
+            ("UnknownSetting", "config[no-such-setting]"),
+        ),
     ],
 )
 def test_bad_wishes_are_named(launch, space, seat, service, said):

@@ -43,7 +43,7 @@ Directive = Annotated[
 OneLine = Annotated[
     str, StringConstraints(max_length=512), matching(r"^[ -~]*$", "must be one line of ASCII")
 ]  # fmt: skip
-Unsafe = Literal["FewerThanThree", "EvenMembers", "Shrink"]
+Unsafe = Literal["FewerThanThree", "EvenMembers", "Shrink", "UnknownSetting"]
 
 
 class Amounts(Schema):
@@ -106,7 +106,7 @@ class Provisioned(Schema):
         max_length=8,
         description="What would be refused and is wanted all the same, by the reason of the refusal. FewerThanThree: "
         "fewer members than survive the loss of one. EvenMembers: a number of votes that can tie. Shrink: removing "
-        "members.",
+        "members. UnknownSetting: a setting that the operator has not heard of.",
     )
 
 

@@ -23,6 +23,7 @@ from readiness.dataservices.order import Look, Order
 from readiness.dataservices.redis.build import GRACE, group_of
 from readiness.dataservices.redis.commands import Accept, Retire, next_step
 from readiness.dataservices.redis.reading import Observed, observed_of
+from readiness.dataservices.redis.settings import _KNOWN
 from readiness.engines.stores.redis import Group, Server, look, read_group, tell
 
 from .ledger import Ledger, finder
@@ -436,3 +437,11 @@ async def one_pass(rig: Rig, known: dict[str, str], now: float) -> str | None:
             del known[key]
         return "begin" if step.renew else "forget" if not step.put else "present"
     return None
+
+
+def test_every_setting_that_a_server_tells_is_known(rig: Rig):
+    with Redis(primary(rig).address, 6379, username="admin", password=PASSWORDS["admin"], decode_responses=True) as client:  # fmt: skip
+        names = list(client.config_get("*"))
+
+    assert len(names) > 150
+    assert [name for name in names if not _KNOWN.knows(name)] == []

@@ -6,11 +6,13 @@ the order of their names and the last one wins, so a managed key of the user's i
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from readiness.dataservices.order import Order, Refusal
 from readiness.dataservices.parts import Part
 from readiness.dataservices.tls import AUTHORITY, CERTIFICATE, KEY, VOLUME, problems_of
+from readiness.dataservices.vocabulary import Vocabulary
 from readiness.quantities import bytes_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ MEMORY: Final = "1Gi"
 PORTS: Final = {"amqp": 5672, "management": 15672, "metrics": 15692}
 _TLS_PORTS: Final = {"amqp": 5671, "management": 15671, "metrics": 15691}
 TLS_FILES: Final = f"/etc/rabbitmq/{VOLUME}"
+_KNOWN: Final = Vocabulary("RabbitMQ 4.0 to 4.3", Path(__file__).with_name("settings.txt"))
 _FOREVER: Final = 1_000_000_000
 _MANAGED_BELOW: Final = (
     "cluster_formation.", "cluster_nodes", "default_pass", "default_permissions", "default_user",
@@ -196,10 +199,12 @@ def _amounts(order: Order) -> list[Refusal]:
 
 def _settings(order: Order) -> list[Refusal]:
     managed = managed_keys(order)
+    others = (each.name for each in spec_of(order).config if each.name not in managed)
+    unknown = [*_KNOWN.unknown(order.service.name, others)]
     if not managed:
-        return []
+        return unknown
     names = ", ".join(managed)
-    return [Refusal("ManagedSetting", f"{order.service.name}: the operator sets {names} itself", f"remove {names} from rabbitmq.config")]  # fmt: skip
+    return [*unknown, Refusal("ManagedSetting", f"{order.service.name}: the operator sets {names} itself", f"remove {names} from rabbitmq.config")]  # fmt: skip
 
 
 def _lines(given: dict[str, object] | dict[str, str]) -> str:

@@ -5,10 +5,12 @@ Redis takes the last line of two, so nothing that is written before the managed 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from readiness.dataservices.order import Order, Refusal
 from readiness.dataservices.tls import AUTHORITY, CERTIFICATE, KEY, VOLUME
+from readiness.dataservices.vocabulary import Vocabulary
 from readiness.quantities import bytes_of
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ MEMORY: Final = "512Mi"
 DOWN_AFTER: Final = 5000
 FAILOVER_TIMEOUT: Final = 30000
 SHUTDOWN: Final = 10
+_KNOWN: Final = Vocabulary("Redis 7.0 to 8.0", Path(__file__).with_name("settings.txt"))
 _SHARE: Final = 70
 """Per cent of a member's memory for what it stores; the rest is for forks, the backlog and buffers."""
 
@@ -117,6 +120,7 @@ def refused_settings(order: Order) -> tuple[Refusal, ...]:
         for each in spec.config
         if _current(each.name) in _MANAGED.keys() | _TLS.keys() | _REFUSED
     ]
+    found += _KNOWN.unknown(order.service.name, (each.name.lower() for each in spec.config))
     if spec.replicas < 3:
         found.append(
             Refusal(
