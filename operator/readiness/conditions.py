@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.dataservices.backed import backups_of
 from readiness.dataservices.provision import Provision
 from readiness.dataservices.telling import PASSING, PROVISIONING, provisioned_of
 from readiness.judgement import PENDING, Ground
@@ -44,9 +45,9 @@ class Condition:
 
 
 def conditions_of(
-    ground: Ground, findings: Sequence[Finding], provision: Provision
+    ground: Ground, findings: Sequence[Finding], provision: Provision, services: Sequence[Manifest]
 ) -> tuple[Condition, ...]:
-    """The nine conditions of a judged policy."""
+    """The nine conditions of a judged policy; `services` are the rows of its status."""
     pending = sorted(
         {f"{f.id} ({f.target})" for f in findings if f.counts and f.verdict.reason == PENDING}
     )
@@ -70,7 +71,7 @@ def conditions_of(
         else Condition(STALLED, "False", "NotStalled", "nothing stands in the way"),
         compliance_of(ground, findings),
         provided,
-        Condition(BACKUPS_HEALTHY, "Unknown", "NothingDeclared", "the policy declares no backups"),
+        Condition(BACKUPS_HEALTHY, *backups_of(ground.policy, services, ground.now)),
         _probes(findings),
         _shutdown(findings),
     )

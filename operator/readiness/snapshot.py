@@ -124,6 +124,7 @@ class Provided:
 
     `children` are whole, by kind and name, also those of services the policy no longer declares;
     `pods`, `credentials`, `certificates`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
+    `runs` are pods of backups' Jobs, by service.
     `claims` are the volumes' of services that grow, by service; they are read only then.
     `repaired` says when a child was last put back, by kind and name. `images` are the settings', and
     `preview` the kinds that are provided although they are a preview.
@@ -131,6 +132,7 @@ class Provided:
 
     children: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
     pods: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
+    runs: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     obstacles: Mapping[str, tuple[Obstacle, ...]] = field(default_factory=dict)

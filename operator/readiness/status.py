@@ -96,6 +96,7 @@ def status_of(
     shown = [f for f in findings if not f.capability or f.result is Result.OPT_IN_REQUIRED]
     failures = sorted((f for f in shown if not f.holds and not f.capability), key=rank)
     rows = _failure_rows(standing, failures)
+    services = _services(standing, provision, ground.snapshot.provided)
     told: Manifest = {
         "observedGeneration": standing.generation,
         "level": level_of(findings),
@@ -106,10 +107,10 @@ def status_of(
         "failures": rows,
         "truncated": max(0, len(_collapsed(failures)) - len(rows)),
         "undeclared": _undeclared(findings),
-        "conditions": _written(standing, conditions_of(ground, findings, provision)),
+        "conditions": _written(standing, conditions_of(ground, findings, provision, services)),
     }
-    if provision.services:
-        told["dataServices"] = _services(standing, provision, ground.snapshot.provided)
+    if services:
+        told["dataServices"] = services
     honoured = _run_at(standing, ground)
     return told | ({"lastRunAt": honoured} if honoured else {})
 

@@ -121,6 +121,25 @@ class PrimaryLoss(Schema):
     cause: Word = Field("", description="How it ends, as far as that is known.")
 
 
+class BackupStatus(Schema):
+    """Backups of one data service, as their runs told."""
+
+    last_success: Timestamp | None = Field(
+        None, description="When a dump was last saved, complete, read back and as large as usual."
+    )
+    backup_set: Word = Field(
+        "", description="Minute that the snapshots of a policy's stores have in common."
+    )
+    snapshot: Word = Field("", description="Short id of that snapshot.")
+    size: Annotated[int, Field(ge=0)] = Field(0, description="Bytes that were dumped.")
+    snapshots: Count = Field(
+        0, description="Complete snapshots that the repository listed afterwards."
+    )
+    last_failure: Timestamp | None = Field(None, description="When a run last did not succeed.")
+    reason: Reason = Field("", description="Why, while nothing has succeeded since.")
+    message: Sentence = Field("", description="That in words, and what to do.")
+
+
 class DataServiceStatus(Schema):
     """One data service that the operator provides."""
 
@@ -143,6 +162,7 @@ class DataServiceStatus(Schema):
     lag: Word = Field(
         "", description="Whether every replica that follows is within ten seconds: <=10s or >10s."
     )
+    backup: BackupStatus | None = Field(None, description="Its backups, once a run has ended.")
     members: Annotated[tuple[MemberStatus, ...], *atomic()] = Field(
         (), max_length=16, description="Its members, by pod."
     )

@@ -18,6 +18,7 @@ from readiness.cluster.own import key_of, services_of, tls_secrets_of, version_o
 from readiness.cluster.project import WHOLE
 from readiness.cluster.refusal import refusal_of
 from readiness.cluster.store import Change, Store
+from readiness.dataservices.backed import is_run
 from readiness.dataservices.children import KINDS, belongs_to
 from readiness.dataservices.order import NOTE
 from readiness.dataservices.ordering import RETRY_SECONDS
@@ -116,6 +117,7 @@ class Children:
             self._frame,
             children=children,
             pods=self._pods(namespace, children.values()),
+            runs=self._runs(namespace, label),
             credentials=dict(case.credentials),
             certificates=dict(case.certificates),
             obstacles=dict(case.obstacles),
@@ -246,6 +248,20 @@ class Children:
                 owner = ("StatefulSet", child["metadata"]["name"])
                 pods = self._store.belonging("Pod", namespace, owner)
                 found[service] = (*found.get(service, ()), *pods)
+        return found
+
+    def _runs(self, namespace: str, label: str) -> dict[str, tuple[Manifest, ...]]:
+        """Pods of Jobs that were made for data services, by service."""
+        found = self._store.derived("runs", namespace, ("Pod",), lambda: self._ran(namespace))
+        return {service: tuple(pods) for (policy, service), pods in found.items() if policy == label}  # fmt: skip
+
+    def _ran(self, namespace: str) -> Mapping[tuple[str, str], list[Manifest]]:
+        found: dict[tuple[str, str], list[Manifest]] = {}
+        for pod in self._store.of("Pod", namespace).values():
+            labels = pod["metadata"].get("labels") or {}
+            if naming.SERVICE_LABEL in labels and is_run(pod):
+                place = labels.get(naming.POLICY_LABEL, ""), labels[naming.SERVICE_LABEL]
+                found.setdefault(place, []).append(pod)
         return found
 
 

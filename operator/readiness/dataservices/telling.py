@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from readiness.dataservices.backed import backup_row
 from readiness.dataservices.failover import failover_rows
 from readiness.dataservices.provision import Provision, Service
 from readiness.model import Manifest
@@ -43,12 +44,13 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
         "secretName": service.secret,
         **failover_rows(service.seen, old, pods, sets, now),
         "lag": "" if lag is None else f"{'>' if lag > MAX_LAG else '<='}{MAX_LAG}s",
+        "backup": backup_row(old.get("backup") or {}, provided.runs.get(service.name, ())),
         "members": [
             {"name": name, "ready": ready, **_member(service, name)}
             for name, ready in service.members[:MEMBERS]
         ],
     }
-    return {key: value for key, value in row.items() if value not in ("", [])}
+    return {key: value for key, value in row.items() if value not in ("", [], {})}
 
 
 def _member(service: Service, name: str) -> Manifest:

@@ -1,0 +1,117 @@
+"""What the pods of backups say, what is kept of it, and when backups are called healthy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from readiness import naming
+from readiness.api import read_policy
+from readiness.backups.codec import dump_outcome
+from readiness.backups.outcome import Outcome, Reason, Result, Task
+from readiness.dataservices.backed import backup_row, backups_of, ended_of
+from readiness.model import Manifest
+
+RUN = "checkout-cache-9cd7d755-backup-29385253"
+FIRST, SECOND = "2026-11-20T02:13:20Z", "2026-11-21T02:13:20Z"
+
+
+def stamp(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+SAVED = Outcome(
+    RUN, Task.BACKUP, Result.SUCCEEDED, Reason.SAVED, "saved 50 bytes of cache", stamp(FIRST),
+    backup_set="20261120T0213Z", snapshot="0123456789abcdef", size=50, snapshots=(3, 2, 1),
+)  # fmt: skip
+FAILED = replace(SAVED, result=Result.FAILED, reason=Reason.DENIED, message="no right", ended=stamp(SECOND))  # fmt: skip
+ROW = {"lastSuccess": FIRST, "backupSet": "20261120T0213Z", "snapshot": "01234567", "size": 50, "snapshots": 3}  # fmt: skip
+DENIED = {"lastFailure": SECOND, "reason": "Denied", "message": "no right"}
+
+
+def container(name: str, code: int | None, message: str = "", at: str = FIRST, reason: str = "Error") -> Manifest:  # fmt: skip
+    ended = {"exitCode": code, "message": message, "finishedAt": at, "reason": reason}
+    return {"name": name, "state": {"running": {}} if code is None else {"terminated": ended}}
+
+
+def pod(*inits: Manifest, save: Manifest | None = None, job: str = RUN, part: str = naming.BACKUP) -> Manifest:  # fmt: skip
+    return {
+        "metadata": {"name": f"{job}-x7k2p", "labels": {naming.PART_LABEL: part}, "ownerReferences": [{"kind": "Job", "name": job}]},
+        "status": {"initContainerStatuses": list(inits), "containerStatuses": [save] if save else []},
+    }  # fmt: skip
+
+
+def saving(outcome: Outcome, code: int = 0, **given: Any) -> Manifest:
+    return pod(container("dump", 0), container("verify", 0), save=container("save", code, dump_outcome(outcome)), **given)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([saving(SAVED)], ROW),
+        ([saving(SAVED), saving(FAILED, 1)], ROW | DENIED),
+        ([saving(FAILED, 1), saving(SAVED)], ROW | DENIED),
+        ([saving(replace(FAILED, ended=stamp(FIRST) - 9), 1), saving(SAVED)], ROW | {"lastFailure": "2026-11-20T02:13:11Z"}),
+        ([saving(replace(SAVED, result=Result.LEFT, reason=Reason.ALREADY_SAVED))], {}),
+        ([saving(replace(SAVED, reason=Reason.SUSPICIOUS, message="half"))], {"lastFailure": FIRST, "reason": "Suspicious", "message": "half"}),
+        ([saving(SAVED, job="another")], {}),
+        ([saving(SAVED, part=naming.RETENTION)], {}),
+        ([pod(container("dump", 0), container("verify", None))], {}),
+        ([pod(container("dump", 1, '{"reason":"NoMember","message":"nobody\\nanswers"}'))],
+         {"lastFailure": FIRST, "reason": "NoMember", "message": "nobody answers"}),
+        ([pod(container("dump", 137, "", FIRST, "OOMKilled"))],
+         {"lastFailure": FIRST, "reason": "RunFailed", "message": "its container dump ended with 137 (OOMKilled); see its log"}),
+        ([pod(container("dump", 0), container("verify", 1, '{"reason": "rm -rf /", "message": ""}'))],
+         {"lastFailure": FIRST, "reason": "RunFailed", "message": "its container verify ended with 1 (Error); see its log"}),
+        ([pod(container("dump", 0), save=container("save", 1, "Traceback"))],
+         {"lastFailure": FIRST, "reason": "RunFailed", "message": "its container save ended with 1 (Error); see its log"}),
+        ([pod(container("dump", 0), save=container("save", 0, "all is well"))], {}),
+        ([], {}),
+    ],
+)  # fmt: skip
+def test_a_row_is_what_runs_said(found: list[Manifest], expected: Manifest):
+    assert backup_row({}, found) == expected
+
+
+def test_a_row_outlives_its_pods_and_nothing_old_changes_it():
+    row = backup_row({}, [saving(SAVED), saving(FAILED, 1)])
+
+    assert backup_row(row, []) == row
+    assert backup_row(row, [saving(SAVED), saving(FAILED, 1)]) == row
+    healed = backup_row(row, [saving(replace(SAVED, ended=stamp(SECOND) + 600))])
+    assert "reason" not in healed
+    assert healed["lastSuccess"] == "2026-11-21T02:23:20Z"
+
+
+def test_no_pod_but_a_backups_ended():
+    assert ended_of({"metadata": {"name": "a"}}) is None
+
+
+BACKUPS = {"destination": {"volume": {"claimName": "c"}}, "passwordSecretRef": {"name": "p"}}
+NOW = stamp(SECOND)
+
+
+@pytest.mark.parametrize(
+    ("backups", "row", "now", "expected"),
+    [
+        (None, ROW, NOW, ("Unknown", "NothingDeclared")),
+        (BACKUPS, {}, NOW, ("Unknown", "NoBackupYet")),
+        (BACKUPS, ROW, NOW, ("True", "BackedUp")),
+        (BACKUPS, ROW, stamp(FIRST) + 26 * 3600 + 1, ("False", "Overdue")),
+        (BACKUPS, ROW | DENIED, NOW, ("False", "Denied")),
+        (BACKUPS, DENIED, NOW, ("False", "Denied")),
+    ],
+)
+def test_backups_are_healthy_when_the_last_run_succeeded_and_was_yesterday(
+    backups: Manifest | None, row: Manifest, now: int, expected: tuple[str, str]
+):
+    spec = {"dataServices": [{"name": "cache", "redis": {}}, {"name": "scratch", "redis": {}, "backup": {"enabled": False}}]}  # fmt: skip
+    if backups is None:
+        spec["dataServices"][1].pop("backup")
+    parsed = read_policy(spec | ({"backups": backups} if backups else {}))
+    rows = [{"name": "cache", "backup": row}, {"name": "scratch"}]
+
+    assert backups_of(parsed, rows, now)[:2] == expected
