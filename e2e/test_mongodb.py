@@ -5,18 +5,23 @@ tools/suites.py count it as not run. Times of the stand-in are a tenth of the re
 """
 
 import asyncio
+import base64
 import gc
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
+import readiness.controls
 from mongo_rig import DATABASE, REAL, STANDIN, Rig, mongod_command
 from readiness.api.dataservice import DataService
+from readiness.api.policy import PolicySpec
+from readiness.control import Requirement
 from readiness.dataservices.mongodb.commands import build_step_down
 from readiness.dataservices.mongodb.members import State
 from readiness.dataservices.mongodb.reading import document_of
@@ -25,9 +30,14 @@ from readiness.dataservices.mongodb.settings import config_of
 from readiness.dataservices.mongodb.steps import DropUser, Reconfigure, Replace, StepDown
 from readiness.dataservices.mongodb.users import Promote, rotation_of
 from readiness.dataservices.order import Order
+from readiness.engines.guard import Egress, Guard
+from readiness.engines.inspection import Inspector
 from readiness.engines.stores.mongodb import apply_step, read_sessions
 from readiness.mongod import Login, Mongod
+from readiness.registry import discover
 from readiness.resident import HAND_OVER_SECONDS
+from readiness.snapshot import Snapshot
+from readiness.subjects import subjects_of
 
 pytestmark = [
     pytest.mark.e2e,
@@ -35,6 +45,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 ADMINS: Final = ({"usersInfo": 1}, {"replSetStepDown": 60}, {"replSetGetStatus": 1})
+CONTROLS: Final[Mapping[str, Any]] = discover(readiness.controls, Requirement)
 ONLY_REAL: Final = {
     "test_mongod_takes_settings_that_a_policy_adds": "the stand-in reads a few keys of a configuration; whether the others are known, only mongod says"
 }
@@ -88,6 +99,56 @@ async def test_a_set_is_founded_by_its_first_member_and_grows_one_change_at_a_ti
     whys = [step.why for step in rig.steps if isinstance(step, Reconfigure)]
     assert len([why for why in whys if why.endswith("is missing")]) >= 2
     assert await rig.plan(3) is None, "nothing is left to do"
+
+
+async def test_the_controls_of_data_services_pass_it_and_find_what_is_wrong(three: Rig) -> None:
+    assert await deviating(three) == {}
+
+    async with AsyncMongoClient(three.uri(3, "operator")) as client:
+        await client.admin.command("setDefaultRWConcern", defaultWriteConcern={"w": 1})
+        await client.admin.command("updateUser", "app", roles=[{"role": "root", "db": "admin"}])
+    assert await deviating(three) == {"HA-002": "Fail/WritesNotMajority", "DAT-008": "Fail/AppIsAdministrator"}  # fmt: skip
+
+    three.end("db2")
+    for _ in range(60):
+        if (await deviating(three)).get("HA-002") == "Fail/TooFewSecondaries":
+            break
+        await asyncio.sleep(0.5)
+    assert await deviating(three) == {
+        "HA-002": "Fail/TooFewSecondaries", "HA-008": "Unknown/Unreachable", "HA-009": "Unknown/Unreachable",
+        "HLT-006": "Fail/MemberSilent", "DAT-008": "Fail/AppIsAdministrator",
+    }  # fmt: skip
+
+
+async def deviating(rig: Rig) -> dict[str, str]:
+    """What does not pass, of one look at a set that the policy calls somebody else's."""
+    hosts = {"hosts": ["m"], "port": rig.ports[0], "secretRef": {"name": "app"}, "probeSecretRef": {"name": "operator"}}  # fmt: skip
+    spec = PolicySpec.model_validate({"dataServices": [{"name": "orders", "external": {"mongodb": hosts}}]})  # fmt: skip
+    snapshot = Snapshot("shop", pod_addresses={"127.0.0.1": "m"})
+    subject = subjects_of("checkout", spec, snapshot, 0.0)["orders"]
+    assert subject.store is not None
+    declared = (*(f"m:{port}" for port in rig.ports[1:3]), "m")
+    subject = replace(subject, store=replace(subject.store, declared=declared))
+    assert subject.store is not None
+
+    async def find(_namespace: str, name: str) -> dict[str, Any]:
+        given = {"username": name, "password": rig.credentials[name]}
+        data = {key: base64.b64encode(text.encode()).decode() for key, text in given.items()}
+        return {"metadata": {"name": name, "labels": {"readiness.dev/probe": "allowed"}}, "data": data}  # fmt: skip
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        raise OSError("no such name")
+
+    request = subject.store.request
+    answer = await Inspector(Guard(Egress(("127.0.0.1/32",)), resolve), find).inspect(request)
+    found = {}
+    for id_ in ("HA-002", "HA-008", "HA-009", "HLT-006", "DAT-008", "DAT-014"):
+        control = CONTROLS[id_]
+        params = {each.name: each.default for each in control.params}
+        verdict = control.judge(replace(subject, params=params), {request: answer})
+        assert not any(secret in str(verdict) for secret in rig.credentials.values())
+        found[id_] = f"{verdict.result}/{verdict.reason}"
+    return {id_: said for id_, said in found.items() if not said.startswith("Pass")}
 
 
 async def test_mongod_takes_settings_that_a_policy_adds(rig: Rig) -> None:

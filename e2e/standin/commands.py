@@ -22,12 +22,13 @@ ANYBODY = {
     "saslContinue",
     "logout",
     "endSessions",
+    "connectionStatus",
 }
 LOOPBACK = {"replSetInitiate", "createUser", "replSetGetStatus"}
 RIGHTS: Mapping[str, set[str]] = {
     "clusterManager": {"replSetInitiate", "replSetReconfig", "replSetGetConfig", "replSetGetStatus", "replSetStepDown",
                        "setDefaultRWConcern", "getDefaultRWConcern"},
-    "clusterMonitor": {"replSetGetConfig", "replSetGetStatus", "getDefaultRWConcern", "aggregate", "serverStatus"},
+    "clusterMonitor": {"replSetGetConfig", "replSetGetStatus", "getDefaultRWConcern", "aggregate", "serverStatus", "dbStats"},
     "userAdminAnyDatabase": {"createUser", "updateUser", "dropUser", "usersInfo"},
     "readWrite": {"insert", "find", "drop"},
     "read": {"find"},
@@ -231,6 +232,18 @@ class Connection:
         return {**implied, **self.store.defaults, **({"defaultWriteConcernSource": "global"} if self.store.defaults else {})}  # fmt: skip
 
     # --- users
+
+    async def on_connectionstatus(self, command: Document) -> Document:
+        roles = self.store.users.get(self.user, {}).get("roles", [])
+        return {"authInfo": {"authenticatedUserRoles": roles}}
+
+    async def on_serverstatus(self, command: Document) -> Document:
+        current = len(self.server.connections)
+        storage = {"name": "wiredTiger", "persistent": True}
+        return {"connections": {"current": current, "available": 51200 - current}, "storageEngine": storage}  # fmt: skip
+
+    async def on_dbstats(self, command: Document) -> Document:
+        return {"fsUsedSize": 1.0, "fsTotalSize": 4.0}
 
     async def on_usersinfo(self, command: Document) -> Document:
         return {"users": [{"user": name, "db": "admin", "roles": user["roles"]} for name, user in self.store.users.items()]}  # fmt: skip

@@ -32,9 +32,23 @@ def judge_mongodb(subject: Subject, seen: Seen) -> Verdict:
     problems = (*_votes(config), *_states(status, int(subject.params["secondaries"])))
     if problems:
         return problems[0]
+    if (soft := _soft(seen)) is not None:
+        return soft
     if config is None:
         return refused(seen, "replSetGetConfig", "the role clusterMonitor")
     return passed("HighlyAvailable", "one primary, secondaries that follow, and an odd number of votes")  # fmt: skip
+
+
+def _soft(seen: Seen) -> Verdict | None:
+    """Writes that one member acknowledges are lost with it."""
+    concerns = {name: (d.get("defaultWriteConcern") or {}).get("w") for name, d in seen.facts("defaults").items()}  # fmt: skip
+    weak = [name for name, w in concerns.items() if w not in (None, "majority")]
+    if not weak:
+        return None
+    return failed(
+        "WritesNotMajority", "writes that ask for nothing wait for fewer members than a majority", expected="defaultWriteConcern w: majority",
+        observed=listed(sorted({f"w: {concerns[name]}" for name in weak})), fix="setDefaultRWConcern with w: majority, on the primary",
+    )  # fmt: skip
 
 
 def _votes(config: Mapping[str, Any] | None) -> Iterator[Verdict]:
@@ -90,7 +104,7 @@ PLUGINS: Final = (
     Control(
         id="HA-002", title="MongoDB replica set of three", severity=Severity.P0, safety=Safety.BENIGN, stores=("mongodb",),
         criterion="Three members or more vote and hold data, the number of votes is odd, one is primary, and 2 secondaries are well "
-        "and within 10 s of it.",
+        "and within 10 s of it; writes wait for a majority by default.",
         fix="let three members vote and hold data; rs.status() tells who does not follow",
         ask=ask_store, judge=on_store(judge_mongodb), max_age=MAX_AGE,
         params=(Param("secondaries", 2, "Secondaries that must follow.", "higher"),),

@@ -20,8 +20,8 @@ GUEST: Final = Account("guest", "guest")
 LIMIT: Final = 4 * 1024 * 1024
 _QUESTIONS: Final = {
     "overview": "/api/overview?columns=rabbitmq_version,product_version",
-    "nodes": "/api/nodes",
-    "queues": "/api/queues?disable_stats=true&enable_queue_totals=true",
+    "nodes": "/api/nodes?columns=name,running,partitions,mem_alarm,disk_free_alarm,disk_free",
+    "queues": "/api/queues?columns=name,vhost,type,durable,arguments,effective_policy_definition,leader,node,members,online",
     "vhosts": "/api/vhosts?columns=name,default_queue_type",
     "policies": "/api/policies",
     "users": "/api/users?columns=name,tags",
