@@ -3,6 +3,7 @@
 READINESS_HEALTHY says how often (20), three at a time.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -17,12 +18,9 @@ from drillcli import Manifest, Place, Said
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TIMES = int(os.environ.get("READINESS_HEALTHY", "20"))
-AT_ONCE = 3
-DRILLS = {
-    "shutdown": ("--slow", "/slow?seconds={seconds}"),
-    "startup": ("--required", "API_TOKEN"),
-    "errors": ("--trigger", "/fail"),
-}
+SPACE, AT_ONCE = "healthy", 3
+DRILLS = ("shutdown", "startup", "errors")
+SLOW = ("--slow", "/slow?seconds={seconds}")
 ARMS_SECONDS = 60
 """All arms with a drain of 15 s end so long after the last clone is Ready; with doubt clones, three times that. What a
 crowded machine has spoiled is not counted."""
@@ -58,7 +56,7 @@ def healthy(image: str) -> Manifest:
 def place(cluster: Cluster) -> Iterator[Place]:
     """A namespace with the specimen."""
     _, specimens = demo.load_images(cluster, os.environ)
-    found = Place.make(cluster, "healthy")
+    found = Place.make(cluster, SPACE)
     found.apply(healthy(specimens[demo.SPECIMENS[0]]))
     found.rolled_out("specimen")
     yield found
@@ -66,12 +64,16 @@ def place(cluster: Cluster) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module", params=DRILLS)
-def said(place: Place, request: pytest.FixtureRequest) -> list[Said]:
-    """What each of so many drills said."""
+def said(place: Place, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Said]:  # fmt: skip
+    """What each of so many drills said, of a policy that declares what the matrix does."""
     what = request.param
+    policy = tmp_path_factory.mktemp("policy") / "policy.json"
+    spec = {"safety": {"allow": ["drill"]}, "targets": [matrix.drill_target("specimen")]}
+    policy.write_text(json.dumps({"apiVersion": "readiness.dev/v1alpha1", "kind": "ReadinessPolicy", "metadata": {"name": "specimen", "namespace": SPACE}, "spec": spec}))  # fmt: skip
+    words = ("--policy", str(policy), *(SLOW if what == "shutdown" else ()))
 
     def drill(_: int) -> Said:
-        return place.drill("specimen", "--standalone", "--verbose", *DRILLS[what], what=what)
+        return place.drill("specimen", "--verbose", *words, what=what)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(drill, range(TIMES)))

@@ -107,18 +107,17 @@ def arms_of(subject: Subject) -> Mapping[str, Arm]:
     terms, port = terms_of(subject), drill_subject(subject).port
     boot = Boot(boot_seconds(subject))
     fast: tuple[Step, ...] = (Send(FAST, fast_path(subject), times=5),) if port else ()
-    calm: tuple[Step, ...] = (Meter(), boot, Pause(SETTLE), *fast)
-    warm: tuple[Step, ...] = (
-        Meter(),
-        boot,
-        Pause(WARM),
-        *fast,
-    )  # what follows takes long enough to settle
     knocks = (_knock(subject, terms, terms.refuse_after + 10), Pause(LEAD)) if port else ()
+
+    def rested(length: float) -> tuple[Step, ...]:
+        return (Meter(), boot, Pause(length), *fast)
+
+    calm = rested(SETTLE - LEAD if port else SETTLE)
+    warm = rested(WARM)  # what follows takes long enough to settle
     load = _load(subject, terms) if port and terms.long else ()
     end, interrupt = (Stop(), Exit(terms.grace + 10)), (Stop("INT"), Exit(terms.drain + 5))
     found = {
-        "idle": calm + end,
+        "idle": rested(SETTLE) + end,
         "held": (*calm, _hold(subject, terms), *knocks, *end) if port else (),
         "waves": warm + load + end if load else (),
         "stuck": warm + _stuck(subject, terms, terms.long) + end if load and timed(subject) else (),
