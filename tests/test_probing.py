@@ -37,6 +37,7 @@ PROBES = [
     if isinstance(c, Control)
     and c.family in ("HLT", "HDR", "COR", "AUT", "CFG", "OBS")
     and c.safety is not Safety.DRILL
+    and not c.stores  # those ask servers of stores, not over HTTP
 ]
 
 

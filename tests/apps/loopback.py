@@ -18,6 +18,8 @@ from readiness.engines import Clock, Dialer, Egress, Engines, Guard, Limits, bui
 from readiness.model import Verdict
 from readiness.request import Trial
 from readiness.snapshot import Snapshot
+from readiness.subjects import declares
+from readiness.subjects import subject_of as view_of
 from readiness.weigh import settings_of
 
 ADDRESS, OTHER, EDGE, SPACE = "127.0.0.1", "127.0.0.2", "shop.example.test", "matrix"
@@ -99,7 +101,7 @@ def subject_of(
         pod_addresses={address: pod for pod, address in pods.items()},
         egress=(EDGE,),
     )
-    return judgement.subject_of(policy, policy.targets[0], snapshot, 0.0)
+    return view_of(policy, policy.targets[0], snapshot, 0.0)
 
 
 async def _loopback(host: str, port: int) -> Sequence[str]:
@@ -142,9 +144,7 @@ def _asked(subject: Subject) -> dict[str, Subject]:
     settings = settings_of(RULES, subject.policy, subject.snapshot)
     found = {}
     for id_ in matrix.HTTP_CONTROLS:
-        undeclared = [
-            n for n in RULES.controls[id_].needs if not judgement.declares(subject.target, n)
-        ]
+        undeclared = [n for n in RULES.controls[id_].needs if not declares(subject.target, n)]
         assert not undeclared, f"{id_}: the specimen's policy declares no {undeclared}"
         found[id_] = replace(subject, params=settings[id_].params)
     return found
