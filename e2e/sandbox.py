@@ -185,8 +185,10 @@ class Sandbox:
         environment = self._environment(index, container)
         script = "\n".join(self._mounts(index, container, user))
         words = " ".join(f"'{word}'" for word in container["command"])
+        # the kernel forgets whose end is theirs when the user changes: it is said again afterwards
+        inside = f"setpriv --reuid={user} --regid={user} --clear-groups --pdeathsig KILL"
         variables = " ".join(f"'{k}={v}'" for k, v in environment.items())
-        script += f"\nexec chroot --userspec={user}:{user} --groups= {home}/root env -i {variables} {words}\n"
+        script += f"\nexec chroot {home}/root {inside} env -i {variables} {words}\n"
         (home / "launch.sh").write_text(f"set -e\nhostname {self.pod(index)}\n{script}")
         apart = ("nsenter", "-t", str(self._network(index).pid), "-n", "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child")  # fmt: skip
         with (home / "log").open("ab") as log:

@@ -100,8 +100,10 @@ class Provider:
     async def _carry_out(self, write: Write, case: Case) -> None:
         if write.act in _PROPAGATION:
             await self._delete(write.child, _PROPAGATION[write.act])
-        elif write.act is Act.GROW:
-            await self._patch(write.child, write.child, MERGE)
+        elif write.act in (Act.GROW, Act.OWN):
+            answer = await self._patch(write.child, write.child, MERGE)
+            if write.act is Act.OWN:
+                self._children.answered(answer)
         elif write.act is Act.EVICT:
             await self._evict(write.child["metadata"])
         elif write.act is Act.AMEND and write.live is not None:
@@ -110,11 +112,15 @@ class Provider:
             await self._apply(write.child, write.live)
         elif write.child["kind"] != "Secret":
             await self._create(write.child)
-        else:  # no watch tells whether it is there
-            found = await self._children.find(write.child)
-            await (self._create(write.child) if found is None else self._meet(write.child, found))
-            if is_create_only(write.child):
-                self._children.keep_credentials(case, write.service, write.child)
+        else:
+            await self._create_secret(write, case)
+
+    async def _create_secret(self, write: Write, case: Case) -> None:
+        """No watch tells whether it is there."""
+        found = await self._children.find(write.child)
+        await (self._create(write.child) if found is None else self._meet(write.child, found))
+        if is_create_only(write.child):
+            self._children.keep_credentials(case, write.service, write.child)
 
     async def _amend(self, write: Write, live: Manifest, case: Case) -> None:
         """Only onto the version that was decided on; another one is read first."""

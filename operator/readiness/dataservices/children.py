@@ -59,6 +59,19 @@ def is_create_only(child: Manifest) -> bool:
     return naming.CREATE_ONLY in (child["metadata"].get("annotations") or {})
 
 
+def reowned(child: Manifest, there: Manifest) -> Manifest | None:
+    """An object that is never applied, when the policy's hold on it has changed: this very object, and its owners only."""
+    wanted = child["metadata"].get("ownerReferences") or []
+    found = there["metadata"].get("ownerReferences") or []
+    ours = [each for each in found if each.get("apiVersion") == naming.API_VERSION]
+    if {each["uid"] for each in ours} == {each["uid"] for each in wanted}:
+        return None
+    kept = ("name", "namespace", "uid", "resourceVersion")
+    meta = {key: there["metadata"][key] for key in kept}
+    meta["ownerReferences"] = [*(each for each in found if each not in ours), *wanted]
+    return {"apiVersion": child["apiVersion"], "kind": child["kind"], "metadata": meta}
+
+
 def belongs_to(child: Manifest, labels: Mapping[str, str]) -> bool:
     """Whether an object carries our label and this key: only then is it ours to change."""
     return labels.items() <= (child["metadata"].get("labels") or {}).items()

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from readiness import naming
-from readiness.dataservices.children import hash_of, is_create_only
+from readiness.dataservices.children import hash_of, is_create_only, reowned
 from readiness.dataservices.command import Amend, Command, Replace, Resize, Step, Task, Tell
 from readiness.dataservices.drift import difference
 from readiness.dataservices.growth import Growth, growth_of, shrunk
@@ -56,6 +56,7 @@ class Act(StrEnum):
     DELETE = "delete"
     EVICT = "evict"
     AMEND = "amend"
+    OWN = "own"
     GROW = "grow"
     RENEW = "renew"
 
@@ -222,7 +223,10 @@ def _writes(
         there = live.get(place_of(child))
         if there is None:
             yield Write(Act.CREATE, told.name, child)
-        elif not is_create_only(child):
+        elif is_create_only(child):
+            if (owned := reowned(child, there)) is not None:
+                yield Write(Act.OWN, told.name, owned, there)
+        else:
             drift = difference(child, there)
             changed = hash_of(there) != hash_of(child)
             due = repaired.get(place_of(child), 0.0) + REPAIR_SECONDS <= now

@@ -34,7 +34,7 @@ for each in "$pod"/*/; do
   each=$(basename "$each")
   mount --bind "$pod/$each" "$root/$each"
 done
-exec chroot --userspec="$user:$user" "$root" "$@"
+exec chroot "$root" setpriv --reuid="$user" --regid="$user" --clear-groups --pdeathsig KILL "$@"
 """
 
 
@@ -132,7 +132,7 @@ class Pod:
 
     def _inside(self, command: Iterable[str]) -> list[str]:
         place = (str(self.rig.root), str(self.home), str(self.rig.hosts), self.user)
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", ENTER, "enter", *place, *command]  # fmt: skip
+        return ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "sh", "-ec", ENTER, "enter", *place, *command]  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
         found = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
