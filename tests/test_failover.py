@@ -176,7 +176,7 @@ def test_the_window_wakes_the_policy():
 
 def answers(here: Situation, **problem: Problem) -> plan.Answered:
     ledger = Ledger(1.0, 60.0, 5000, gaps=((4.0, 6.0),), read=True)
-    moments = tuple(Moment(at, name, "") for at, name in ((0.5, "whole"), (4.0, "ousted"), (6.0, "primary"), (40.0, "whole")))  # fmt: skip
+    moments = tuple(Moment(at, name, pod) for at, name, pod in ((0.5, "whole", ""), (4.0, "ousted", NAMES[0]), (6.0, "primary", NAMES[1]), (40.0, "whole", "")))  # fmt: skip
     seen = {
         CALM: Timeline(CALM, ledger=replace(ledger, gaps=((1.0, 1.1),))),
         HANDOVER: Timeline(HANDOVER, ledger=ledger, moments=moments),
@@ -198,6 +198,16 @@ def test_one_drill_settles_it_and_is_not_repeated_until_it_is_old():
     later = replace(here, memory=decided.memory)
     assert asked(replace(later, now=SUNDAY + 7 * 86400)) == ()
     assert len(asked(replace(later, now=SUNDAY + 28 * 86400))) == 1
+
+
+def test_what_it_measured_is_the_last_failover():
+    here = situation()
+    decided = plan.make(RULES, here, answers(here))
+    (row,) = decided.status["dataServices"]
+
+    assert row["lastFailover"] == {
+        "at": "2026-11-22T02:00:00Z", "from": NAMES[0], "to": NAMES[1], "cause": "Drilled", "seconds": 2, "lost": 0,
+    }  # fmt: skip
 
 
 def test_another_primary_or_pod_makes_no_evidence_old():

@@ -18,6 +18,7 @@ from readiness.consent import allows, opens_at, withheld
 from readiness.control import Control, Subject, asks_nothing
 from readiness.dataservices.provision import Provision, provide
 from readiness.dataservices.wish import Wish
+from readiness.drills.outage import with_switches
 from readiness.evidence import (
     PREVIOUS_REVISION_SECONDS,
     RENEW_AT,
@@ -112,7 +113,7 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
     if ground.policy.suspend:
         return _unjudged(situation, standing, status.suspended(standing))
     memory = _remember(rules, ground, situation, answers)
-    ground = replace(ground, memory=memory)
+    ground = replace(ground, memory=memory, snapshot=with_switches(ground.snapshot, answers))
     findings = judge_policy(rules, ground)
     reports = report.reports_of(standing, ground, findings)
     provision = _provided(situation, ground)

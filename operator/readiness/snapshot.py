@@ -119,12 +119,22 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Switched:
+    """A change of primary that a drill made: `seconds` without an acknowledged write, `lost` ones that had been acknowledged."""
+
+    before: str
+    after: str
+    seconds: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Provided:
     """What was seen of the data services that the operator provides for one policy.
 
     `children` are whole, by kind and name, also those of services the policy no longer declares;
     `pods`, `credentials`, `certificates`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
-    `runs` are pods of backups' Jobs, by service.
+    `runs` are pods of backups' Jobs, by service, `switched` is what a drill showed that has just ended.
     `claims` are the volumes' of services that grow, by service; they are read only then.
     `repaired` says when a child was last put back, by kind and name. `images` are the settings', and
     `preview` the kinds that are provided although they are a preview.
@@ -140,6 +150,7 @@ class Provided:
     claims: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
     repaired: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    switched: Mapping[str, Switched] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     operator_image: str = ""
     preview: tuple[str, ...] = ()

@@ -59,6 +59,9 @@ CASES = {
     "writes never come back": ({KILLED: {"ledger": late(4.0, 600.0)}}, "Fail", "FailoverTooSlow"),
     "too slow, and nobody had a CPU": ({KILLED: {"ledger": late(4.0, 40.0), "crowded": 0.9}}, "Unknown", "DrillDisturbed"),
     "nobody follows": ({HANDOVER: {"moments": NEVER_OTHER}}, "Fail", "NoFailover"),
+    "nobody follows, and nothing can be read": (
+        {HANDOVER: {"moments": NEVER_OTHER, "ledger": replace(WELL, read=False)}}, "Fail", "NoFailover",
+    ),
     "it does not come back": ({KILLED: {"moments": NEVER_WHOLE}}, "Fail", "NotWholeAgain"),
     "a failure and an open question": (
         {HANDOVER: {"ledger": replace(WELL, lost=3)}, KILLED: {"problem": HELD, "ledger": None, "moments": ()}},

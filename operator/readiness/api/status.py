@@ -105,12 +105,17 @@ class Failover(Schema):
     cause: Word = Field(
         "",
         description="Replaced: by the operator, for another template. Stopped: its pod was deleted or evicted by somebody. "
-        "HandedOver: ordered by somebody, its server runs on. Crashed: its server ended. Unreachable: it did not answer.",
+        "HandedOver: ordered by somebody, its server runs on. Drilled: evicted by the failover drill. Crashed: its server ended. "
+        "Unreachable: it did not answer.",
     )
     seconds: Count = Field(
         0,
         ge=0,
-        description="For how long looks, five seconds apart, saw no primary; 0 when none did.",
+        description="For how long looks, five seconds apart, saw no primary; 0 when none did. After a drill: for how "
+        "long no write was acknowledged.",
+    )
+    lost: Count | None = Field(
+        None, ge=0, description="Acknowledged writes that were gone. Only a drill counts them."
     )
 
 

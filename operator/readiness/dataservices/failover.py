@@ -13,7 +13,7 @@ from typing import Final
 
 from readiness.dataservices.roll import outdated
 from readiness.model import Manifest
-from readiness.snapshot import Seen
+from readiness.snapshot import Seen, Switched
 from readiness.workload import stamp_of
 
 SHORTLY: Final = 30.0
@@ -31,6 +31,8 @@ class Cause(StrEnum):
     """It runs on, and follows now: somebody ordered it."""
     CRASHED = "Crashed"
     """Its server ended by itself, or was killed."""
+    DRILLED = "Drilled"
+    """The failover drill evicted its pod."""
     UNREACHABLE = "Unreachable"
     """It did not answer the others any more, and nothing is known of an end."""
 
@@ -45,6 +47,14 @@ def failover_rows(seen: Seen | None, old: Manifest, pods: Sequence[Manifest], se
         found = {"primary": primary or before, "primaryLoss": loss, "lastFailover": old.get("lastFailover")}  # fmt: skip
         return {key: value for key, value in found.items() if value}
     return {"primary": primary, "lastFailover": _told(seen, before, loss, pods, now)}
+
+
+def drilled_row(switched: Switched, now: str) -> Manifest:
+    """`lastFailover` as a drill measured it."""
+    return {
+        "at": now, "from": switched.before, "to": switched.after, "cause": Cause.DRILLED,
+        "seconds": switched.seconds, "lost": switched.lost,
+    }  # fmt: skip
 
 
 def _loss(seen: Seen, before: str, loss: Manifest, now: tuple[str, str]) -> Manifest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from readiness.dataservices.backed import backup_row
-from readiness.dataservices.failover import failover_rows
+from readiness.dataservices.failover import drilled_row, failover_rows
 from readiness.dataservices.provision import Provision, Service
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided
@@ -35,6 +35,7 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
     reason = service.obstacles[0].reason if service.obstacles else ""
     pods = provided.pods.get(service.name, ())
     sets = (child for (kind, _), child in provided.children.items() if kind == "StatefulSet")
+    drilled = provided.switched.get(service.name)
     lag = service.seen.lag if service.seen else None
     row = {
         "name": service.name,
@@ -43,6 +44,7 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
         "reason": reason or (PROVISIONING if service.waiting else service.reason),
         "secretName": service.secret,
         **failover_rows(service.seen, old, pods, sets, now),
+        **({"lastFailover": drilled_row(drilled, now)} if drilled else {}),
         "lag": "" if lag is None else f"{'>' if lag > MAX_LAG else '<='}{MAX_LAG}s",
         "backup": backup_row(old.get("backup") or {}, provided.runs.get(service.name, ())),
         "members": [

@@ -6,6 +6,7 @@ Pure. Whether a service may be disturbed now is not known here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from readiness.control import failed, passed, unknown
@@ -14,7 +15,9 @@ from readiness.drills.reading import disturbed, problem_verdict
 from readiness.failover import StoreSubject, longest_of
 from readiness.model import Result, Verdict
 from readiness.naming import PART_LABEL
+from readiness.request import FailoverRequest, TrialAnswers
 from readiness.script import Arm
+from readiness.snapshot import Snapshot, Switched
 from readiness.step import Pause
 from readiness.stores import Store
 from readiness.timeline import NEVER, Ledger, Timeline
@@ -83,6 +86,17 @@ def judge_outage(seen: Mapping[str, Timeline], most_seconds: float, most_lost: i
     return wrong[0] if wrong else verdicts[0]
 
 
+def with_switches(snapshot: Snapshot, answers: Mapping[tuple[str, str], TrialAnswers]) -> Snapshot:
+    """A snapshot with the last change of primary that each drill showed which has just ended."""
+    told = {target: _switched(each) for (_, target), each in answers.items()}
+    found = {target: switched for target, switched in told.items() if switched is not None}
+    return (
+        replace(snapshot, provided=replace(snapshot.provided, switched=found))
+        if found
+        else snapshot
+    )
+
+
 def measured(seen: Timeline) -> str:
     """What an arm has shown, in one line of evidence."""
     ledger, ousted = seen.ledger, seen.moment("ousted")
@@ -115,6 +129,22 @@ def _disturbed(name: str, grace: int | None) -> Arm:
     )  # fmt: skip
 
 
+def _switched(answered: TrialAnswers) -> Switched | None:
+    seen = {
+        r.arm.name: a
+        for r, a in answered.answers.items()
+        if isinstance(r, FailoverRequest) and isinstance(a, Timeline)
+    }
+    for arm in (KILLED, HANDOVER):
+        timeline = seen.get(arm)
+        if timeline is None or timeline.ledger is None or timeline.moment("primary") == NEVER:
+            continue
+        who = {m.name: m.detail for m in timeline.moments}
+        started, ended = timeline.ledger.gap(timeline.moment("ousted"))
+        return Switched(who["ousted"], who["primary"], round(ended - started), timeline.ledger.lost)
+    return None
+
+
 def _control(ledger: Ledger | None) -> Verdict | None:
     """Why writes that nothing disturbs prove nothing about those that something does."""
     why = _unsteady(ledger) if ledger is not None else "nothing was written"
@@ -142,14 +172,10 @@ def _judge(seen: Timeline, most_seconds: float, most_lost: int) -> Verdict:
         return verdict
     if ledger is None or ousted == NEVER:
         return unknown("NotDrilled", f"in arm {seen.arm} nothing was disturbed", fix="wait for its next run")  # fmt: skip
-    if not ledger.read:
-        return unknown(
-            "LedgerNotRead", f"what was acknowledged in arm {seen.arm} could not be read back",
-            fix="it is repeated in a later window; see whether the service is well",
-        )  # fmt: skip
     return (
         _lost(seen, ledger, most_lost)
         or _late(seen, ledger, most_seconds)
+        or _unread(seen, ledger)
         or _not_again(seen, ousted)
         or passed(
             "FailsOver",
@@ -171,6 +197,15 @@ def _lost(seen: Timeline, ledger: Ledger, most: int) -> Verdict | None:
         "FailoverLosesWrites", "acknowledged writes are gone after the primary was killed",
         expected=f"{most} lost at most" if most else "every acknowledged write is there", observed="more are not there",
         fix="acknowledge when a majority has it; where replication is asynchronous declare what may be lost: controls: [{id: HA-004, params: {maxLost: 100}}]",
+    )  # fmt: skip
+
+
+def _unread(seen: Timeline, ledger: Ledger) -> Verdict | None:
+    if ledger.read:
+        return None
+    return unknown(
+        "LedgerNotRead", f"what was acknowledged in arm {seen.arm} could not be read back",
+        fix="it is repeated in a later window; see whether the service is well",
     )  # fmt: skip
 
 
