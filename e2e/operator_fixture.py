@@ -60,6 +60,10 @@ class Operator:
         """Likewise the rights to provide data services."""
         self._permit("provision", namespace)
 
+    def permit_failovers(self, namespace: str) -> None:
+        """Likewise the right to take primaries away."""
+        self._permit("disruptive", namespace)
+
     def _permit(self, what: str, namespace: str) -> None:
         text = (image.ROOT / "manifests" / what / f"{what}.yaml").read_text()
         self.cluster.run(
