@@ -11,15 +11,19 @@ from typing import Final
 from readiness.control import Control, Param, Subject, unknown
 from readiness.dataservices.calm import hindrance
 from readiness.drills.outage import arms, judge_outage, longest, measured, store_subject
-from readiness.model import Safety, Severity, Verdict
+from readiness.model import Result, Safety, Severity, Verdict
 from readiness.request import Answers, FailoverRequest, Request, Timeline
 
 FIVE_WEEKS: Final = 35 * 86400.0
 """A window may come once a month."""
-GRANT: Final = (
-    "sed 's/your-namespace/{0}/' manifests/disruptive/disruptive.yaml | kubectl apply -f - "
-    "(or add {0} to the chart's disruptive.namespaces)"
-)
+FIXES: Final = {
+    "NotPermitted": "sed 's/your-namespace/{0}/' manifests/disruptive/disruptive.yaml | kubectl apply -f - "
+    "(or add {0} to the chart's disruptive.namespaces)",
+    "Held": "see why its budget lets nobody go: kubectl -n {0} get poddisruptionbudgets",
+    "NotWhole": "wait until every member follows; see status.dataServices",
+    "Aborted": "it is repeated in a later window; readiness drill failover shows each step as it goes",
+}
+"""What to do where a drill could not be carried out."""
 
 
 def ask(subject: Subject) -> tuple[Request, ...]:
@@ -39,8 +43,9 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     params = subject.params
     lossy = subject.store is not None and subject.store.kind == "redis"
     verdict = judge_outage(seen, params["maxSeconds"], params["maxLost"] if lossy else 0)
-    if verdict.reason == "NotPermitted":
-        verdict = replace(verdict, fix=GRANT.format(subject.snapshot.namespace))
+    if verdict.reason in FIXES and verdict.result is Result.UNKNOWN:
+        fix = FIXES[verdict.reason].format(subject.snapshot.namespace)
+        verdict = replace(verdict, fix=fix)
     told = "; ".join(measured(seen[name]) for name in sorted(seen))
     return replace(verdict, where=subject.where, via="drill/failover", evidence=told)
 

@@ -23,6 +23,12 @@ Key = tuple[str, str]
 Answered = Mapping[tuple[str, str], TrialAnswers]
 AT_ONCE: Final = 3
 LEFT_SECONDS: Final = 60.0
+AGAIN: Final = 3600.0
+"""What disturbs something live, and was called off, does not begin anew within this: it might be why it was called off."""
+CALLED_OFF: Final = Problem(
+    "Aborted",
+    "it was called off while it went on: by an incident, its window, or a change of its policy",
+)
 log = logging.getLogger(__name__)
 
 
@@ -57,11 +63,12 @@ class Office:
 class _Running:
     requests: frozenset[AnyRequest]
     task: asyncio.Task[tuple[Timeline, ...]]
+    begun: bool = False
 
     @property
-    def live(self) -> bool:
-        """Whether it disturbs what is live."""
-        return any(isinstance(each, FailoverRequest) for each in self.requests)
+    def disturbs(self) -> bool:
+        """Whether something live is being disturbed."""
+        return self.begun and any(isinstance(each, FailoverRequest) for each in self.requests)
 
 
 class Drills:
@@ -74,6 +81,7 @@ class Drills:
         self._running: dict[tuple[Key, str], _Running] = {}
         self._seen: dict[Key, dict[AnyRequest, Timeline]] = {}
         self._nodes: dict[tuple[Key, str], Nodes] = {}
+        self._called_off: dict[tuple[Key, str], float] = {}
         self._after: set[asyncio.Task[None]] = set()
         self._left: dict[str, int] = {}
 
@@ -100,7 +108,7 @@ class Drills:
     def disturbing(self, key: Key) -> frozenset[str]:
         """Data services of a policy whose failover is being drilled."""
         under_way = (
-            target for (owner, target), r in self._running.items() if owner == key and r.live
+            target for (owner, target), r in self._running.items() if owner == key and r.disturbs
         )
         return frozenset(under_way)
 
@@ -119,6 +127,11 @@ class Drills:
 
     def _start(self, owner: Owner, target: str, requests: frozenset[AnyRequest]) -> None:
         ordered = sorted(requests, key=lambda r: r.arm.name)
+        if time.monotonic() - self._called_off.pop((owner.key, target), -AGAIN) < AGAIN:
+            off = (Timeline(each.arm.name, problem=CALLED_OFF) for each in ordered)
+            self._seen.setdefault(owner.key, {}).update(zip(ordered, off, strict=True))
+            self._wake(owner.key)
+            return
         avoid = self._nodes.get((owner.key, target), ())
         script = script_of(uuid.uuid4().hex[:10], ordered, avoid)
         task = asyncio.create_task(self._carry_out(owner, script), name=f"drill {script.run}")
@@ -128,6 +141,8 @@ class Drills:
     async def _carry_out(self, owner: Owner, script: AnyScript) -> tuple[Timeline, ...]:
         disruptive = isinstance(script, FailoverScript)
         async with self._alone if disruptive else self._turn:
+            if (running := self._running.get((owner.key, script.subject.target))) is not None:
+                running.begun = True
             log.info("drill %s of %s/%s begins: %d arms", script.run, owner.key[0], script.subject.name, len(script.arms))  # fmt: skip
             jobs, job = self._office.jobs(owner.key[0]), self._office.job(script, owner)
             try:
@@ -175,6 +190,8 @@ class Drills:
             if owner == key and not running.requests <= wanted.get(target, frozenset()):
                 running.task.cancel()
                 del self._running[owner, target]
+                if running.disturbs:
+                    self._called_off[owner, target] = time.monotonic()
 
     def _keep(
         self, key: Key, seen: dict[AnyRequest, Timeline],

@@ -13,6 +13,7 @@ import pytest
 from readiness.drills.codec import dump_timeline
 from readiness.engines import Drills, Office, Owner
 from readiness.engines.drill.order import carry_out
+from readiness.failover import FailoverRequest, StoreSubject
 from readiness.model import Manifest
 from readiness.request import DrillRequest, Trial
 from readiness.script import Arm, DrillSubject, Script
@@ -289,6 +290,47 @@ async def test_no_more_than_three_drills_at_a_time():
     await settled(board, 6)
 
     assert len(board.started) == 6
+    await under_test.close()
+
+
+def failover(service: str) -> Trial:
+    subject = StoreSubject("shop", service, "redis", ("c-0.m",), 6379, "c")
+    return Trial("HA-004", service, (FailoverRequest(subject, Arm("calm", (Boot(1.0),))),))
+
+
+async def test_one_failover_at_a_time_and_it_is_known_which():
+    board, woken = Board(), []
+    under_test = drills(board, woken)
+
+    under_test.run(OWNER, [failover("cache"), failover("jobs"), trial("SHD-004", A)])
+    await asyncio.sleep(0.02)
+
+    assert (len(board.started), board.most) == (2, 2)
+    assert under_test.disturbing(KEY) == {"cache"}
+    board.hold.set()
+    await settled(board, 3)
+    assert under_test.disturbing(KEY) == frozenset()
+    await under_test.close()
+
+
+async def test_a_failover_that_was_called_off_does_not_begin_anew():
+    board, woken = Board(), []
+    under_test = drills(board, woken)
+    wanted = [failover("cache")]
+
+    under_test.run(OWNER, wanted)
+    await asyncio.sleep(0.01)
+    under_test.run(OWNER, [])
+    await asyncio.sleep(0.01)
+    under_test.run(OWNER, wanted)
+    assert woken == [KEY]
+    (found,) = under_test.run(OWNER, wanted).values()
+
+    assert len(board.started) == len(board.deleted) == 1
+    assert [t.problem.reason for t in found.answers.values()] == ["Aborted"]
+    under_test.run(OWNER, wanted)
+    await asyncio.sleep(0.01)
+    assert len(board.started) == 2  # whoever asks again has had his answer
     await under_test.close()
 
 
