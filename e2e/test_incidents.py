@@ -3,27 +3,19 @@
 import asyncio
 import contextlib
 import json
-import signal
-import socket
 import ssl
-import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-import image
-from localcluster import images
+import promserver
 from readiness.engines.connection import Clock
 from readiness.engines.promql import Prometheus
 from readiness.incidents import Alert, Incidents
-from strangers import OPERATIONS
 
 pytestmark = pytest.mark.e2e
-PROGRAM = "usr/bin/prometheus"
 SECONDS = 30
 
 
@@ -45,15 +37,12 @@ def rules(*, burning: bool) -> str:
 
 @dataclass(frozen=True)
 class Running:
-    """Where it listens; `burn` changes its rules."""
+    """`burn` changes its rules."""
 
-    url: str
-    program: subprocess.Popen[bytes]
-    rules: Path
+    server: promserver.Prometheus
 
     def burn(self, *, burning: bool) -> None:
-        self.rules.write_text(rules(burning=burning))
-        self.program.send_signal(signal.SIGHUP)
+        self.server.reload(rules(burning=burning))
 
     async def says(self, expected: Incidents) -> Incidents:
         """What fires, once it is what is expected, or the last that was said."""
@@ -65,7 +54,7 @@ class Running:
             await asyncio.sleep(0.3)
 
         trust, clock = ssl.create_default_context(), Clock(sleep=soon)
-        asked = Prometheus(self.url, 'severity="critical"', trust, lambda: None, clock)
+        asked = Prometheus(self.server.url, 'severity="critical"', trust, lambda: None, clock)
         with contextlib.suppress(asyncio.CancelledError):
             await asked.watch()
         return asked.known
@@ -75,18 +64,8 @@ class Running:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Prometheus on loopback, on fire."""
     home = tmp_path_factory.mktemp("prometheus")
-    with tarfile.open(images.debian_layer(image.SUITE, OPERATIONS).path) as layer:
-        name = next(n for n in layer.getnames() if n.removeprefix("./") == PROGRAM)
-        layer.extract(name, home, filter="data")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    (home / "rules.yml").write_text(rules(burning=True))
-    (home / "prometheus.yml").write_text(json.dumps({"rule_files": [str(home / "rules.yml")]}))
-    arguments = [f"--config.file={home}/prometheus.yml", f"--web.listen-address={address}", f"--storage.tsdb.path={home}/data"]  # fmt: skip
-    program = subprocess.Popen([home / PROGRAM, *arguments], stderr=subprocess.DEVNULL)
-    yield Running(f"http://{address}", program, home / "rules.yml")
-    program.terminate()
-    program.wait(SECONDS)
+    with promserver.serving(home, rules(burning=True)) as server:
+        yield Running(server)
 
 
 async def test_what_fires_is_seen_and_its_end_too(prometheus: Running) -> None:

@@ -17,6 +17,7 @@ from readiness.api.policy import ControlSetting, PolicySpec  # noqa: E402 (the p
 from readiness.api.profile import Floor, ProfileSpec  # noqa: E402
 from readiness.api.target import Target, WorkloadRef  # noqa: E402
 from readiness.api.types import Schema  # noqa: E402
+from readiness.backups.dashboard import build_dashboard  # noqa: E402
 from readiness.crd import build_crds, render_crd  # noqa: E402
 
 SETTINGS = """<!-- Made by tools/generate.py from operator/readiness/settings.py. Do not edit. -->
@@ -78,6 +79,8 @@ def pages() -> dict[Path, str]:
     crds = {ROOT / "crds" / name: render_crd(crd) for name, crd in build_crds().items()}
     return crds | {
         ROOT / "operator" / "readiness" / "api" / "defaults.py": defaults_module(),
+        ROOT / "manifests" / "dashboards" / "backups.json": json.dumps(build_dashboard(), indent=2)
+        + "\n",
         ROOT / "docs" / "settings.md": settings_page(),
     }
 

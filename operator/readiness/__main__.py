@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "gate": "exit code of a policy's verdict, for pipelines",
     "drill": "prove on throw-away clones how a workload stops and starts",
     "backup": "save what data services hold",
+    "restore": "bring a snapshot back, into a new instance",
     "wait": "wait until a policy is ready or compliant",
     "render": "the objects that the data services of a policy become",
     "crd": "print, write or compare the CustomResourceDefinitions",
@@ -45,7 +46,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 LASTING: Final = (
-    "run", "wait", "drill", "backup", "drill-job", "drill-sink", "drill-meter", "mongod-resident",
+    "run", "wait", "drill", "backup", "restore", "drill-job", "drill-sink", "drill-meter", "mongod-resident",
     "restore-drill",
 )  # fmt: skip
 HELP_WORDS: Final = ("-h", "--help", "help")

@@ -7,6 +7,7 @@ no memory per series, and vanish with their policy or finding. Label sets are cl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -21,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from readiness import __version__
+from readiness.backups.alerts import METRICS as STORE_METRICS
 from readiness.evidence import Memory
 from readiness.model import Finding, Manifest
 
@@ -111,12 +113,24 @@ class Metrics:
         """A gauge with labels whose rows are read when somebody asks."""
         self.registry.register(_Read(name, text, labels, read))
 
+    def watch_stores(self, read: Callable[[], Mapping[Place, Mapping[str, float]]]) -> None:
+        """Backups of stores, by namespace, policy and service: the metrics of each are read when somebody asks."""
+        for name, text in STORE_METRICS.items():
+            self.watch_rows(name, text, ("namespace", "policy", "service"), partial(_column, read, name))  # fmt: skip
+
     def exposition(self) -> bytes:
         """Everything in the text format. Takes a while with many policies: not for the loop."""
         return generate_latest(self.registry)
 
 
 Rows = Callable[[], Mapping[tuple[str, ...], float]]
+Place = tuple[str, str, str]
+
+
+def _column(
+    read: Callable[[], Mapping[Place, Mapping[str, float]]], name: str
+) -> Mapping[tuple[str, ...], float]:
+    return {place: samples[name] for place, samples in read().items() if name in samples}
 
 
 class _Read(Collector):

@@ -1,7 +1,8 @@
-"""The process of a restore drill's Job: a snapshot is restored into a throw-away server beside it, and held against its manifest.
+"""A snapshot restored into a throw-away server and held against its manifest: a drill ends there, a restore goes on from there.
 
-The composition root of `readiness restore-drill`. It knows no way to any other server: what it is given must be loopback,
-and nobody may answer there before it has let the server go. It writes nothing into the repository but its lock.
+The composition root of `readiness restore-drill` and `readiness restore`. The throw-away server must be on loopback, and
+nobody may answer there before it is let go; a restore fills a target only that holds nothing. Nothing is written into the
+repository but a lock.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from readiness.backups.choice import drilled_of
+from readiness.backups.choice import drilled_of, wanted_of
 from readiness.backups.codec import load_manifest
 from readiness.backups.manifest import MANIFEST, BackupManifest, File, Kind
 from readiness.backups.outcome import Outcome, Reason, Result, Task
@@ -21,7 +22,7 @@ from readiness.backups.restored import Mismatch, judge_files, judge_restored, se
 from readiness.backups.snapshots import Snapshot, host_of
 from readiness.engines.repository import list_snapshots, restore_snapshot
 from readiness.engines.restic import Restic, ResticError
-from readiness.engines.restores import DRIVERS, Driver, LoadError, Place
+from readiness.engines.restores import DRIVERS, Driver, LoadError, Place, Target
 from readiness.engines.restores.place import answers, is_loopback
 
 UNREADABLE: Final = frozenset({Reason.RESTIC})
@@ -67,8 +68,7 @@ def drill(order: Order, restic: Restic, place: Place) -> Outcome:
         reason = error.reason if isinstance(error, ResticError) else Reason.NOT_LOADED
         told = replace(told, reason=reason, message=str(error))
     finally:
-        for path in (place.files, place.served):
-            shutil.rmtree(path, ignore_errors=True)
+        clear(place)
     return replace(told, ended=int(clock()), seconds=round(clock() - began, 1))
 
 
@@ -93,6 +93,50 @@ def _drill(order: Order, restic: Restic, place: Place, plain: Outcome) -> Outcom
         size=manifest.size,
         rto=round(rto, 1),
     )
+
+
+def find(order: Order, restic: Restic, wanted: str) -> tuple[Snapshot, ...]:
+    """The snapshots that a person may mean. Raises ResticError."""
+    host = host_of(order.namespace, order.policy, order.service)
+    return wanted_of(list_snapshots(restic, host), wanted)
+
+
+def room_of(kind: Kind, target: Target) -> int:
+    """How much a target holds already. Raises LoadError."""
+    held = DRIVERS[kind].held
+    if held is None:
+        raise LoadError(f"a {kind} is not filled over the network: see the runbook")
+    return held(target)
+
+
+def restore(
+    order: Order, restic: Restic, chosen: Snapshot, place: Place, target: Target
+) -> BackupManifest:
+    """Fills an empty target, and returns what it holds now. Raises DrillError, ResticError and LoadError."""
+    driver, say = DRIVERS[order.kind], place.rim.say
+    refuse_others(place)
+    if room_of(order.kind, target) or driver.copy is None:
+        raise DrillError(
+            Reason.NOT_THROW_AWAY, f"{target} holds data: only an empty instance is filled"
+        )
+    try:
+        say(f"fetching snapshot {chosen.id[:8]}")
+        manifest = fetch(order, restic, chosen, place)
+        say("loading it into a throw-away server")
+        _prove(driver, place, manifest, driver.load)
+        say(f"it is as it was saved; copying it into {target}")
+        deviations = driver.copy(place, target, manifest)
+    finally:
+        clear(place)
+    if deviations:
+        raise DrillError(Reason.DIFFERS, f"{target}: {sentence_of(deviations)}", len(deviations))
+    return manifest
+
+
+def clear(place: Place) -> None:
+    """Takes away what was restored."""
+    for path in (place.files, place.served):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def refuse_others(place: Place) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 
 from readiness.backups.manifest import Kind
 from readiness.engines.restores import rabbitmq, redis
-from readiness.engines.restores.place import Driver, LoadError, Place
+from readiness.engines.restores.place import Driver, LoadError, Place, Target
 
 DRIVERS: Final[Mapping[Kind, Driver]] = {"redis": redis.DRIVER, "rabbitmq": rabbitmq.DRIVER}
 
-__all__ = ["DRIVERS", "Driver", "LoadError", "Place"]
+__all__ = ["DRIVERS", "Driver", "LoadError", "Place", "Target"]

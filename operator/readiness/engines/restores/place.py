@@ -9,11 +9,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from readiness.backups.manifest import BackupManifest, Verified
+from readiness.backups.restored import Mismatch
 from readiness.engines.repository import Rim
 
 PAUSE_SECONDS: Final = 0.5
@@ -76,17 +77,33 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A new instance that a real restore fills. With `authority`, a file, it speaks TLS."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    authority: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """What is done with one kind of store. All raise LoadError.
 
     `load` returns when the server has everything; `count` reads it as the dump was read when it was verified; `again` starts
-    the server a second time the way a real restore would go on, where that is another way. `wait` in all of them ends with
-    the process.
+    the server a second time the way a real restore would go on, where that is another way. `held` is how much a target
+    holds; `copy` fills it from the throw-away server and returns what is otherwise there afterwards.
     """
 
     load: Callable[[Place], None]
     count: Callable[[Place, BackupManifest], Verified]
     again: Callable[[Place], None] | None = None
+    held: Callable[[Target], int] | None = None
+    copy: Callable[[Place, Target, BackupManifest], tuple[Mismatch, ...]] | None = None
 
 
 def is_loopback(host: str) -> bool:

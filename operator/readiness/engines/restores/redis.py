@@ -7,7 +7,7 @@ start is for, and why what the server says of itself is looked at before its key
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from redis import Redis
@@ -15,11 +15,20 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as NotReachedError
 
 from readiness.backups.manifest import DUMPS, BackupManifest, Sample, Tally, Verified
-from readiness.engines.restores.place import Driver, LoadError, Place
+from readiness.backups.restored import Mismatch
+from readiness.engines.repository import Rim
+from readiness.engines.restores.place import SAY_EVERY, Driver, LoadError, Place, Target
 
 SECONDS: Final = 60.0
 WITHOUT, WITH = "no", "yes"
 """Words of an order: whether append-only mode is on."""
+BATCH: Final = 200
+CONTENTS: Final[Mapping[str, Callable[[Redis, bytes], Any]]] = {
+    "hash": lambda client, key: client.execute_command("HGETALL", key),
+    "set": lambda client, key: set(client.execute_command("SMEMBERS", key)),
+    "zset": lambda client, key: client.execute_command("ZRANGE", key, 0, -1, "WITHSCORES"),
+}
+"""How values are read whose order in memory may differ between servers."""
 _DATABASE: Final = re.compile(r"db([0-9]+)$")
 
 
@@ -62,7 +71,30 @@ def again(place: Place) -> None:
     place.wait(2, "ready with the append-only file loaded", lambda: _is_ready(place))
 
 
-DRIVER: Final = Driver(load, count, again)
+def held(target: Target) -> int:
+    """Keys of all databases."""
+    try:
+        with _primary(target, 0) as client:
+            return sum(each.count for each in _tallies(_info(client, "keyspace")))
+    except RedisError as error:
+        raise LoadError(f"{target} cannot be asked: {type(error).__name__}") from None
+
+
+def copy(place: Place, target: Target, manifest: BackupManifest) -> tuple[Mismatch, ...]:
+    """Every key with its value and its end; none is written over. Then both sides are counted and samples compared."""
+    found: list[Mismatch] = []
+    try:
+        with _client(place) as source, _primary(target, 0) as to:
+            to.execute_command("FUNCTION", "RESTORE", source.execute_command("FUNCTION", "DUMP"))
+        for tally in count(place, manifest).tallies:
+            number = int(tally.name[len("db") :])
+            with _client(place, number) as source, _primary(target, number) as to:
+                _copy(source, to, tally, place.rim)
+                found += _compared(source, to, tally.name, manifest)
+            found += _counted(target, tally)
+    except RedisError as error:
+        raise LoadError(f"copying into {target} ended with {type(error).__name__}") from None
+    return tuple(found)
 
 
 def _client(place: Place, database: int = 0) -> Redis:
@@ -119,3 +151,74 @@ def _samples(client: Redis, manifest: BackupManifest) -> Iterator[Sample]:
                 "the server does not tell digests of values: enable-debug-command"
             ) from None
         yield Sample(each.of, each.key, digest[0].decode())
+
+
+def _primary(target: Target, database: int) -> Redis:
+    """A connection to whoever takes writes: a replica names it."""
+    client = _connected(target, target.host, target.port, database)
+    role: Any = client.execute_command("ROLE")
+    if role[0] != b"slave":
+        return client
+    client.close()
+    return _connected(target, role[1].decode(), int(role[2]), database)
+
+
+def _connected(target: Target, host: str, port: int, database: int) -> Redis:
+    return Redis(
+        host, port, database, username=target.user or None, password=target.password or None,
+        socket_timeout=SECONDS, protocol=2, ssl=bool(target.authority), ssl_ca_certs=target.authority or None,
+    )  # fmt: skip
+
+
+def _copy(source: Redis, to: Redis, tally: Tally, rim: Rim) -> None:
+    copied, said = 0, rim.clock()
+    for keys in _batches(source):
+        asked = source.pipeline(transaction=False)
+        for key in keys:
+            asked.execute_command("DUMP", key)
+            asked.execute_command("PEXPIRETIME", key)
+        answers = asked.execute()
+        told = to.pipeline(transaction=False)
+        for key, value, until in zip(keys, answers[::2], answers[1::2], strict=True):
+            if value is not None:  # else its time has come
+                told.execute_command("RESTORE", key, max(0, until), value, "REPLACE", "ABSTTL")
+        told.execute()
+        copied += len(keys)
+        if rim.clock() - said >= SAY_EVERY:
+            said = rim.clock()
+            rim.say(f"copied {copied} of {tally.count} keys of {tally.name}")
+
+
+def _batches(source: Redis) -> Iterator[list[bytes]]:
+    """Every key, some of them twice where the table still grows."""
+    cursor: Any = b"0"
+    while True:
+        cursor, keys = source.execute_command("SCAN", cursor, "COUNT", BATCH)
+        yield list(keys)
+        if int(cursor) == 0:
+            return
+
+
+def _counted(target: Target, expected: Tally) -> Iterator[Mismatch]:
+    with _primary(target, 0) as client:
+        there = {each.name: each for each in _tallies(_info(client, "keyspace"))}
+    found = there.get(expected.name, Tally(expected.name, 0))
+    if found.lasting != expected.lasting:
+        yield Mismatch(expected.name, f"{expected.lasting} that last", f"{found.lasting}")
+
+
+def _compared(source: Redis, to: Redis, name: str, manifest: BackupManifest) -> Iterator[Mismatch]:
+    keys = [bytes.fromhex(each.key) for each in manifest.verified.samples if each.of == name]
+    equal = sum(_content(source, key) == _content(to, key) for key in keys)
+    if equal < len(keys):
+        yield Mismatch(f"content of {name}", f"{len(keys)} equal samples", f"{equal}")
+
+
+def _content(client: Redis, key: bytes) -> Any:
+    """A value, whatever its order in memory."""
+    kind: Any = client.execute_command("TYPE", key)
+    read = CONTENTS.get(kind.decode() if isinstance(kind, bytes) else kind)
+    return kind, read(client, key) if read else client.execute_command("DUMP", key)
+
+
+DRIVER: Final = Driver(load, count, again, held, copy)

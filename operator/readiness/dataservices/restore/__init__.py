@@ -1,0 +1,10 @@
+"""What the throw-away server of a restore runs: a script for each kind of store, given its directory and its port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+_HERE: Final = Path(__file__).parent
+SCRIPTS: Final = {each.stem: each.read_text() for each in sorted(_HERE.glob("*.sh"))}
+"""By kind."""
