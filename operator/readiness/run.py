@@ -231,11 +231,8 @@ def build_prometheus(
 
 
 def _images(settings: Settings) -> dict[str, str]:
-    return {
-        "redis": settings.stores_redis_image,
-        "mongodb": settings.stores_mongodb_image,
-        "rabbitmq": settings.stores_rabbitmq_image,
-    }
+    kinds = ("redis", "mongodb", "rabbitmq", "resident")
+    return {kind: getattr(settings, f"stores_{kind}_image") for kind in kinds}
 
 
 def build_office(settings: Settings, connection: Connection, metrics: Metrics) -> Office:

@@ -114,6 +114,9 @@ class Settings:
     stores_rabbitmq_image: str = ""
     """Image of the RabbitMQ that the operator provides; empty: a policy has to name one."""
 
+    stores_resident_image: str = ""
+    """Image of the sidecar of each MongoDB: one of the operator's own, of this release or an earlier one; empty: READINESS_IMAGE, so that a new release replaces the pods of every MongoDB, one after the other."""
+
     stores_preview: tuple[str, ...] = ()
     """Kinds of data services that are provided although they are a preview, separated by commas: mongodb."""
 
@@ -263,6 +266,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "stores_redis_image": _image,
     "stores_mongodb_image": _image,
     "stores_rabbitmq_image": _image,
+    "stores_resident_image": _image,
     "stores_preview": _previews,
     "drills_mongodb_image": _image,
     "drills_rabbitmq_image": _image,

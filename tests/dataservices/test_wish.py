@@ -72,3 +72,11 @@ def test_a_preview_is_built_where_the_operator_has_switched_it_on(preview: tuple
     found = refusals_of(kind, order, preview)
     assert [each.reason for each in found] == reasons
     assert all("READINESS_STORES_PREVIEW=mongodb" in each.fix for each in found)
+
+
+@pytest.mark.parametrize(("pinned", "image"), [({}, "op:2"), ({"resident": "op:1"}, "op:1")])
+def test_a_sidecar_may_stay_with_an_earlier_release(pinned: dict[str, str], image: str):
+    """A new operator then changes no template, and replaces no pod."""
+    seen = Provided(operator_image="op:2", images=pinned)
+
+    assert order_of(WISH, Snapshot(provided=seen), SPEC.data_services[0]).resident_image == image

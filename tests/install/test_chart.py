@@ -147,10 +147,11 @@ def test_drills_reach_the_settings() -> None:
 
 @helm
 def test_images_of_data_services_reach_the_settings() -> None:
-    images = "provision.images.redis=redis:8,provision.images.mongodb=mongo:8,provision.images.rabbitmq=rabbit:4,provision.preview={mongodb}"
+    images = "provision.images.redis=redis:8,provision.images.mongodb=mongo:8,provision.images.rabbitmq=rabbit:4,provision.images.resident=operator:0.9,provision.preview={mongodb}"
     read = settings.Settings.read(environment(objects("--set", images)["Deployment", NAME]))
     assert read.stores_redis_image == "redis:8"
     assert (read.stores_mongodb_image, read.stores_rabbitmq_image) == ("mongo:8", "rabbit:4")
+    assert read.stores_resident_image == "operator:0.9"
     assert read.stores_preview == ("mongodb",)
 
 

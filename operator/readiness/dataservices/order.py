@@ -53,7 +53,7 @@ class Order:
     `nodes` is how many nodes pods may be scheduled to, `credentials` what the credentials Secret
     holds: it has every key of `Kind.credentials`. `formed`: every member has been Ready once.
     `certificate` is what the Secret for TLS holds; without a cluster nobody knows. `backups` says where to and how often;
-    None: it has none.
+    None: it has none. `resident_image` is that of the sidecar of a MongoDB, where it is not the operator's own.
     """
 
     namespace: str
@@ -66,6 +66,7 @@ class Order:
     credentials: Mapping[str, str]
     formed: bool = False
     certificate: Certificate | None = None
+    resident_image: str = ""
     backups: Backups | None = None
 
     @property

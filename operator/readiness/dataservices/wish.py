@@ -53,6 +53,7 @@ def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
         service=service,
         image=getattr(service, name).image or provided.images.get(name, ""),
         operator_image=provided.operator_image,
+        resident_image=provided.images.get("resident") or provided.operator_image,
         operator_namespace=snapshot.operator_namespace,
         nodes=sum(map(_schedulable, snapshot.nodes.values())),
         credentials=provided.credentials.get(service.name, {}),

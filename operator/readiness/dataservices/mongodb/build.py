@@ -167,7 +167,7 @@ def _resident(order: Order) -> Manifest:
     name = {"apiVersion": "v1", "fieldPath": "metadata.name"}
     return {
         "name": "resident",
-        "image": order.operator_image,
+        "image": order.resident_image or order.operator_image,
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "args": [
