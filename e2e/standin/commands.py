@@ -62,6 +62,8 @@ class Store:
                 rows = self.rows.setdefault(op["ns"], {})
                 rows.update((row["_id"], row) for row in op["documents"])
                 self.retried[op["retry"]] = op
+            case "drop":
+                self.rows.pop(op["ns"], None)
 
 
 class Server:
@@ -292,6 +294,10 @@ class Connection:
         ns = f"{command['$db']}.{command['insert']}"
         late = await self._write({"kind": "insert", "ns": ns, "documents": documents, "retry": retry}, command)  # fmt: skip
         return {"n": len(documents), **late}
+
+    async def on_drop(self, command: Document) -> Document:
+        ns = f"{command['$db']}.{command['drop']}"
+        return {"ns": ns, **await self._write({"kind": "drop", "ns": ns}, command)}
 
     async def on_find(self, command: Document) -> Document:
         if self.replica.state not in ("PRIMARY", "SECONDARY"):

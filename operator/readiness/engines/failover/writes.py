@@ -62,7 +62,10 @@ class Writes:
             number += 1
             if await self.client.write(number):
                 at = self.now()
-                self.gaps.append((self.last, at))
+                if self.acknowledged:
+                    self.gaps.append((self.last, at))
+                else:  # until then connections and queues were made
+                    self.began = at
                 self.acknowledged.append(number)
                 self.last = at
                 if len(self.gaps) > 10 * REMEMBERED:
