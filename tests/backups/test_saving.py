@@ -14,6 +14,7 @@ from pathlib import Path
 
 import programs
 import pytest
+import trustme
 
 from readiness.backups.codec import load_manifest, load_outcome
 from readiness.backups.outcome import Outcome, Reason, Result
@@ -53,10 +54,11 @@ class Place:
         ]  # fmt: skip
 
     def start(self, run: str = RUN, path: str = "", wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:  # fmt: skip
-        environ = {
-            "PYTHONPATH": str(SOURCES),
-            "PATH": f"{path or programs.restic().parent}:/usr/bin:/bin",
-        }
+        tools = self.home / "bin"  # restic alone: what lies beside it is of another release
+        tools.mkdir(exist_ok=True)
+        if not (tools / "restic").exists():
+            (tools / "restic").symlink_to(programs.restic())
+        environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{path or tools}:/usr/bin:/bin"}
         return subprocess.Popen([*wrap, *self.command(run)], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
     def run(self, run: str = RUN) -> Outcome:
@@ -205,3 +207,83 @@ def test_a_run_that_is_told_to_stop_says_so_and_takes_its_lock_along(directory: 
 
     assert load_outcome(told).reason is Reason.INTERRUPTED
     assert directory.restic("list", "locks", "--no-lock", "-q") == b""
+
+
+def test_a_bucket_that_answers_in_tls_is_trusted_by_its_own_authority(tmp_path: Path):
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert")
+    (tmp_path / "s3/backups").mkdir(parents=True)
+    server = programs.S3(tmp_path / "s3", programs.free_port(), (f"--cert={tmp_path}/cert", f"--key={tmp_path}/key"))  # fmt: skip
+    place = Place(tmp_path, f"s3:https://127.0.0.1:{server.port}/backups/cache", {**programs.KEYS})
+    place.write()
+    with server.serving():
+        assert place.run().reason is Reason.UNTRUSTED
+        place.secret["ca.crt"] = authority.cert_pem.bytes().decode()
+        assert place.run().reason is Reason.SAVED
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "revoked"}, Reason.DENIED),
+        ({"AWS_ACCESS_KEY_ID": "nobody"}, Reason.DENIED),
+        ({"AWS_ACCESS_KEY_ID": ""}, Reason.CREDENTIALS),
+        ({"password": "another"}, Reason.WRONG_PASSWORD),
+    ],
+)
+def test_credentials_that_do_not_fit_are_named_and_nothing_is_deleted(
+    bucket: Place, changed: dict[str, str], reason: Reason
+):
+    bucket.write()
+    assert bucket.run().reason is Reason.SAVED
+    right = bucket.secret
+    bucket.secret = {**right, **changed}
+    bucket.write(began=time.time() + 1)
+    assert bucket.run(f"{RUN[:-1]}4").reason is reason
+
+    bucket.secret = right
+    assert len(bucket.snapshots()) == 1
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path):
+    place = Place(tmp_path, f"s3:http://127.0.0.1:{programs.free_port()}/backups/cache", {**programs.KEYS})  # fmt: skip
+    place.write()
+
+    assert place.run().reason is Reason.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("mount", "reason"),
+    [("size=3m", Reason.FULL), ("ro", Reason.READ_ONLY)],
+)
+def test_a_destination_without_room_or_rights_is_named(
+    directory: Place, mount: str, reason: Reason
+):
+    directory.write(os.urandom(9_000_000))
+    repository = directory.home / "repository"
+    repository.mkdir()
+    script = f'mount -t tmpfs -o {mount} none {repository} && exec "$@"'
+    process = directory.start(wrap=("unshare", "--mount", "sh", "-ec", script, "sh"))
+    told, words = process.communicate(timeout=120)
+
+    assert told, words
+    assert load_outcome(told).reason is reason
+
+
+def test_a_run_waits_for_another_of_its_kind_and_then_saves_what_is_younger(directory: Place):
+    directory.write()
+    assert directory.run().reason is Reason.SAVED
+    directory.write(began=time.time() + 60)
+    environ = {"RESTIC_PASSWORD": PASSWORD, "RESTIC_REPOSITORY": directory.url, "HOME": str(directory.home)}  # fmt: skip
+    hold = f"hostname {RUN[:-1]}2-x7k2p; sleep 20 | {programs.restic()} backup --stdin --stdin-filename x || true"  # fmt: skip
+    other = subprocess.Popen(["unshare", "--uts", "sh", "-c", hold], env={**os.environ, **environ}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    while not directory.restic("list", "locks", "--no-lock", "-q"):
+        time.sleep(0.2)
+    process = directory.start(f"{RUN[:-1]}4")
+    told, words = process.communicate(timeout=120)
+    other.wait()
+
+    assert f"waiting for {RUN[:-1]}2-x7k2p" in words
+    assert load_outcome(told).reason is Reason.SAVED

@@ -18,6 +18,7 @@ from readiness.backups.destination import CredentialsError, Repository, environm
 from readiness.backups.manifest import BackupManifest, File, Sample, Source, Tally, Verified
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.snapshots import host_of, load_snapshots, set_of, tags_of
+from readiness.backups.trouble import reason_of, sentence_of
 
 MANIFEST = BackupManifest(
     kind="redis", namespace="shop", policy="checkout", service="cache", run="checkout-cache-1a2b-backup-29385253",
@@ -120,3 +121,33 @@ def test_restic_is_told_what_its_destination_needs_and_no_more(
 def test_a_secret_that_lacks_a_key_is_told_by_the_key():
     with pytest.raises(CredentialsError, match="lacks AWS_SECRET_ACCESS_KEY"):
         environment_of(Repository("s3:h/b"), {"AWS_ACCESS_KEY_ID": "id"}, "/c", "/p")
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "reason"),
+    [
+        (1, "Stat(<config/>) returned error, retrying after 1s: Stat: Access Denied.", Reason.DENIED),
+        (1, "Stat: The request signature we calculated does not match the signature you provided.", Reason.DENIED),
+        (1, "Stat: The AWS Access Key Id you provided does not exist in our records.", Reason.DENIED),
+        (1, "googleapi: Error 403: backup@x does not have storage.objects.create access, forbidden", Reason.DENIED),
+        (1, "remove: Object is WORM protected and cannot be overwritten", Reason.DENIED),
+        (1, "The difference between the request time and the server's time is too large.", Reason.CLOCK),
+        (1, 'Get "https://s3": tls: failed to verify certificate: x509: certificate signed by unknown authority', Reason.UNTRUSTED),
+        (1, "x509: certificate has expired or is not yet valid: current time", Reason.CLOCK),
+        (1, "Storage backend has reached its minimum free drive threshold.", Reason.FULL),
+        (1, "write /repository/data/00/x: no space left on device", Reason.FULL),
+        (1, "mkdir /repository/data: read-only file system", Reason.READ_ONLY),
+        (1, "The specified bucket does not exist", Reason.NO_REPOSITORY),
+        (1, "dial tcp 10.0.0.1:443: connect: connection refused", Reason.UNREACHABLE),
+        (1, "lookup s3.example.com: no such host", Reason.UNREACHABLE),
+        (10, "repository does not exist", Reason.NO_REPOSITORY),
+        (11, "unable to create lock", Reason.LOCKED),
+        (12, "wrong password or no key found", Reason.WRONG_PASSWORD),
+        (130, "context canceled", Reason.INTERRUPTED),
+        (1, "something else at 403, id 401", Reason.RESTIC),
+    ],
+)  # fmt: skip
+def test_what_stood_in_the_way_has_a_word_and_a_remedy(code: int, words: str, reason: Reason):
+    assert reason_of(code, words) is reason
+    assert sentence_of(reason)
+    assert words not in sentence_of(reason)

@@ -19,17 +19,23 @@ _CODES: Final[Mapping[int, Reason]] = {
 _WORDS: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     (Reason.CLOCK, ("requesttimetooskewed", "difference between the request time", "expired or is not yet valid")),
     (Reason.UNTRUSTED, ("x509:", "tls: ")),
-    (Reason.FULL, ("no space left", "quotaexceeded", "quota exceeded", "storagefull", "insufficientstorage", "disk quota")),
+    (Reason.FULL, (
+        "no space left", "quota exceeded", "quotaexceeded", "bucket quota", "minimum free drive", "storagefull",
+        "insufficientstorage", "disk quota",
+    )),
     (Reason.READ_ONLY, ("read-only file system", "methodnotallowed")),
     (Reason.DENIED, (
-        "accessdenied", "access denied", "permission denied", "signaturedoesnotmatch", "signature does not match",
-        "invalidaccesskeyid", "does not exist in our records", "invalidtoken", "expiredtoken", "forbidden",
-        "unauthorized", "authenticationfailed", "authorizationfailure", "invalid_grant", "objectlocked", "worm protected",
+        "access denied", "accessdenied", "permission denied", "signature we calculated does not match", "signaturedoesnotmatch",
+        "access key id", "invalidaccesskeyid", "security token", "expiredtoken", "forbidden", "unauthorized",
+        "failed to authenticate", "authorizationfailure", "does not have storage.", "invalid_grant", "object lock", "worm protected",
     )),
-    (Reason.NO_REPOSITORY, ("nosuchbucket", "bucket does not exist", "containernotfound", "bucket name cannot")),
+    (Reason.NO_REPOSITORY, (
+        "bucket does not exist", "nosuchbucket", "container does not exist", "bucket doesn't exist", "bucket name cannot",
+    )),
     (Reason.UNREACHABLE, (
         "no such host", "connection refused", "i/o timeout", "network is unreachable", "no route to host", "connection reset",
-        "handshake timeout", "deadline exceeded", "server misbehaving", "slowdown", "service unavailable", "unexpected eof",
+        "handshake timeout", "deadline exceeded", "server misbehaving", "reduce your request rate", "service unavailable",
+        "internal error", "unexpected eof",
     )),
 )  # fmt: skip
 """In the order of how much they say: what is refused may also be retried."""
@@ -37,7 +43,7 @@ _SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.NO_REPOSITORY: "there is no such bucket, container or directory: make it, or correct spec.backups.destination",
     Reason.WRONG_PASSWORD: "the repository was made with another password: put the Secret of spec.backups.passwordSecretRef back "
     "as it was, or move to another prefix",
-    Reason.CREDENTIALS: "the destination's Secret is not complete",
+    Reason.CREDENTIALS: "the destination's Secret is not complete: docs/backups.md lists its keys",
     Reason.LOCKED: "somebody else holds the repository's lock: see `restic list locks`",
     Reason.DENIED: "the destination refuses these credentials, or what they ask: compare the rights in docs/backups.md",
     Reason.UNREACHABLE: "the destination does not answer: check its endpoint, and that a NetworkPolicy lets this pod reach it",

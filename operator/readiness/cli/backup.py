@@ -16,7 +16,6 @@ from readiness.backups.destination import (
     CREDENTIALS_DIR,
     PASSWORD_DIR,
     PASSWORD_KEY,
-    CredentialsError,
     Repository,
     environment_of,
 )
@@ -79,18 +78,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def restic_of(args: argparse.Namespace) -> Restic:
-    """The repository that the options name. Raises UsageError, which names keys and files, never values."""
+    """The repository that the options name; its secrets are read when they are needed."""
     from readiness.engines.restic import Restic
 
-    repository = Repository(args.repository, args.region)
-    files = args.credentials.iterdir() if args.credentials.is_dir() else ()
-    password = str(args.password_file.absolute())
-    secret = {path.name: path.read_text() for path in files if path.is_file()}
-    try:
-        found = environment_of(repository, secret, str(args.credentials.absolute()), password)
-    except CredentialsError as error:
-        raise UsageError(str(error)) from None
-    return Restic(found, args.cache)
+    def environment() -> dict[str, str]:
+        files = args.credentials.iterdir() if args.credentials.is_dir() else ()
+        secret = {path.name: path.read_text() for path in files if path.is_file()}
+        repository, password = Repository(args.repository, args.region), str(args.password_file.absolute())  # fmt: skip
+        return environment_of(repository, secret, str(args.credentials.absolute()), password)
+
+    return Restic(environment, args.cache)
 
 
 def _save(args: argparse.Namespace, console: Console) -> Outcome:

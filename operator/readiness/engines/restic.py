@@ -10,10 +10,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
+from readiness.backups.destination import CredentialsError
 from readiness.backups.outcome import Reason
 from readiness.backups.trouble import reason_of, sentence_of
 
@@ -27,8 +28,8 @@ PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 class ResticError(Exception):
     """restic did not do it."""
 
-    def __init__(self, reason: Reason, command: str) -> None:
-        super().__init__(f"restic {command}: {sentence_of(reason)}")
+    def __init__(self, reason: Reason, command: str, words: str = "") -> None:
+        super().__init__(f"restic {command}: {words or sentence_of(reason)}")
         self.reason = reason
 
 
@@ -40,12 +41,14 @@ class StoppedError(ResticError):
 
 
 class Restic:
-    """One repository. `environment` is all that its processes are given."""
+    """One repository. `environment` is all that its processes are given; asked each time, it may raise CredentialsError."""
 
-    def __init__(self, environment: Mapping[str, str], cache: Path, program: str = "") -> None:
+    def __init__(
+        self, environment: Callable[[], Mapping[str, str]], cache: Path, program: str = ""
+    ) -> None:
         self._program = program or shutil.which("restic") or "restic"
-        self._environment = {
-            **environment,
+        self._environment = environment
+        self._ours = {
             "PATH": PATH,
             "TZ": "UTC",
             "RESTIC_CACHE_DIR": str(cache),
@@ -94,9 +97,13 @@ class Restic:
         self, arguments: tuple[str, ...], answer: int | IO[bytes], errors: IO[bytes],
         at: Path | None = None,
     ) -> subprocess.Popen[bytes]:  # fmt: skip
+        try:
+            environment = {**self._environment(), **self._ours}
+        except CredentialsError as error:
+            raise ResticError(Reason.CREDENTIALS, arguments[0], str(error)) from None
         return subprocess.Popen(
             [self._program, *arguments], stdout=answer, stderr=errors, stdin=subprocess.DEVNULL,
-            env=self._environment, cwd=at,
+            env=environment, cwd=at,
         )  # fmt: skip
 
 

@@ -1,0 +1,124 @@
+"""A provided Redis saved on real pods: its CronJob's own Job, a real S3 server, and what the policy says of it."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from drillspace import Space, restricted
+from operator_fixture import Operator, policy
+from readiness import naming
+from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
+from readiness.model import Manifest
+from recipes import Recipe, build_image
+from test_redis import condition, told, until
+
+pytestmark = pytest.mark.e2e
+SPACE: Final = "saved-redis"
+CRON: Final = naming.store("checkout", "cache", naming.BACKUP)
+KEYS: Final = {"AWS_ACCESS_KEY_ID": "writer", "AWS_SECRET_ACCESS_KEY": "canary-of-the-bucket"}
+PASSWORD: Final = "canary-of-the-repository"
+PORT: Final = 7070
+
+
+def secret(name: str, **contents: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "stringData": contents,
+    }
+
+
+def s3(image_name: str) -> list[Manifest]:
+    labels = {"app": "s3"}
+    container = {
+        "name": "s3", "image": image_name, "command": ["/usr/bin/versitygw", f"--port=:{PORT}", "posix", "/data"],
+        "env": [{"name": "ROOT_ACCESS_KEY", "value": KEYS["AWS_ACCESS_KEY_ID"]},
+                {"name": "ROOT_SECRET_KEY", "value": KEYS["AWS_SECRET_ACCESS_KEY"]}],
+        "securityContext": CONTAINER_SECURITY, "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }  # fmt: skip
+    security = POD_SECURITY | {"runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}
+    spec = {
+        "automountServiceAccountToken": False, "securityContext": security, "containers": [container],
+        "volumes": [{"name": "data", "emptyDir": {}}], "terminationGracePeriodSeconds": 1,
+    }  # fmt: skip
+    service = {"selector": labels, "ports": [{"port": PORT}]}
+    return [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "s3", "labels": labels}, "spec": spec},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s3"}, "spec": service},
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def space(operator: Operator) -> Iterator[Space]:
+    """A Redis that has formed, and a bucket server."""
+    cluster = operator.cluster
+    redis, bucket = (
+        build_image(each, cluster.engine)
+        for each in (Recipe("redis", ("redis-server",)), Recipe("s3", (), go=("e2e/strangers/go/versitygw",)))
+    )  # fmt: skip
+    for each in (redis, bucket):
+        cluster.load(each.name, each.archive)
+    with restricted(cluster, SPACE) as found:
+        operator.permit_data_services(SPACE)
+        for made in (secret("writer", **KEYS), secret("password", password=PASSWORD), *s3(bucket.name)):  # fmt: skip
+            found.create(made)
+        destination = {"s3": {"bucket": "backups", "endpoint": f"http://s3:{PORT}", "secretRef": {"name": "writer"}}}  # fmt: skip
+        backups = {"destination": destination, "passwordSecretRef": {"name": "password"}}
+        service = {"name": "cache", "redis": {"image": redis.name, "resources": {"limits": {"memory": "128Mi"}}}}  # fmt: skip
+        operator.apply(policy(SPACE, "checkout", {"dataServices": [service], "backups": backups}))
+        until(lambda: condition(found, "Provisioned") == "True", 240, lambda: told(found))
+        yield found
+
+
+def row(space: Space) -> dict[str, Any]:
+    status = json.loads(space.kubectl("get", "rdy", "checkout", "-o", "json"))["status"]
+    return dict(status["dataServices"][0].get("backup") or {})
+
+
+def run(space: Space, name: str, cron: str = CRON) -> None:
+    space.kubectl("create", "job", name, f"--from=cronjob/{cron}")
+
+
+def words(space: Space, name: str) -> str:
+    return space.kubectl("get", "pods", "-o", "wide") + space.cluster.attempt(
+        "kubectl", "-n", space.name, "logs", f"job/{name}", "--all-containers"
+    ).stdout  # fmt: skip
+
+
+def test_a_backup_is_made_and_told(space: Space) -> None:
+    assert condition(space, "BackupsHealthy") == "Unknown"
+    began = time.monotonic()
+    run(space, "first")
+    until(lambda: row(space).get("lastSuccess", ""), 240, lambda: words(space, "first"))
+    print(f"\nfrom kubectl create job to the policy's status: {time.monotonic() - began:.0f} s")
+    until(lambda: condition(space, "BackupsHealthy") == "True", 10, lambda: told(space))
+
+    assert row(space)["snapshots"] == 1
+    assert row(space)["size"] > 0
+    said = words(space, "first") + space.kubectl("get", "rdy,jobs,cronjobs,pods", "-l", naming.POLICY_LABEL, "-o", "json")  # fmt: skip
+    assert PASSWORD not in said
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said
+
+
+def test_retention_keeps_the_only_one(space: Space) -> None:
+    run(space, "retention", naming.store("checkout", "cache", naming.RETENTION))
+    space.kubectl("wait", "job/retention", "--for=condition=Complete", "--timeout=180s")
+
+    assert "the newest of" in words(space, "retention")
+
+
+def test_revoked_credentials_and_a_server_that_is_gone_are_named(space: Space) -> None:
+    space.kubectl("patch", "secret", "writer", "--type=merge", "-p", json.dumps({"stringData": {"AWS_SECRET_ACCESS_KEY": "revoked"}}))  # fmt: skip
+    run(space, "revoked")
+    until(lambda: row(space).get("reason") == "Denied", 240, lambda: words(space, "revoked"))
+    until(lambda: condition(space, "BackupsHealthy") == "False", 10, lambda: told(space))
+    space.kubectl("delete", "job", "revoked", "--wait=false")
+
+    space.kubectl("patch", "secret", "writer", "--type=merge", "-p", json.dumps({"stringData": KEYS}))  # fmt: skip
+    space.kubectl("delete", "pod", "s3")
+    run(space, "gone")
+    until(lambda: row(space).get("reason") == "Unreachable", 300, lambda: words(space, "gone"))
