@@ -75,9 +75,9 @@ NODES = {f"node-{number}": {"metadata": {"name": f"node-{number}"}, "status": {"
 
 
 def situation(now: float = SUNDAY, seen: Seen | None = WELL, **world: Any) -> Situation:
-    pods = world.pop("pods", PODS)
+    pods, runs = world.pop("pods", PODS), world.pop("runs", {})
     spec = {**SPEC, **world.pop("spec", {})}
-    provided = Provided(children=CHILDREN, pods={"cache": pods}, seen={"cache": seen} if seen else {}, credentials={"cache": CREDENTIALS})  # fmt: skip
+    provided = Provided(children=CHILDREN, pods={"cache": pods}, seen={"cache": seen} if seen else {}, credentials={"cache": CREDENTIALS}, runs=runs)  # fmt: skip
     snapshot = Snapshot("ns", **({"nodes": NODES, "provided": provided} | world))
     return Situation({"metadata": META, "spec": spec}, snapshot, {}, now, token="t")
 
@@ -139,6 +139,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"pods": (PODS[0] | {"metadata": PODS[0]["metadata"] | {"labels": {"controller-revision-hash": "r0"}}}, *PODS[1:])},
         "RollInProgress",
     ),
+    "a backup is being made": ({"runs": {"cache": ({"metadata": {"name": "b"}, "status": {"phase": "Running"}},)}}, "BackupUnderWay"),
     "a node that is not Ready": ({"nodes": NODES | {"node-1": {"status": {"conditions": []}}}}, "NodeNotReady"),
     "an alert fires": ({"incidents": Incidents(firing=(Alert("Down", "ns"),))}, "IncidentOngoing"),
     "nobody knows about alerts": ({"incidents": Incidents(problem="does not answer")}, "IncidentsUnseen"),

@@ -11,8 +11,9 @@ from typing import Final
 from readiness.api.durations import seconds
 from readiness.control import Subject, unknown
 from readiness.dataservices.roll import is_calm, outdated
-from readiness.model import Verdict
+from readiness.model import Manifest, Verdict
 from readiness.schedule import window_at
+from readiness.snapshot import Seen
 from readiness.stores import Store
 from readiness.workload import is_ready
 
@@ -58,14 +59,28 @@ def _unwell(subject: Subject, store: Store) -> Iterator[Verdict]:
     if seen is None or not store.sets:
         yield unknown("NotLookedAt", f"how the members of {store.name} are is not known yet", fix=fix)  # fmt: skip
         return
+    yield from _complaining(store, seen)
+    yield from _moving(subject, store, seen)
+
+
+def _complaining(store: Store, seen: Seen) -> Iterator[Verdict]:
+    """What the servers themselves say."""
+    fix = WAIT.format(store.name)
     if complaints := [f"{m.name} {', '.join(m.reasons)}" for m in seen.members if m.reasons]:
         yield unknown("MemberUnwell", f"not every member of {store.name} is well: {'; '.join(complaints[:3])}", fix=fix)  # fmt: skip
     if seen.reason:
         yield unknown("MemberUnwell", f"{store.name} is not well: {seen.reason}", fix=fix)
     if needed := [m.name for m in seen.members if m.needed_by]:
         yield unknown("MemberUnwell", f"{store.name} could not do without {needed[0]}: something hangs on it", fix=fix)  # fmt: skip
+
+
+def _moving(subject: Subject, store: Store, seen: Seen) -> Iterator[Verdict]:
+    """What the cluster shows of their pods, and what is being done to them."""
+    fix = WAIT.format(store.name)
     if nodes := _away(subject, store):
         yield unknown("NodeNotReady", f"a member of {store.name} is on node {nodes[0]}, which is not Ready", fix=fix)  # fmt: skip
+    if any(map(_runs, subject.snapshot.provided.runs.get(store.name, ()))):
+        yield unknown("BackupUnderWay", f"a backup of {store.name} is being made, or restored to see whether it can be", fix="wait until it is over")  # fmt: skip
     if outdated(store.sets, store.pods):
         yield unknown("RollInProgress", f"pods of {store.name} are being replaced", fix=fix)
     if not is_calm(store.sets, store.pods, seen):
@@ -76,6 +91,10 @@ def _away(subject: Subject, store: Store) -> list[str]:
     nodes = {str((pod.get("spec") or {}).get("nodeName", "")) for pod in store.pods}
     known = subject.snapshot.nodes
     return sorted(name for name in nodes & known.keys() if not is_ready(known[name]))
+
+
+def _runs(pod: Manifest) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Pending", "Running")
 
 
 def _too_late(subject: Subject, takes: float) -> Iterator[Verdict]:
