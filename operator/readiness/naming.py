@@ -44,6 +44,7 @@ CREDENTIALS: Final = "credentials"
 BACKUP: Final = "backup"
 """Part of everything that backups of a data service consist of, but for the CronJob of retention."""
 RETENTION: Final = "retention"
+RESTORE_DRILL: Final = "restore-drill"
 FORMED: Final = "formed"
 """Part of the ConfigMap that exists since every member of a data service has been Ready once."""
 

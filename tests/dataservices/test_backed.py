@@ -115,3 +115,54 @@ def test_backups_are_healthy_when_the_last_run_succeeded_and_was_yesterday(
     rows = [{"name": "cache", "backup": row}, {"name": "scratch"}]
 
     assert backups_of(parsed, rows, now)[:2] == expected
+
+
+DRILL = "checkout-cache-9cd7d755-restore-drill-29385253"
+DRILLED = Outcome(DRILL, Task.RESTORE_DRILL, Result.SUCCEEDED, Reason.RESTORED, "all", stamp(FIRST), snapshot="0123456789abcdef", rto=11.6)  # fmt: skip
+LOST = replace(DRILLED, result=Result.FAILED, reason=Reason.DIFFERS, message="db0: less", ended=stamp(SECOND))  # fmt: skip
+RESTORED = {"lastSuccess": FIRST, "snapshot": "01234567", "rtoSeconds": 12}
+
+
+def drilling(outcome: Outcome, job: str = DRILL) -> Manifest:
+    server = container("server", 137, "", FIRST, "Error")  # it is killed when the drill has ended
+    return pod(server, save=container("drill", int(outcome.result is Result.FAILED), dump_outcome(outcome)), job=job, part=naming.RESTORE_DRILL)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "found", "expected"),
+    [
+        ({}, [drilling(DRILLED)], RESTORED),
+        ({}, [drilling(DRILLED, job="another")], {}),
+        ({}, [drilling(LOST)], {"lastFailure": SECOND, "reason": "RestoredDiffers", "message": "db0: less"}),
+        ({}, [drilling(LOST), drilling(DRILLED)], RESTORED | {"lastFailure": SECOND, "reason": "RestoredDiffers", "message": "db0: less"}),
+        (RESTORED, [drilling(DRILLED)], RESTORED),
+        (RESTORED, [drilling(replace(DRILLED, ended=stamp(SECOND), rto=20))],
+         {"lastSuccess": SECOND, "snapshot": "01234567", "rtoSeconds": 20, "previousRtoSeconds": 12}),
+    ],
+)  # fmt: skip
+def test_what_drills_said_is_kept(old: Manifest, found: list[Manifest], expected: Manifest):
+    row = backup_row({"restoreDrill": old} if old else {}, found)
+
+    assert row == ({"restoreDrill": expected} if expected else {})
+
+
+@pytest.mark.parametrize(
+    ("drill", "after", "expected"),
+    [
+        ({}, 3600, ("True", "BackedUp")),
+        (RESTORED, 3600, ("True", "BackedUp")),
+        (RESTORED | {"lastSuccess": "2026-11-12T03:13:20Z"}, 3600, ("True", "BackedUp")),
+        (RESTORED | {"lastSuccess": "2026-11-12T03:13:20Z"}, 4000, ("False", "RestoreOverdue")),
+        (RESTORED | {"reason": "RestoredDiffers", "message": "db0: less"}, 3600, ("False", "RestoreFailed")),
+    ],
+)  # fmt: skip
+def test_backups_that_cannot_be_restored_are_not_healthy(
+    drill: Manifest, after: float, expected: tuple[str, str]
+):
+    spec = read_policy(
+        {"dataServices": [{"name": "cache", "redis": {}}],
+         "backups": {"destination": {"volume": {"claimName": "c"}}, "passwordSecretRef": {"name": "p"}}}
+    )  # fmt: skip
+    rows = [{"name": "cache", "backup": ROW | ({"restoreDrill": drill} if drill else {})}]
+
+    assert backups_of(spec, rows, stamp(FIRST) + after)[:2] == expected

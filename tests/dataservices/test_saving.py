@@ -42,7 +42,7 @@ def containers(pod: Manifest) -> dict[str, Manifest]:
     return {c["name"]: c for c in (*pod.get("initContainers", ()), *pod["containers"])}
 
 
-@pytest.mark.parametrize("part", ["backup", "retention"])
+@pytest.mark.parametrize("part", ["backup", "retention", "restore-drill"])
 def test_a_cron_job_starts_once_ends_and_tells(part: str):
     cron, inner, pod = job(children(), part)
 
@@ -55,7 +55,7 @@ def test_a_cron_job_starts_once_ends_and_tells(part: str):
     assert pod["restartPolicy"] == "Never"
 
 
-@pytest.mark.parametrize("part", ["backup", "retention"])
+@pytest.mark.parametrize("part", ["backup", "retention", "restore-drill"])
 def test_a_pod_may_nothing(part: str):
     _, _, pod = job(children(), part)
 
@@ -192,3 +192,29 @@ def test_a_kind_without_backups_is_refused_by_name():
     (refusal,) = refusals_of(kind, order, ())
     assert (refusal.reason, refusal.message) == ("BackupsNotSupported", "this version makes no backups of rabbitmq")  # fmt: skip
     assert children_of(wish, kind, order)
+
+
+def test_a_drill_is_a_server_on_loopback_that_waits_and_one_that_asks_nobody_else():
+    found = children(restoreDrill={"schedule": "0 3 * * 6"})
+    cron, _, pod = job(found, "restore-drill")
+    server, drill = containers(pod)["server"], containers(pod)["drill"]
+
+    assert (cron["schedule"].split(" ", 1)[1], server["image"], drill["image"]) == ("3 * * 6", "redis:8", "operator:1")  # fmt: skip
+    assert (server["restartPolicy"], server["command"]) == ("Always", ["sh", "/scripts/drill.sh", "/restore", "6379"])  # fmt: skip
+    assert "--bind 127.0.0.1" in found[f"ConfigMap/{NAME}-backup"]["data"]["drill.sh"]
+    assert {"--directory=/restore", "--port=6379"} <= set(drill["args"])
+    assert not any(each.startswith("--host") for each in drill["args"])
+    assert {each["name"] for each in server["volumeMounts"]} == {"tmp", "scripts", "restore"}
+    assert {each["name"] for each in drill["volumeMounts"]} == {"tmp", "restore", "password", "destination"}  # fmt: skip
+    assert f"PersistentVolumeClaim/{NAME}" not in str(pod)
+
+
+def test_a_drill_does_not_reach_the_store():
+    found = children()
+    walls = {name: found[f"NetworkPolicy/{NAME}-{name}"]["spec"] for name in ("backup", "restore-drill")}  # fmt: skip
+    parts = {name: wall["podSelector"]["matchExpressions"][0]["values"] for name, wall in walls.items()}  # fmt: skip
+    ways = {name: [rule for rule in wall["egress"] if "podSelector" in str(rule)] for name, wall in walls.items()}  # fmt: skip
+
+    assert parts == {"backup": ["backup", "retention"], "restore-drill": ["restore-drill"]}
+    assert (len(ways["backup"]), ways["restore-drill"]) == (1, [])
+    assert all("ingress" not in wall and "Ingress" in wall["policyTypes"] for wall in walls.values())  # fmt: skip

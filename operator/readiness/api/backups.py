@@ -119,6 +119,15 @@ class Retention(Schema):
     )
 
 
+class RestoreDrill(Schema):
+    """Snapshots restored into a throw-away server, on purpose and regularly."""
+
+    schedule: Schedule = Field(
+        "0 4 * * 0",
+        description="When, as cron has it; the minute is moved as that of the backups. A success is valid for 8 days.",
+    )
+
+
 class Backups(Schema):
     """Backups of every data service that the operator provides, unless its `backup.enabled` is false."""
 
@@ -140,6 +149,9 @@ class Backups(Schema):
     )
     time_zone: TimeZone = Field("Etc/UTC", description="Time zone of the schedules.")
     retention: Retention = Field(Retention(), description="How many snapshots are kept.")
+    restore_drill: RestoreDrill = Field(
+        RestoreDrill(), description="How it is proved that backups can be restored."
+    )
     rules = (
         Rule(
             cel="has(self.passwordSecretRef)",

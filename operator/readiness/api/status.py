@@ -126,6 +126,26 @@ class PrimaryLoss(Schema):
     cause: Word = Field("", description="How it ends, as far as that is known.")
 
 
+class RestoreDrillStatus(Schema):
+    """Restore drills of one data service, as their runs told."""
+
+    last_success: Timestamp | None = Field(
+        None, description="When a snapshot was last restored and held all that was saved."
+    )
+    snapshot: Word = Field("", description="Short id of that snapshot.")
+    rto_seconds: Annotated[int, Field(ge=0)] = Field(
+        0, description="Seconds until the restored server had everything."
+    )
+    previous_rto_seconds: Annotated[int, Field(ge=0)] = Field(
+        0, description="The same of the success before."
+    )
+    last_failure: Timestamp | None = Field(None, description="When a drill last did not succeed.")
+    reason: Reason = Field("", description="Why, while none has succeeded since.")
+    message: Sentence = Field(
+        "", description="That in words: what was expected and what was found."
+    )
+
+
 class BackupStatus(Schema):
     """Backups of one data service, as their runs told."""
 
@@ -143,6 +163,9 @@ class BackupStatus(Schema):
     last_failure: Timestamp | None = Field(None, description="When a run last did not succeed.")
     reason: Reason = Field("", description="Why, while nothing has succeeded since.")
     message: Sentence = Field("", description="That in words, and what to do.")
+    restore_drill: RestoreDrillStatus | None = Field(
+        None, description="Whether they can be restored. Absent: no drill has ended yet."
+    )
 
 
 class DataServiceStatus(Schema):

@@ -6,13 +6,11 @@ import argparse
 import signal
 import time
 from pathlib import Path
-from typing import Final
 
 from readiness.backups.manifest import DUMPS
 from readiness.cli.backup import add_store, restic_of, tell
 from readiness.cli.console import Console, parser
-
-DIRECTORY: Final = "/restore"
+from readiness.dataservices.restore import RESTORED
 
 
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
@@ -21,7 +19,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     add_store(found)
     found.add_argument("--kind", choices=sorted(DUMPS), required=True, help="of the data service")
     found.add_argument("--run", required=True, help="name of the Job")
-    found.add_argument("--directory", type=Path, default=Path(DIRECTORY), help="shared with the server")  # fmt: skip
+    found.add_argument("--directory", type=Path, default=Path(RESTORED), help="shared with the server")  # fmt: skip
     found.add_argument("--host", default="127.0.0.1", help="of the server; anything but loopback is refused")  # fmt: skip
     found.add_argument("--port", type=int, required=True, help="of the server")
     return found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from readiness.backups.outcome import Outcome
 
 FRESH_SECONDS: Final = 26 * 3600
+DRILL_FRESH_SECONDS: Final = 8 * 24 * 3600
 LONGEST: Final = 300
 _REASON: Final = re.compile(r"[A-Z][A-Za-z]{1,40}")
 
@@ -37,10 +38,13 @@ class Ended:
 
 def backup_row(old: Manifest, pods: Iterable[Manifest]) -> Manifest:
     """The row after what these pods said; what is older than the row changes nothing."""
-    row = dict(old)
-    for ended in sorted(filter(None, map(ended_of, pods)), key=lambda each: each.at):
+    row, said = dict(old), tuple(pods)
+    for ended in sorted(filter(None, map(ended_of, said)), key=lambda each: each.at):
         row = _after(row, ended)
-    return row
+    drill = dict(row.get("restoreDrill") or {})
+    for ended in sorted(filter(None, map(drilled_of, said)), key=lambda each: each.at):
+        drill = _after_drill(drill, ended)
+    return row | ({"restoreDrill": drill} if drill else {})
 
 
 def is_run(pod: Manifest) -> bool:
@@ -57,6 +61,15 @@ def ended_of(pod: Manifest) -> Ended | None:
         ended = _terminated(init)
         if ended and ended.get("exitCode"):
             return _without_outcome(init["name"], ended)
+    ended = next(filter(None, map(_terminated, status.get("containerStatuses") or ())), None)
+    return _with_outcome(ended, _job_of(pod)) if ended else None
+
+
+def drilled_of(pod: Manifest) -> Ended | None:
+    """How a pod of a restore drill ended; how the server beside it ends is nobody's affair."""
+    status, labels = pod.get("status") or {}, pod["metadata"].get("labels") or {}
+    if labels.get(naming.PART_LABEL) != naming.RESTORE_DRILL:
+        return None
     ended = next(filter(None, map(_terminated, status.get("containerStatuses") or ())), None)
     return _with_outcome(ended, _job_of(pod)) if ended else None
 
@@ -84,6 +97,19 @@ def _problems(rows: Iterable[Manifest], now: float) -> Iterator[tuple[str, str, 
         elif backup.get("lastSuccess") and now - stamp_of(backup["lastSuccess"]) > FRESH_SECONDS:
             words = f"the last success is of {backup['lastSuccess']}, more than 26 h ago: see why its Jobs do not start"
             yield row["name"], "Overdue", words
+        yield from _undrilled(row["name"], backup.get("restoreDrill") or {}, now)
+
+
+def _undrilled(name: str, drill: Manifest, now: float) -> Iterator[tuple[str, str, str]]:
+    if drill.get("reason"):
+        yield (
+            name,
+            "RestoreFailed",
+            f"its restore drill: {drill['reason']}: {drill.get('message', '')}",
+        )
+    elif drill.get("lastSuccess") and now - stamp_of(drill["lastSuccess"]) > DRILL_FRESH_SECONDS:
+        words = f"no snapshot has been restored successfully since {drill['lastSuccess']}, more than 8 days ago"
+        yield name, "RestoreOverdue", words
 
 
 def _after(row: Manifest, ended: Ended) -> Manifest:
@@ -99,6 +125,24 @@ def _after(row: Manifest, ended: Ended) -> Manifest:
         return row
     found = {"lastSuccess": at, "backupSet": told.backup_set, "snapshot": told.snapshot[:8], "size": told.size}  # fmt: skip
     return {**plain, **found, "snapshots": len(told.snapshots)}
+
+
+def _after_drill(row: Manifest, ended: Ended) -> Manifest:
+    at = datetime.fromtimestamp(ended.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if at <= max(row.get("lastSuccess", ""), row.get("lastFailure", "")):
+        return row
+    plain = {key: value for key, value in row.items() if key not in ("reason", "message")}
+    told = ended.outcome
+    if ended.reason or told is None:
+        return {**plain, "lastFailure": at, "reason": ended.reason, "message": ended.message}
+    before = {"previousRtoSeconds": row["rtoSeconds"]} if "rtoSeconds" in row else {}
+    return {
+        **plain,
+        **before,
+        "lastSuccess": at,
+        "snapshot": told.snapshot[:8],
+        "rtoSeconds": round(told.rto),
+    }
 
 
 def _with_outcome(ended: Manifest, run: str) -> Ended | None:

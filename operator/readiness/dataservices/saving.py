@@ -26,6 +26,7 @@ from readiness.dataservices.parts import (
     canonical,
     pod_security,
 )
+from readiness.dataservices.restore import RESTORED, SCRIPTS
 from readiness.model import Manifest
 from readiness.quantities import bytes_of
 
@@ -48,12 +49,21 @@ def build_saving(kind: Kind, order: Order) -> tuple[Manifest, ...]:
     if kind.dump is None or order.backups is None:
         return ()
     dump = kind.dump(order)
+    scripts = {**dump.scripts, "drill.sh": SCRIPTS[kind.name]}
+    store = [{"port": port, "protocol": "TCP"} for port in dump.ports]
     return (
         _account(order),
-        build_config(order.name(naming.BACKUP), dump.scripts),
-        _wall(order, dump),
+        build_config(order.name(naming.BACKUP), scripts),
+        _wall(order, (naming.BACKUP, naming.RETENTION), store),
+        _wall(order, (naming.RESTORE_DRILL,), []),
         _cron_job(order, naming.BACKUP, order.backups.schedule, _saving_pod(kind, order, dump)),
         _cron_job(order, naming.RETENTION, f"0 {RETENTION_HOUR} * * *", _pruning_pod(order)),
+        _cron_job(
+            order,
+            naming.RESTORE_DRILL,
+            order.backups.restore_drill.schedule,
+            _drilling_pod(kind, order, dump),
+        ),
     )
 
 
@@ -118,7 +128,6 @@ def _pod(order: Order, containers: Manifest, volumes: Sequence[Manifest]) -> Man
 
 
 def _saving_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
-    scripts = {"name": "scripts", "configMap": {"name": order.name(naming.BACKUP), "defaultMode": 0o444}}  # fmt: skip
     backup = _mount("backup", DIRECTORY)
     shared = [_mount("scripts", read_only=True), backup]
     given = [_mount("passwords", read_only=True), *(_mount(each["name"], read_only=True) for each in dump.volumes)]  # fmt: skip
@@ -135,13 +144,38 @@ def _saving_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
             "containers": [_ours("save", order, save, [backup, *_destination_mounts(order)])],
         },
         [
-            scripts,
+            _scripts(order),
             {"name": "backup", "ephemeral": {"volumeClaimTemplate": {"spec": _claim(kind, order)}}},
             _secret("passwords", order.name(naming.CREDENTIALS), dump.user),
             *dump.volumes,
             *_destination_volumes(order, secret_of(_backups(order).destination)),
         ],
     )  # fmt: skip
+
+
+def _drilling_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
+    """The server stands beside ours on the pod's own loopback, serves when it is told to, and goes with the pod."""
+    place = _mount("restore", RESTORED)
+    serve = {"image": order.image, "command": ["sh", "/scripts/drill.sh", RESTORED, str(kind.port)], "restartPolicy": "Always"}  # fmt: skip
+    drill = ("restore-drill", f"--kind={kind.name}", "--run=$(JOB_NAME)", f"--directory={RESTORED}", f"--port={kind.port}", *_store(order))  # fmt: skip
+    claim = {"volumeClaimTemplate": {"spec": _claim(kind, order)}}
+    return _pod(
+        order,
+        {
+            "initContainers": [_container("server", serve, [_mount("scripts", read_only=True), place], dump.memory)],
+            "containers": [_ours("drill", order, drill, [place, *_destination_mounts(order)])],
+        },
+        [
+            _scripts(order),
+            {"name": "restore", "ephemeral": claim},
+            *_destination_volumes(order, secret_of(_backups(order).destination)),
+        ],
+    )  # fmt: skip
+
+
+def _scripts(order: Order) -> Manifest:
+    found = {"name": order.name(naming.BACKUP), "defaultMode": 0o444}
+    return {"name": "scripts", "configMap": found}
 
 
 def _pruning_pod(order: Order) -> Manifest:
@@ -212,22 +246,21 @@ def _claim(kind: Kind, order: Order) -> Manifest:
     return {"accessModes": ["ReadWriteOnce"], "resources": request, **named}
 
 
-def _wall(order: Order, dump: Dump) -> Manifest:
-    """Nobody reaches these pods; they reach names, the store and the destination."""
-    parts = {"key": naming.PART_LABEL, "operator": "In", "values": [naming.BACKUP, naming.RETENTION]}  # fmt: skip
+def _wall(order: Order, of: Sequence[str], ports: Sequence[Manifest]) -> Manifest:
+    """Nobody reaches these pods; they reach names, the destination, and the store where it has ports for them."""
+    parts = {"key": naming.PART_LABEL, "operator": "In", "values": [*of]}
     selector = naming.store_labels(order.policy, order.service.name)
     own = {key: selector[key] for key in (naming.POLICY_LABEL, naming.SERVICE_LABEL)}
     names = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
-    ports = [{"port": port, "protocol": "TCP"} for port in dump.ports]
-    store = {"to": [{"podSelector": {"matchLabels": own}}], "ports": ports}
+    store = [{"to": [{"podSelector": {"matchLabels": own}}], "ports": [*ports]}] if ports else []
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": order.name(naming.BACKUP)},
+        "metadata": {"name": order.name(of[0])},
         "spec": {
             "podSelector": {"matchLabels": own, "matchExpressions": [parts]},
             "policyTypes": ["Ingress", "Egress"],
-            "egress": [names, store, *_way_out(_backups(order).destination)],
+            "egress": [names, *store, *_way_out(_backups(order).destination)],
         },
     }
 

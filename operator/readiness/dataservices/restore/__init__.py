@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+RESTORED: Final = "/restore"
+"""The volume that drill and server share."""
 _HERE: Final = Path(__file__).parent
 SCRIPTS: Final = {each.stem: each.read_text() for each in sorted(_HERE.glob("*.sh"))}
 """By kind."""
