@@ -209,6 +209,20 @@ def test_a_policy_may_go_and_come_back_and_no_pod_notices(shop: Space, image: st
     assert shop.pods() == before
 
 
+def test_volumes_that_cannot_grow_are_named_and_nothing_stops(shop: Space, image: str) -> None:
+    """Where the class of a cluster lets them grow, they do."""
+    before = shop.pods()
+    (found,) = {each["spec"]["storageClassName"] for each in shop.get("pvc")["items"]}
+    grows = shop.get("storageclass", found).get("allowVolumeExpansion", False)
+    shop.declare(cache(image, storage="128Mi"))
+    message = shop.until("True/Provisioned" if grows else "False/VolumeCannotGrow", 120)
+    assert grows or f"PersistentVolumeClaim/data-{NAME}-0" in message
+    shop.declare(cache(image, storage="128Mi" if grows else "64Mi"))
+    shop.until("True/Provisioned", 60)
+
+    assert shop.pods() == before
+
+
 @pytest.mark.slow
 def test_removal_takes_a_word_and_leaves_the_volumes(shop: Space) -> None:
     before = shop.pods()
