@@ -122,7 +122,7 @@ def test_pods_that_come_and_go_elsewhere_do_not_make_another_question():
 
 def test_hosts_of_the_namespace_are_the_pods_behind_them():
     outside = {"external": {"redis": {"hosts": ["cache", "cache.example.org"]}}}
-    housed = {"cache": Housed({"cache": ("r-0", "r-1")}, {"cache": "10.1.0.1"})}
+    housed = {"cache": Housed({"cache": ("r-0", "r-1")})}
     (trial,) = plan.requests(rules(), situation(outside, housed=housed))
 
     assert trial.requests[0].hosts == ("r-0", "r-1", "cache.example.org")

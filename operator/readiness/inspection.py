@@ -30,20 +30,20 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What leads into the policy's own namespace: addresses of its pods and of its Services, by name."""
+    """What leads into the policy's own namespace: addresses of its pods, by name.
+
+    No address of a Service: whoever writes its EndpointSlice says where that one leads.
+    """
 
     namespace: str
     pods: Mapping[str, str] = field(default_factory=dict)
-    services: Mapping[str, str] = field(default_factory=dict)
 
     def address(self, host: str) -> str:
-        """Where a host is, if it is in the namespace; else nothing."""
-        if host in self.pods.values() or host in self.services.values():
+        """Where a host is, if it is a pod of the namespace, by any of its names; else nothing."""
+        if host in self.pods.values():
             return host
-        pod, service = parts_of(host, self.namespace)
-        return (
-            self.pods.get(pod, "") if pod else self.services.get(service) or self.pods.get(host, "")
-        )
+        pod, _ = parts_of(host, self.namespace)
+        return self.pods.get(pod or host, "")
 
     def name(self, address: str) -> str:
         """The pod at an address; nothing where there is none."""

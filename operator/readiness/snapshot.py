@@ -160,12 +160,11 @@ class Provided:
 class Housed:
     """What was seen, in the policy's namespace, of a store that somebody else runs.
 
-    `members` are names of the pods behind each of its hosts that names a Service, `services` the
-    addresses of such Services; `pods` and `sets` are those pods and the workloads they belong to.
+    `members` are names of the pods behind each of its hosts that names a Service; `pods` and `sets`
+    are those pods and the workloads they belong to.
     """
 
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    services: Mapping[str, str] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
     sets: tuple[Manifest, ...] = ()
 

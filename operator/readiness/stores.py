@@ -128,7 +128,7 @@ def _external(service: DataService, snapshot: Snapshot, way_in: Mapping[str, str
     looked = declared.probe_secret_ref or declared.secret_ref
     login = Login(looked.name) if looked else None
     request = StoreRequest(
-        service.name, kind, Way(snapshot.namespace, way_in, housed.services),
+        service.name, kind, Way(snapshot.namespace, way_in),
         hosts=() if sentinel else tuple(dict.fromkeys(hosts)),
         port=declared.port or PORTS[kind], tls=declared.tls, login=login,
         app=Login(declared.secret_ref.name) if declared.secret_ref else None,

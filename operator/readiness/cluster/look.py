@@ -66,21 +66,18 @@ def _targets(store: Store, policy: Manifest, namespace: str) -> dict[str, Any]:
 def _housed(store: Store, hosts: tuple[str, ...], namespace: str) -> Housed:
     """The pods behind the hosts that name Services of the namespace, or such pods."""
     members: dict[str, tuple[str, ...]] = {}
-    addresses: dict[str, str] = {}
     everyone = store.of("Pod", namespace)
     for host in hosts:
         pod, service = parts_of(host, namespace)
         if pod in everyone:
             members[host] = (pod,)
-        elif found := store.of("Service", namespace).get(service):
-            address = (found.get("spec") or {}).get("clusterIP")
-            addresses |= {service: address} if address not in (None, "", "None") else {}
+        elif service in store.of("Service", namespace):
             members |= _behind(store, host, (namespace, service))
     names = sorted({name for each in members.values() for name in each})
     pods = tuple(everyone[name] for name in names if name in everyone)
     owners = sorted({owner_of(pod) for pod in pods})
     sets = (store.of(kind, namespace).get(name) for kind, name in owners if kind in _WORKLOADS)
-    return Housed(members, addresses, pods, tuple(each for each in sets if each is not None))
+    return Housed(members, pods, tuple(each for each in sets if each is not None))
 
 
 def _behind(store: Store, host: str, service: tuple[str, str]) -> dict[str, tuple[str, ...]]:
