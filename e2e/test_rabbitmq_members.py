@@ -22,10 +22,11 @@ import pytest
 import image
 from localcluster import images
 from readiness.api.dataservice import DataService
-from readiness.dataservices.command import Amend, Task, Tell, Wait
+from readiness.dataservices.command import Amend, Resize, Task, Tell, Wait
 from readiness.dataservices.order import Order
 from readiness.dataservices.rabbitmq import build_rabbitmq
-from readiness.dataservices.rabbitmq.commands import Grow, SetUser, next_step
+from readiness.dataservices.rabbitmq.commands import SetUser, next_step
+from readiness.dataservices.rabbitmq.leaving import Grow, Mark
 from readiness.dataservices.rabbitmq.reading import (
     Observed,
     disturbances,
@@ -143,8 +144,10 @@ class Cluster:
         self.figures.setdefault(what, []).append(round(figure, 2))
 
 
-def order_of(known: Mapping[str, str] = PASSWORDS, *, formed: bool = True) -> Order:
-    service = DataService.model_validate({"name": "jobs", "rabbitmq": {}})
+def order_of(
+    known: Mapping[str, str] = PASSWORDS, *, formed: bool = True, replicas: int = 3
+) -> Order:
+    service = DataService.model_validate({"name": "jobs", "rabbitmq": {"replicas": replicas}})
     return Order("sandbox", "shop", service, "rabbitmq", "op", "op", 3, known, formed)
 
 
@@ -152,8 +155,8 @@ def task_of(observed: Observed, known: Mapping[str, str] = PASSWORDS, rotation: 
     return Task(order_of(known), seen_of(observed), 3, rotation)
 
 
-def manifests(*, formed: bool) -> tuple[dict[str, Any], ...]:
-    return build_rabbitmq(order_of(formed=formed))
+def manifests(*, formed: bool, replicas: int = 3) -> tuple[dict[str, Any], ...]:
+    return build_rabbitmq(order_of(formed=formed, replicas=replicas))
 
 
 @contextmanager
@@ -375,4 +378,45 @@ def test_a_queue_that_lacks_a_member_gets_it_back(cluster: Cluster, queue: str) 
     assert isinstance(step, Tell)
     assert step.act == Grow(cluster.box.pod(2))
     assert cluster.inside(cluster.operator(PASSWORDS).carry_out(step.act)) == ""
+    cluster.wait(60, cluster.whole)
+
+
+def test_a_fourth_member_comes_and_goes_and_no_queue_notices(cluster: Cluster, queue: str) -> None:
+    """Every step of leaving is decided anew; what the leader is doing goes on."""
+    four, box = order_of(replicas=4), cluster.box
+    cluster.publish(f"{queue}-before").close()
+    box.manifests = manifests(formed=True, replicas=4)
+    box.announce(3)
+    box.start(3)
+    cluster.wait(120, lambda: len([m for m in cluster.look(0).members if m.running]) == 4)
+    ledger, steps = cluster.publish(queue), list[str]()
+    away = f"rabbit@{box.host(3)}"
+    for name in (queue, f"{queue}-before"):
+        assert not cluster.ctl(0, "rabbitmq-queues", "add_member", name, away).returncode
+
+    def step() -> object:
+        management = Management([box.host(i) for i in range(4)], PASSWORDS, {box.pod(i): f"{NET}.{i + 1}" for i in range(4)})  # fmt: skip
+        found = next_step(Task(four, seen_of(cluster.inside(management.read())), 3))
+        if isinstance(found, Tell):
+            steps.append(type(found.act).__name__)
+            assert cluster.inside(management.carry_out(found.act)) == ""
+        return found
+
+    cluster.wait(120, lambda: isinstance(step(), Resize))
+    took = box.stop(3)
+    del box.running[box.pod(3)]
+    cluster.record("fourth member leaves: hook and exit, s", took)
+    counted = {member.pod for member in cluster.look(0).members}
+    box.manifests = manifests(formed=True)
+    told = ledger.close()
+    cluster.record("fourth member leaves: gap, s", told["gap"])
+    left = next_step(Task(order_of(), seen_of(cluster.inside(cluster.operator(PASSWORDS).read())), 3))  # fmt: skip
+
+    assert [each for each in steps if each in ("Shrink", "Mark")] == ["Shrink", "Mark"]
+    assert counted == {box.pod(index) for index in range(3)}, "nobody counts it any more"
+    assert isinstance(left, Tell)
+    assert left.act == Mark(())
+    assert cluster.inside(cluster.operator(PASSWORDS).carry_out(left.act)) == ""
+    assert told["gap"] <= 2
+    assert not cluster.lost(queue, told)
     cluster.wait(60, cluster.whole)

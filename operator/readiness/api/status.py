@@ -176,7 +176,9 @@ class DataServiceStatus(Schema):
     ready: Flag = Field(
         description="Whether every member is there and Ready, and nothing is wrong."
     )
-    reason: Reason = Field("", description="Why it is not, in one CamelCase word.")
+    reason: Reason = Field(
+        "", description="Why it is not, or what is under way, in one CamelCase word."
+    )
     secret_name: ObjectKey = Field(
         "", description="Secret with everything needed to connect, as Service Binding has it."
     )

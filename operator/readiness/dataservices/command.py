@@ -6,7 +6,7 @@ taken in this pass, and only the next look says what came of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from readiness.dataservices.order import Look, Order
@@ -18,7 +18,7 @@ class Task:
     """What a kind decides on.
 
     `order` has as many members as there are, `replicas` is how many are declared. `rotation` is the
-    request for new passwords as the policy has it, or nothing.
+    request for new passwords as the policy has it, or nothing. `calm`: every pod is Ready and stays.
     """
 
     order: Order
@@ -26,6 +26,7 @@ class Task:
     replicas: int
     rotation: str = ""
     now: float = 0.0
+    calm: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,12 @@ class Wait:
 
 
 Step = Tell | Amend | Resize | Replace | Wait
+
+
+def first_of(steps: Iterable[Step]) -> Step | None:
+    """The first that can be taken; else the first that waits: nobody waits for what another step waits for."""
+    found = tuple(steps)
+    return next((each for each in found if not isinstance(each, Wait)), next(iter(found), None))
 
 
 @dataclass(frozen=True, slots=True)

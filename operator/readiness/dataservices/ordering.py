@@ -35,7 +35,8 @@ class Turn:
 
 def turn_of(kind: Kind, task: Task, sets: Sequence[Manifest], pods: Sequence[Manifest]) -> Turn:
     """What a kind would do next, and whether it may now."""
-    step, seen = kind.next_step(task), task.seen
+    calm = is_calm(sets, pods, task.seen)
+    step, seen = kind.next_step(replace(task, calm=calm)), task.seen
     if step is None:
         return Turn()
     if isinstance(step, Wait):
@@ -44,10 +45,8 @@ def turn_of(kind: Kind, task: Task, sets: Sequence[Manifest], pods: Sequence[Man
         return Turn(lacking=step.why) if step.lacks else Turn(doing=step.why, reason=step.reason)
     failed = _failure(step, seen.told)
     ripe = failed is None or failed.at + RETRY_SECONDS <= task.now
-    free = ripe and is_calm(sets, pods, seen)
-    return replace(
-        _telling(step), step=step if free else None, obstacles=(failed,) if failed else ()
-    )
+    obstacles = (failed,) if failed else ()
+    return replace(_telling(step), step=step if ripe and calm else None, obstacles=obstacles)
 
 
 def amended(kind: Kind, order: Order, amend: Amend, secret: Manifest, token: str) -> Manifest:

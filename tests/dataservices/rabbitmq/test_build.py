@@ -171,21 +171,24 @@ def test_amounts_follow_memory(limit: str, counted: int, free: int):
 
 @pytest.mark.parametrize("replicas", [3, 7])
 def test_the_longest_stop_ends_within_the_grace(replicas: int):
-    """check_running; rounds until no new one may begin; the last round, its check, one for each other member; the drain."""
+    """check_running; rounds until no new one may begin; the last round, its check, one for each other member; the drain, and leaving."""
     given = env(replicas=replicas)
-    wait, round_, check, drain = (int(given[f"STOP_{n}"]) for n in ("WAIT", "ROUND", "CHECK", "DRAIN"))  # fmt: skip
+    wait, round_, check, drain, leave = (int(given[f"STOP_{n}"]) for n in ("WAIT", "ROUND", "CHECK", "DRAIN", "LEAVE"))  # fmt: skip
     rounds = check + wait + round_ + check + (replicas - 1) * check + 2
 
     assert rounds <= 720
-    assert rounds + drain + 30 <= pod(replicas=replicas)["terminationGracePeriodSeconds"]
+    assert (
+        rounds + drain + check + 2 * leave + 30
+        <= pod(replicas=replicas)["terminationGracePeriodSeconds"]
+    )
 
 
 def test_statements_of_the_stop_stand_apart():
     script = built()["ConfigMap", "scripts"]["data"]["stop.sh"]
     commands = [line for line in script.splitlines() if line.lstrip().startswith("timeout")]
 
-    assert len(commands) == 4
-    assert commands[-1] == 'timeout "$STOP_DRAIN" rabbitmq-upgrade -q drain > /dev/null 2>&1'
+    assert len(commands) == 6
+    assert commands[3] == 'timeout "$STOP_DRAIN" rabbitmq-upgrade -q drain > /dev/null 2>&1'
     assert "skip-stop" in script
     assert pod()["volumes"][-1]["downwardAPI"]["items"][0]["fieldRef"] == {"fieldPath": "metadata.annotations['readiness.dev/skip-stop']"}  # fmt: skip
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
+from readiness import naming
 from readiness.api.dataservice import DataService
-from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
+from readiness.dataservices.command import Amend, Resize, Step, Task, Tell, Wait
 from readiness.dataservices.order import Order
-from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser, next_step
-from readiness.dataservices.rabbitmq.reading import Member, Observed, Queue
+from readiness.dataservices.rabbitmq.commands import Rebalance, SetUser, next_step
+from readiness.dataservices.rabbitmq.leaving import Grow, Mark, Shrink
+from readiness.dataservices.rabbitmq.reading import Member, Observed, Queue, seen_of
 from readiness.dataservices.rabbitmq.users import CREDENTIALS, USERS, password_hash
 from readiness.snapshot import Seen
 
-PODS = ("q-0", "q-1", "q-2")
 KNOWN = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
+MAIN = naming.store("shop", "jobs")
+PODS = tuple(f"{MAIN}-{number}" for number in range(3))
 
 
 def task(observed: Observed, known: Mapping[str, str] = KNOWN, rotation: str = "") -> Task:
@@ -30,33 +33,33 @@ def stored(known: Mapping[str, str]) -> dict[str, str]:
     return {user.name: password_hash(user.name, known[user.key]) for user in USERS}
 
 
-def queue(name: str = "orders", leader: str = "q-0", members: Any = PODS) -> Queue:  # fmt: skip
+def queue(name: str = "orders", leader: str = PODS[0], members: Any = PODS) -> Queue:  # fmt: skip
     return Queue(name, "/", "quorum", True, leader, frozenset(members), frozenset(members))
 
 
 WHOLE = Observed(
     tuple(Member(pod, running=True, settled=True) for pod in PODS),
-    (queue(), queue("mails", "q-1")),
+    (queue(), queue("mails", PODS[1])),
     stored(KNOWN),
     frozenset({"app-a"}),
 )
 
 
 def members(**changed: Member) -> Observed:
-    found = (changed.get(m.pod.replace("-", "_"), m) for m in WHOLE.members)
+    found = (changed.get(f"q_{m.pod[-1]}", m) for m in WHOLE.members)
     return replace(WHOLE, members=tuple(found))
 
 
-DOWN = members(q_2=Member("q-2", running=False, settled=False))
+DOWN = members(q_2=Member(PODS[2], running=False, settled=False))
 THIN = replace(WHOLE, queues=(queue(members=PODS[:2]),))
-LOPSIDED = replace(WHOLE, queues=tuple(queue(f"q{n}", "q-1") for n in range(3)))
+LOPSIDED = replace(WHOLE, queues=tuple(queue(f"q{n}", PODS[1]) for n in range(3)))
 
 STEPS: list[tuple[str, Observed, object]] = [
     ("nothing to do", WHOLE, None),
     ("nobody answers", Observed(), None),
     ("a user is missing", replace(WHOLE, users={}), SetUser(USERS[0])),
     ("a password was changed by hand", replace(WHOLE, users={**stored(KNOWN), "monitoring": "x"}), SetUser(USERS[2])),
-    ("a queue has two members", THIN, Grow("q-2")),
+    ("a queue has two members", THIN, Grow(PODS[2])),
     ("a queue of two, while a member is away", replace(DOWN, queues=THIN.queues), None),
     ("leaders on one member", LOPSIDED, Rebalance()),
     ("the same, while a member is away", replace(DOWN, queues=LOPSIDED.queues), None),
@@ -137,3 +140,69 @@ def test_the_next_rotation_goes_back():
     assert isinstance(step, Amend)
     assert step.renew == ("app-a-password",)
     assert step.put == {"rotation.begun": "jobs/app@2", "rotation.from": "app-b"}
+
+
+# --- fewer members
+
+
+def five_to_four(observed: Observed, *, there: int = 5, calm: bool = True) -> object:
+    """The act, the reason of a wait, or the step, for four declared members of a service of so many."""
+    service = DataService.model_validate({"name": "jobs", "rabbitmq": {"replicas": there}})
+    order = Order("ns", "shop", service, "rabbitmq", "op", "op", 5, KNOWN, formed=True)
+    step = next_step(Task(order, seen_of(observed), 4, calm=calm))
+    return step.act if isinstance(step, Tell) else step.reason if isinstance(step, Wait) else step
+
+
+FIVE = tuple(f"{MAIN}-{number}" for number in range(5))
+RUN = tuple(Member(pod, running=True, settled=True) for pod in FIVE)
+LAST = FIVE[4]
+
+
+def on(*members: int, kind: str = "quorum") -> Queue:
+    pods = frozenset(FIVE[n] for n in members)
+    return Queue(f"{kind}-{members}", "/", kind, True, FIVE[members[0]], pods, pods)
+
+
+def cluster(
+    *queues: Queue, marked: tuple[str, ...] = (), run: tuple[Member, ...] = RUN
+) -> Observed:
+    return Observed(run, queues, stored(KNOWN), frozenset(), frozenset(marked))
+
+
+CLASSIC = Queue("old", "/", "classic", True, LAST)
+DEAD = (*RUN[:4], Member(LAST, running=False, settled=False))
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        (cluster(on(0, 1, 2), on(1, 3, 4)), Grow(FIVE[0])),
+        (cluster(on(0, 1, 2), on(0, 1, 2, 3, 4)), Shrink(LAST)),
+        (cluster(on(0, 1, 2)), Mark((LAST,))),
+        (cluster(on(0, 1, 2), marked=(LAST,)), Resize(4)),
+        (cluster(on(0, 1, 2), CLASSIC), "Shrink"),
+        (cluster(on(0, 1, 4, kind="stream")), "Shrink"),
+        (cluster(on(0, 1, 2), run=(*RUN[:3], Member(FIVE[3], running=False, settled=False), RUN[4])), "Scaling"),
+    ],
+    ids=["a queue needs a member elsewhere", "queues have enough elsewhere", "no queue is there", "it is marked", "a classic queue", "a stream", "another one is away"],
+)  # fmt: skip
+def test_the_last_member_leaves_when_no_queue_needs_it(observed: Observed, expected: object):
+    assert five_to_four(observed) == expected
+
+
+def test_a_member_that_went_without_a_word_is_told_of():
+    dead = cluster(on(0, 1, 2), run=DEAD, marked=(LAST,))
+
+    assert five_to_four(dead, there=4) == "StillCounted"
+    assert five_to_four(dead, there=4, calm=False) == "Scaling", "its hook may still be at it"
+    assert five_to_four(cluster(on(0, 1, 2), run=RUN[:4], marked=(LAST,)), there=4) == Mark(())
+    assert five_to_four(cluster(on(0, 1, 2), run=RUN[:4]), there=4) is None
+
+
+def test_growth_does_not_wait_for_applications_to_take_up_a_password():
+    known = {**KNOWN, "rotation.begun": "jobs", "rotation.from": "app-a", "rotation.user": "app-b"}
+    observed = replace(THIN, users=stored(known), connected=frozenset({"app-a"}))
+    step = next_step(task(observed, known, "jobs"))
+
+    assert isinstance(step, Tell)
+    assert step.act == Grow(PODS[2])

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from readiness.dataservices.rabbitmq.commands import Grow, Rebalance, SetUser
+from readiness.dataservices.rabbitmq.commands import Act, Rebalance, SetUser
+from readiness.dataservices.rabbitmq.leaving import Grow, Mark, Shrink
 from readiness.dataservices.rabbitmq.reading import (
     Observed,
     classic_queues,
@@ -49,6 +50,7 @@ async def test_a_whole_cluster_is_read():
     assert {q.name: q.members for q in found.queues or ()} == {"old": frozenset(), "orders": frozenset(PODS)}  # fmt: skip
     assert found.users == {user.name: password_hash(user.name, KNOWN[user.key]) for user in USERS}
     assert found.connected == {"app-a"}
+    assert found.leaving == frozenset()
     assert seen_of(found) == Seen("", tuple(map(MemberSeen, PODS)), facts=found)
 
 
@@ -98,12 +100,14 @@ STORED = password_hash("monitoring", KNOWN["monitoring-password"])
 SENT = [
     (SetUser(USERS[2]), "PUT", "/api/users/monitoring", {"hashing_algorithm": "rabbit_password_hashing_sha256", "password_hash": STORED, "tags": "monitoring"}),
     (Grow(PODS[2]), "POST", f"/api/queues/quorum/replicas/on/{NODE}/grow", {"vhost_pattern": ".*", "queue_pattern": ".*", "strategy": "all"}),
+    (Shrink(PODS[2]), "DELETE", f"/api/queues/quorum/replicas/on/{NODE}/shrink", None),
+    (Mark((PODS[2],)), "PUT", "/api/global-parameters/readiness-leaving", {"name": "readiness-leaving", "value": [PODS[2]]}),
     (Rebalance(), "POST", "/api/rebalance/queues", None),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("step", "method", "path", "body"), SENT)
-async def test_what_is_sent(step: SetUser | Grow | Rebalance, method: str, path: str, body: object):
+async def test_what_is_sent(step: Act, method: str, path: str, body: object):
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

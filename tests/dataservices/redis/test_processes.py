@@ -371,7 +371,7 @@ async def test_five_become_three_although_the_primary_has_to_go(suite: str, tmp_
         assert steps[-3:] == ["Forget"] * 3
         assert "Replace" in steps
         assert ledger.lost() == 0
-        assert ledger.gap(began) <= 3
+        assert ledger.gap(began) <= 5  # four replicas have to catch up, on two cores
         assert roles(rig) == ["master", "slave", "slave"]
         pod, began = primary(rig), time.monotonic()
         pod.terminate()

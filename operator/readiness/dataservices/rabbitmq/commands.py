@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
+from readiness.dataservices.command import Amend, Step, Task, Tell, Wait, first_of
 from readiness.dataservices.order import NOTE
+from readiness.dataservices.rabbitmq.leaving import Grow, Mark, Shrink, growth_of, leaving
 from readiness.dataservices.rabbitmq.reading import Observed, disturbances
 from readiness.dataservices.rabbitmq.users import (
     ACTIVE,
@@ -40,24 +41,17 @@ class SetUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Grow:
-    """Give queues that have too few a member on this pod."""
-
-    pod: str
-
-
-@dataclass(frozen=True, slots=True)
 class Rebalance:
     """Spread the leaders of quorum queues over the members."""
 
 
-Act = SetUser | Grow | Rebalance
+Act = SetUser | Grow | Rebalance | Shrink | Mark
 
 
 def next_step(task: Task) -> Step | None:
     """The first thing to do. Who may log in comes first: everything else logs in."""
     facts = task.seen.facts
-    return next(_steps(task, facts), None) if isinstance(facts, Observed) else None
+    return first_of(_steps(task, facts)) if isinstance(facts, Observed) else None
 
 
 def _steps(task: Task, observed: Observed) -> Iterator[Step]:
@@ -68,7 +62,8 @@ def _steps(task: Task, observed: Observed) -> Iterator[Step]:
     if task.rotation and task.rotation not in (known.get(DONE), known.get(STARTED)):
         yield _begin(task.rotation, active_user(known))
     yield from _rotation(observed, known)
-    yield from _growth(task.replicas, observed)
+    yield from growth_of(task.replicas, observed)
+    yield from leaving(task, observed)
     if _is_lopsided(task.replicas, observed):
         yield Tell(Rebalance(), "leaders of queues are spread over the members", "Balancing")
 
@@ -107,17 +102,6 @@ def _rotation(observed: Observed, known: Mapping[str, str]) -> Iterator[Step]:
 
 def _other(user: str) -> str:
     return next(name for name in APPLICATION if name != user)
-
-
-def _growth(replicas: int, observed: Observed) -> Iterator[Step]:
-    """Only among members that all run: one that is away has its place kept."""
-    running = {member.pod for member in observed.members if member.running}
-    if len(running) < replicas:
-        return
-    thin = [q for q in observed.queues or () if q.members and len(q.members) < min(3, replicas)]
-    for pod in sorted(running):
-        if any(pod not in queue.members for queue in thin):
-            yield Tell(Grow(pod), f"queues that have too few members have one on {pod}", "Growing")
 
 
 def _is_lopsided(replicas: int, observed: Observed) -> bool:

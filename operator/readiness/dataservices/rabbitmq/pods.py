@@ -38,7 +38,7 @@ DATA: Final = f"{HOME}/mnesia"
 FILES: Final = "/etc/rabbitmq"
 USER: Final = 999
 GRACE: Final = 900
-STOP_WAIT, STOP_ROUND, STOP_CHECK, STOP_DRAIN = 480, 35, 20, 120
+STOP_WAIT, STOP_ROUND, STOP_CHECK, STOP_DRAIN, STOP_LEAVE = 480, 35, 20, 120, 25
 """Seconds: until when a round of waiting may begin, and the longest that each command may take."""
 _MOUNTED: Final = {
     "scripts": "scripts", "plugins": "plugins", "conf": "conf.d", "cookie": "cookie",
@@ -130,6 +130,7 @@ def _environment(order: Order) -> list[Manifest]:
         "STOP_ROUND": str(STOP_ROUND),
         "STOP_CHECK": str(STOP_CHECK),
         "STOP_DRAIN": str(STOP_DRAIN),
+        "STOP_LEAVE": str(STOP_LEAVE),
         "ERL_CRASH_DUMP_SECONDS": "0",  # a dump holds what passes through
         "RABBITMQ_USE_LONGNAME": "true",
         "RABBITMQ_NODENAME": node_name(f"$(POD_NAME).{part.domain}"),

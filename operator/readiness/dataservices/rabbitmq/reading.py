@@ -14,6 +14,8 @@ from typing import Any, Final
 from readiness.snapshot import MemberSeen, Seen
 
 Document = Mapping[str, Any]
+LEAVING: Final = "readiness-leaving"
+"""Name of the global parameter that the hook before a stop reads."""
 _ALARMS: Final = {"mem": "MemoryAlarm", "disk_free": "DiskAlarm"}
 _WORST: Final = ("CutOff", *_ALARMS.values(), "NotRunning", "Starting")
 
@@ -50,13 +52,15 @@ class Queue:
 class Observed:
     """A cluster as one of its members tells of it; None where nothing was told.
 
-    `users` are the stored password hashes by name, `connected` the users of open connections.
+    `users` are the stored password hashes by name, `connected` the users of open connections, `leaving`
+    the pods that are marked to leave the cluster when they stop.
     """
 
     members: tuple[Member, ...] = ()
     queues: tuple[Queue, ...] | None = None
     users: Mapping[str, str] | None = None
     connected: frozenset[str] | None = None
+    leaving: frozenset[str] = frozenset()
     errors: tuple[str, ...] = ()
 
 
@@ -83,6 +87,12 @@ def users_of(users: Iterable[Document]) -> dict[str, str]:
 def connected_of(connections: Iterable[Document]) -> frozenset[str]:
     """From `/api/connections`."""
     return frozenset(str(each["user"]) for each in connections if "user" in each)
+
+
+def leaving_of(parameters: Iterable[Document]) -> frozenset[str]:
+    """From `/api/global-parameters`."""
+    found = (each.get("value") for each in parameters if each.get("name") == LEAVING)
+    return frozenset(pod for value in found if isinstance(value, list) for pod in value)
 
 
 def critical_queues(observed: Observed, pod: str) -> tuple[Queue, ...] | None:

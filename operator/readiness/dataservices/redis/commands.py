@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.dataservices.command import Amend, Replace, Resize, Step, Task, Tell, Wait
+from readiness.dataservices.command import Amend, Replace, Resize, Step, Task, Tell, Wait, first_of
 from readiness.dataservices.order import NOTE
 from readiness.dataservices.redis.access import CREDENTIALS, NEXT, PREVIOUS, hash_of
 from readiness.dataservices.redis.build import members_of
@@ -66,8 +66,7 @@ def next_step(task: Task) -> Step | None:
     if not isinstance(facts, tuple):
         return None
     away = [answer.name for answer in facts if answer.error]
-    found = (*_replaced_passwords(task, facts), *_leaving(task, facts))
-    step = next((each for each in found if not isinstance(each, Wait)), next(iter(found), None))
+    step = first_of((*_replaced_passwords(task, facts), *_leaving(task, facts)))
     if away and step is not None and not isinstance(step, Wait):
         return Wait(f"{', '.join(away)} does not answer, and has to be told too", "Rotating")
     return step

@@ -14,11 +14,14 @@ from urllib.parse import quote
 import httpx
 
 from readiness.dataservices.order import Look
-from readiness.dataservices.rabbitmq.commands import Act, Grow, Rebalance, SetUser
+from readiness.dataservices.rabbitmq.commands import Act, Rebalance, SetUser
 from readiness.dataservices.rabbitmq.conf import PORTS, node_name, part_of, ports_of
+from readiness.dataservices.rabbitmq.leaving import Grow, Mark, Shrink
 from readiness.dataservices.rabbitmq.reading import (
+    LEAVING,
     Observed,
     connected_of,
+    leaving_of,
     members_of,
     queues_of,
     seen_of,
@@ -117,12 +120,19 @@ class Management:
                 body = {**_JSON, "password_hash": stored, "tags": ",".join(user.tags)}
                 return client.build_request("PUT", f"/api/users/{quote(user.name)}", json=body)
             case Grow(pod):
-                host = next(host for host in self.hosts if _pod(host) == pod)
-                path = f"/api/queues/quorum/replicas/on/{quote(node_name(host), safe='')}/grow"
                 body = {"vhost_pattern": ".*", "queue_pattern": ".*", "strategy": "all"}
-                return client.build_request("POST", path, json=body)
+                return client.build_request("POST", self._replicas(pod, "grow"), json=body)
+            case Shrink(pod):
+                return client.build_request("DELETE", self._replicas(pod, "shrink"))
+            case Mark(pods):
+                mark: dict[str, object] = {"name": LEAVING, "value": list(pods)}
+                return client.build_request("PUT", f"/api/global-parameters/{LEAVING}", json=mark)
             case Rebalance():
                 return client.build_request("POST", "/api/rebalance/queues")
+
+    def _replicas(self, pod: str, what: str) -> str:
+        host = next(host for host in self.hosts if _pod(host) == pod)
+        return f"/api/queues/quorum/replicas/on/{quote(node_name(host), safe='')}/{what}"
 
 
 async def _look(client: httpx.AsyncClient) -> Observed:
@@ -135,6 +145,7 @@ async def _look(client: httpx.AsyncClient) -> Observed:
         await told(_QUEUES, queues_of),
         await told(_USERS, users_of),
         await told(_CONNECTIONS, connected_of),
+        await told("/api/global-parameters", leaving_of),
     )
 
 

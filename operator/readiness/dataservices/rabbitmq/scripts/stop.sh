@@ -24,4 +24,10 @@ while [ ! -s /etc/rabbitmq/pod/skip-stop ]; do
   sleep 2
 done
 timeout "$STOP_DRAIN" rabbitmq-upgrade -q drain > /dev/null 2>&1
+marks=$(timeout "$STOP_CHECK" rabbitmqctl -q list_global_parameters 2> /dev/null)
+case $marks in
+  *readiness-leaving*"$POD_NAME"*)  # it is not to come back: the others must not wait for it
+    timeout "$STOP_LEAVE" rabbitmqctl -q stop_app > /dev/null 2>&1
+    timeout "$STOP_LEAVE" rabbitmqctl -q reset > /dev/null 2>&1 ;;
+esac
 exit 0
