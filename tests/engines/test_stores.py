@@ -174,3 +174,19 @@ async def test_nobody_is_told_who_is_not_looked_at(bench: Bench):
 
     assert bench.acts == ["second"]
     assert len(asyncio.all_tasks()) == 1, "the test's own"
+
+
+async def test_a_look_that_nobody_foresaw_to_fail_is_logged_and_begun_anew(bench: Bench, caplog: pytest.LogCaptureFixture):  # fmt: skip
+    async def fail(_asked: Look) -> Seen:
+        raise KeyError("ip")
+
+    works, bench.drive = bench.drive, fail
+    bench.stores.follow(KEY, [look()])
+    await asyncio.sleep(0.05)
+    assert "look at ns/cache failed" in caplog.text
+    assert bench.stores.seen(KEY) == {}
+
+    bench.drive = works
+    bench.stores.follow(KEY, [look()])
+    await bench.after(2)
+    assert bench.stores.seen(KEY) == {"cache": Seen(primary="cache-0")}

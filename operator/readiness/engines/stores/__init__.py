@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
@@ -102,7 +103,7 @@ class Stores:
                 self._watched[key, service] = watched = _Watched(look, driver)
                 work = self._work((key, service), watched)
                 watched.task = asyncio.create_task(work, name=f"look at {key[0]}/{service}")
-                watched.task.add_done_callback(_ended)
+                watched.task.add_done_callback(partial(self._failed, (key, service)))
 
     def order(self, key: Key, commands: Sequence[Command]) -> None:
         """Tells services what was decided, unless they are being told something already."""
@@ -112,7 +113,7 @@ class Stores:
             if watched is not None and watched.telling is None:
                 work = self._tell(watched, command)
                 watched.telling = asyncio.create_task(work, name=f"tell {key[0]}/{service}")
-                watched.telling.add_done_callback(_ended)
+                watched.telling.add_done_callback(_told)
 
     def seen(self, key: Key) -> Mapping[str, Seen]:
         """What was last seen, by service; nothing before the first look has ended."""
@@ -145,6 +146,13 @@ class Stores:
                 async with asyncio.timeout(self._every):
                     await watched.again.wait()
 
+    def _failed(self, place: tuple[Key, str], task: asyncio.Task[None]) -> None:
+        """A look that nobody foresaw to fail: nothing is known until a later pass asks for looks anew."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed", task.get_name(), exc_info=error)
+            if (watched := self._watched.pop(place, None)) is not None:
+                watched.stop()
+
     async def _tell(self, watched: _Watched, command: Command) -> None:
         """A Lease is not a fence: every act bears being told twice."""
         act, error, last = command.tell.act, "it broke off", watched.told
@@ -162,6 +170,6 @@ class Stores:
             log.info("%s: %s: %s", name, command.tell.does, error or "told")
 
 
-def _ended(task: asyncio.Task[None]) -> None:
+def _told(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s failed for good", task.get_name(), exc_info=error)
+        log.error("%s failed", task.get_name(), exc_info=error)
