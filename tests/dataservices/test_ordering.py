@@ -138,6 +138,16 @@ def test_what_lacks_something_is_not_provided_yet(step: Step, words: str):
     assert not found.services[0].ready
 
 
+@pytest.mark.parametrize(("said", "provided"), [("False", "False"), ("True", "True")])
+def test_where_only_servers_can_say_it_what_was_said_stands_until_they_do(said: str, provided: str):
+    its = policy(CACHE) | {"status": {"conditions": [{"type": "Provisioned", "status": said}]}}
+    there = {"images": IMAGES, "pods": {"cache": PODS}, **settled(its)}
+    snapshot = Snapshot(namespace="ns", provided=Provided(**there))
+
+    assert told(provide(wish(its), snapshot, (replace(TOY, asked=True),)))[0] == provided
+    assert told(provide(wish(its), snapshot, (TOY,)))[0] == "True"
+
+
 def test_credentials_change_on_the_version_that_was_seen():
     amend = Amend("a new one", renew=("admin.next",), put={"rotation.begun": "x"}, drop=("key",))
     (write,) = run(policy(CACHE), amend).writes

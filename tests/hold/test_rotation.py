@@ -131,7 +131,10 @@ def test_an_operator_that_is_killed_at_each_step_goes_on_and_nobody_is_refused(c
     first = its.secret()
 
     def killed_once(what: str, holds: Callable[[], bool]) -> None:
-        until(holds, 90, what)
+        try:
+            until(holds, 90, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {its.space.status()['dataServices']} {message(its.space)}") from None  # fmt: skip
         operator.restart()
 
     annotate(its.space, "cache@1")

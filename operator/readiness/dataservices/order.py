@@ -146,4 +146,5 @@ class Kind:
     problems: Callable[[Order], tuple[Refusal, ...]]
     next_step: Callable[[Task], Step | None] = lambda _task: None
     preview: bool = False
+    asked: bool = False
     dump: Callable[[Order], Dump] | None = None

@@ -22,7 +22,7 @@ from readiness.dataservices.ordering import RETRY_SECONDS, Turn, amended, turn_o
 from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
 from readiness.dataservices.roll import next_replaced
 from readiness.dataservices.sizing import Sizing, size_of
-from readiness.dataservices.standing import lacking, live_of, look_of, place_of, rolling
+from readiness.dataservices.standing import lacking, live_of, look_of, place_of, rolling, unasked
 from readiness.dataservices.stuck import blocked_stops, obstacles_of
 from readiness.dataservices.tls import REASON as CERTIFICATE
 from readiness.dataservices.tls import changed_tls
@@ -197,7 +197,7 @@ def _turn(case: _Case, name: str, sizing: Sizing, sets: Sequence[Manifest]) -> T
     """What the kind says comes next, once there is something to decide on."""
     seen = case.provided.seen.get(name)
     if seen is None:
-        return Turn()
+        return Turn(lacking=unasked(case.kind, case.wish.policy))
     asked = rotation_of(case.wish.policy, name)
     task = Task(sizing.order, seen, sizing.declared, asked, case.wish.now)
     return turn_of(case.kind, task, sets, case.provided.pods.get(name, ()))

@@ -57,3 +57,10 @@ def lacking(desired: Iterable[Manifest], live: Mapping[Place, Manifest]) -> str:
 def place_of(child: Manifest) -> Place:
     """Kind and name of a child."""
     return child["kind"], child["metadata"]["name"]
+
+
+def unasked(kind: Kind, policy: Manifest) -> str:
+    """That its servers have not been asked, where only they can say; what was said before stands meanwhile."""
+    rows = (policy.get("status") or {}).get("conditions") or ()
+    said = any(r.get("type") == "Provisioned" and r.get("status") == "True" for r in rows)
+    return "its servers have not said yet how they are" if kind.asked and not said else ""

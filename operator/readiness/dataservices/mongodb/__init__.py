@@ -13,6 +13,6 @@ from readiness.dataservices.order import Credential, Kind
 KEYFILE: Final = Credential("keyfile", 1008, "base64")
 """756 bytes in base64, of the 1024 characters that mongod accepts."""
 MONGODB: Final = Kind(
-    "mongodb", PORT, (KEYFILE, *map(Credential, OPERATED)), build, problems_of, next_step, preview=True
+    "mongodb", PORT, (KEYFILE, *map(Credential, OPERATED)), build, problems_of, next_step, preview=True, asked=True
 )  # fmt: skip
 """A preview until its suite has passed on a real mongod."""

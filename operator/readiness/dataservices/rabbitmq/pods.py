@@ -38,7 +38,7 @@ DATA: Final = f"{HOME}/mnesia"
 FILES: Final = "/etc/rabbitmq"
 USER: Final = 999
 GRACE: Final = 900
-STOP_WAIT, STOP_ROUND, STOP_CHECK, STOP_DRAIN, STOP_LEAVE = 480, 35, 20, 120, 25
+STOP_WAIT, STOP_ROUND, STOP_CHECK, STOP_DRAIN, STOP_LEAVE = 380, 35, 20, 120, 75
 """Seconds: until when a round of waiting may begin, and the longest that each command may take."""
 _MOUNTED: Final = {
     "scripts": "scripts", "plugins": "plugins", "conf": "conf.d", "cookie": "cookie",
