@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -11,8 +12,7 @@ import pytest
 import promserver
 from readiness.backups.alerts import ALERTS, OLDEST_DRILL_DAYS, OLDEST_HOURS, Store, build_rules
 from readiness.backups.dashboard import build_dashboard
-from readiness.backups.outcome import Outcome, Reason, Result, Task
-from readiness.backups.standing import Standing, samples_of, with_outcome
+from readiness.backups.standing import stores_of
 from readiness.metrics import CONTENT_TYPE, Metrics
 
 pytestmark = pytest.mark.e2e
@@ -24,9 +24,7 @@ class World:
     """What the operator knows, and its /metrics."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[str, str, str], Standing] = {}
-        metrics = Metrics(time.time)
-        metrics.watch_stores(lambda: {place: samples_of(each) for place, each in self.known.items()})  # fmt: skip
+        self.metrics = metrics = Metrics(time.time)
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -41,9 +39,12 @@ class World:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def tell(self, *outcomes: Outcome) -> None:
-        for each in outcomes:
-            self.known[STORE] = with_outcome(self.known.get(STORE, Standing()), each)
+    def tell(self, **rows: dict[str, object]) -> None:
+        """What the status of the policy says of its stores' backups."""
+        services = [{"name": name, "redis": {}} for name in rows]
+        told = [{"name": name, "backup": row} for name, row in rows.items()]
+        policy = {"spec": {"backups": {"destination": {}}, "dataServices": services}, "status": {"dataServices": told}}  # fmt: skip
+        self.metrics.verdicts.record_stores(STORE[:2], stores_of(policy))
 
 
 @pytest.fixture
@@ -62,8 +63,8 @@ def prometheus(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield server
 
 
-def ended(task: Task, result: Result, age: float, reason: Reason = Reason.SAVED) -> Outcome:
-    return Outcome("run", task, result, reason, "", int(time.time() - age), 5.0, size=99, rto=4.0)
+def ago(seconds: float) -> str:
+    return datetime.fromtimestamp(time.time() - seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def until(what: Callable[[], bool]) -> None:
@@ -87,29 +88,28 @@ def test_alerts_fire_and_stop_and_every_picture_has_data(
     world: World, prometheus: promserver.Prometheus
 ) -> None:
     waiting = {"ReadinessBackupMissing", "ReadinessBackupUnwatched", "ReadinessRestoreDrillMissing"}
+    odd = {"ReadinessBackupSuspicious"}
     until(lambda: alerts(prometheus, "pending") == waiting)  # nobody tells anything: as absence
 
-    world.tell(
-        ended(Task.BACKUP, Result.SUCCEEDED, OLDEST_HOURS * 3600 + 60, Reason.SUSPICIOUS),
-        ended(Task.BACKUP, Result.FAILED, 60, Reason.FULL),
-        ended(Task.RETENTION, Result.LEFT, 60, Reason.HELD),
-        ended(Task.RESTORE_DRILL, Result.SUCCEEDED, OLDEST_DRILL_DAYS * 86400 + 60, Reason.RESTORED),
-        ended(Task.RESTORE_DRILL, Result.FAILED, 60, Reason.DIFFERS),
-    )  # fmt: skip
-    until(lambda: alerts(prometheus) == {alert.name for alert in ALERTS} - waiting)
+    bad: dict[str, object] = {
+        "lastSuccess": ago(OLDEST_HOURS * 3600 + 60), "size": 99, "snapshots": 3,
+        "lastFailure": ago(60), "reason": "DestinationFull", "retentionHeld": True,
+        "restoreDrill": {"lastSuccess": ago(OLDEST_DRILL_DAYS * 86400 + 60), "rtoSeconds": 4, "lastFailure": ago(60)},
+    }  # fmt: skip
+    world.tell(orders=bad)
+    until(lambda: alerts(prometheus) == {alert.name for alert in ALERTS} - waiting - odd)
     assert not alerts(prometheus, "pending")
     said = next(each for each in prometheus.ask("alerts")["alerts"] if each["labels"]["alertname"] == "ReadinessBackupOld")  # fmt: skip
     place = dict(zip(("namespace", "policy", "service"), STORE, strict=True))
     assert (place | {"severity": "critical"}).items() <= said["labels"].items()
 
-    world.known[("shop", "checkout", "new")] = Standing()
+    world.tell(orders=bad | {"reason": "Suspicious"}, new={})
+    until(lambda: "ReadinessBackupSuspicious" in alerts(prometheus))
+    world.tell(orders=bad, new={})
     until(lambda: not unseen(prometheus))
 
-    world.tell(
-        ended(Task.BACKUP, Result.SUCCEEDED, 0),
-        ended(Task.RETENTION, Result.SUCCEEDED, 0, Reason.PRUNED),
-        ended(Task.RESTORE_DRILL, Result.SUCCEEDED, 0, Reason.RESTORED),
-    )
+    good = {"lastSuccess": ago(0), "size": 99, "snapshots": 3, "retentionHeld": False}
+    world.tell(orders=good | {"restoreDrill": {"lastSuccess": ago(0), "rtoSeconds": 4}})
     until(lambda: not alerts(prometheus) | alerts(prometheus, "pending"))
 
 

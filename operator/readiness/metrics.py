@@ -7,7 +7,6 @@ no memory per series, and vanish with their policy or finding. Label sets are cl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -113,24 +112,12 @@ class Metrics:
         """A gauge with labels whose rows are read when somebody asks."""
         self.registry.register(_Read(name, text, labels, read))
 
-    def watch_stores(self, read: Callable[[], Mapping[Place, Mapping[str, float]]]) -> None:
-        """Backups of stores, by namespace, policy and service: the metrics of each are read when somebody asks."""
-        for name, text in STORE_METRICS.items():
-            self.watch_rows(name, text, ("namespace", "policy", "service"), partial(_column, read, name))  # fmt: skip
-
     def exposition(self) -> bytes:
         """Everything in the text format. Takes a while with many policies: not for the loop."""
         return generate_latest(self.registry)
 
 
 Rows = Callable[[], Mapping[tuple[str, ...], float]]
-Place = tuple[str, str, str]
-
-
-def _column(
-    read: Callable[[], Mapping[Place, Mapping[str, float]]], name: str
-) -> Mapping[tuple[str, ...], float]:
-    return {place: samples[name] for place, samples in read().items() if name in samples}
 
 
 class _Read(Collector):
@@ -152,6 +139,7 @@ class Verdicts(Collector):
         self._findings: dict[Key, tuple[tuple[str, str, str, str], ...]] = {}
         self._conditions: dict[Key, Sequence[Manifest]] = {}
         self._evidence: dict[Key, tuple[tuple[str, str, float], ...]] = {}
+        self._stores: dict[Key, Mapping[str, Mapping[str, float]]] = {}
 
     def record(
         self, key: Key, findings: Iterable[Finding], status: Manifest, memory: Memory
@@ -167,9 +155,13 @@ class Verdicts(Collector):
             if control and look.standing is not None
         )
 
+    def record_stores(self, key: Key, stores: Mapping[str, Mapping[str, float]]) -> None:
+        """Replaces what is known of the backups of a policy's data services."""
+        self._stores[key] = stores
+
     def forget(self, key: Key) -> None:
         """A policy is gone, and its series with it."""
-        for rows in (self._findings, self._conditions, self._evidence):
+        for rows in (self._findings, self._conditions, self._evidence, self._stores):
             rows.pop(key, None)
 
     def collect(self) -> Iterator[Metric]:
@@ -195,6 +187,13 @@ class Verdicts(Collector):
             for control, target, at in rows:
                 ages.add_metric((*key, control, target), max(0.0, now - at))
         yield ages
+        for name, text in STORE_METRICS.items():
+            backups = GaugeMetricFamily(name, text, labels=(*place, "service"))
+            for key, stores in list(self._stores.items()):
+                for service, samples in stores.items():
+                    if name in samples:
+                        backups.add_metric((*key, service), samples[name])
+            yield backups
 
 
 def _family(

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness import __version__, api, logs, naming, rules
+from readiness.backups.standing import stores_of
 from readiness.cluster import (
     ApiError,
     Cluster,
@@ -169,8 +170,10 @@ class Operator:
             return
         if decided.status is not None:
             log.info("%s/%s: wrote the status and %d reports", *key, len(decided.reports))
-        status = (self.cluster.policy(key) or {}).get("status") or {}
+        policy = self.cluster.policy(key) or {}
+        status = policy.get("status") or {}
         self.metrics.verdicts.record(key, decided.findings, status, decided.memory)
+        self.metrics.verdicts.record_stores(key, stores_of(policy))
         self.metrics.looked(decided.looks)
         self.queue.add_after(key, min(decided.next_at - time.time(), self.settings.resync))
 

@@ -1,8 +1,6 @@
-"""What runs told, and the metrics that follow: nothing where nobody told anything."""
+"""What the status keeps of runs, and the metrics that follow: nothing where nobody told anything."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 
@@ -13,59 +11,60 @@ from readiness.backups.alerts import (
     FAILURE,
     HELD,
     METRICS,
-    MISMATCHES,
     RTO,
-    SECONDS,
     SIZE,
     SNAPSHOTS,
     SUCCESS,
     SUSPICIOUS,
 )
-from readiness.backups.outcome import Outcome, Reason, Result, Task
-from readiness.backups.standing import Standing, samples_of, with_outcome
+from readiness.backups.standing import samples_of, stores_of
 from readiness.metrics import Metrics
+from readiness.model import Manifest
 
-SAVED = Outcome("run-1", Task.BACKUP, Result.SUCCEEDED, Reason.SAVED, "saved", 1000, 7.5, size=99, snapshots=(3, 2))  # fmt: skip
-FAILED = Outcome("run-2", Task.BACKUP, Result.FAILED, Reason.FULL, "full", 2000)
-DRILL = Outcome("run-3", Task.RESTORE_DRILL, Result.SUCCEEDED, Reason.RESTORED, "all", 3000, 9.0, rto=4.5)  # fmt: skip
-LOST = Outcome("run-4", Task.RESTORE_DRILL, Result.FAILED, Reason.DIFFERS, "less", 4000, mismatches=2)  # fmt: skip
-KEPT = Outcome("run-5", Task.RETENTION, Result.SUCCEEDED, Reason.PRUNED, "3", 5000)
+EARLY, LATE = "1970-01-01T00:16:40Z", "1970-01-01T00:33:20Z"
+SAVED = {"lastSuccess": EARLY, "size": 99, "snapshots": 2}
+TOLD = {SUCCESS: 1000, SIZE: 99, SNAPSHOTS: 2, SUSPICIOUS: 0}
+DRILLS = {"lastSuccess": EARLY, "rtoSeconds": 4}
+ALL = SAVED | {"lastFailure": LATE, "reason": "Denied", "retentionHeld": True, "restoreDrill": DRILLS | {"lastFailure": LATE}}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("row", "expected"),
     [
-        ((), {}),
-        ((SAVED,), {SUCCESS: 1000, SIZE: 99, SECONDS: 7.5, SNAPSHOTS: 2, SUSPICIOUS: 0}),
-        ((replace(SAVED, reason=Reason.SUSPICIOUS),), {SUCCESS: 1000, SIZE: 99, SECONDS: 7.5, SNAPSHOTS: 2, SUSPICIOUS: 1}),
-        ((SAVED, replace(SAVED, ended=900, size=1)), {SUCCESS: 1000, SIZE: 99, SECONDS: 7.5, SNAPSHOTS: 2, SUSPICIOUS: 0}),
-        ((FAILED,), {FAILURE: 2000}),
-        ((replace(SAVED, result=Result.LEFT, reason=Reason.ALREADY_SAVED),), {}),
-        ((DRILL,), {DRILLED: 3000, RTO: 4.5}),
-        ((LOST,), {DRILL_FAILURE: 4000, MISMATCHES: 2}),
-        ((DRILL, LOST), {DRILLED: 3000, RTO: 4.5, DRILL_FAILURE: 4000, MISMATCHES: 2}),
-        ((KEPT,), {HELD: 0}),
-        ((KEPT, replace(KEPT, result=Result.LEFT, reason=Reason.HELD, ended=6000)), {HELD: 1}),
+        ({}, {}),
+        (SAVED, TOLD),
+        ({"lastFailure": LATE, "reason": "Denied"}, {FAILURE: 2000}),
+        (SAVED | {"lastFailure": LATE, "reason": "Denied"}, TOLD | {FAILURE: 2000}),
+        (SAVED | {"lastFailure": LATE, "reason": "Suspicious"}, TOLD | {SUSPICIOUS: 1}),
+        ({"lastFailure": LATE, "reason": "Suspicious"}, {SUSPICIOUS: 1}),
+        ({"restoreDrill": DRILLS}, {DRILLED: 1000, RTO: 4}),
+        ({"restoreDrill": {"lastFailure": LATE, "reason": "RestoredDiffers"}}, {DRILL_FAILURE: 2000}),
+        ({"retentionHeld": False}, {HELD: 0}),
+        ({"retentionHeld": True}, {HELD: 1}),
     ],
 )  # fmt: skip
-def test_metrics_follow_from_what_was_told(told: tuple[Outcome, ...], expected: dict[str, float]):
-    known = Standing()
-    for each in told:
-        known = with_outcome(known, each)
-
-    assert samples_of(known) == {EXPECTED: 1.0, **expected}
+def test_metrics_follow_from_what_was_told(row: Manifest, expected: dict[str, float]):
+    assert samples_of(row) == {EXPECTED: 1.0, **expected}
 
 
-def test_every_metric_is_exported_with_its_place_and_nothing_else():
-    known = Standing()
-    for each in (SAVED, FAILED, DRILL, LOST, KEPT):
-        known = with_outcome(known, each)
+def policy(**spec: object) -> Manifest:
+    services = [{"name": "orders", "redis": {}}, {"name": "new", "redis": {}}, {"name": "scratch", "redis": {}, "backup": {"enabled": False}}, {"name": "theirs", "external": {}}]  # fmt: skip
+    return {"spec": {"dataServices": services, **spec}, "status": {"dataServices": [{"name": "orders", "backup": ALL}, {"name": "scratch"}]}}  # fmt: skip
+
+
+def test_every_store_that_is_to_be_backed_up_is_expected_and_no_other():
+    assert stores_of(policy()) == {}
+    assert stores_of(policy(backups={"destination": {}})) == {"orders": samples_of(ALL), "new": {EXPECTED: 1.0}}  # fmt: skip
+    assert set(samples_of(ALL)) == set(METRICS)
+
+
+def test_every_metric_is_exported_with_its_place_and_goes_with_its_policy():
     metrics = Metrics(lambda: 0.0)
-    stores = {("shop", "checkout", "orders"): samples_of(known), ("shop", "checkout", "new"): samples_of(Standing())}  # fmt: skip
-    metrics.watch_stores(lambda: stores)
+    metrics.verdicts.record_stores(("shop", "checkout"), stores_of(policy(backups={"destination": {}})))  # fmt: skip
 
     text = metrics.exposition().decode()
-    assert set(samples_of(known)) == set(METRICS)
     for name in METRICS:
         assert f'{name}{{namespace="shop",policy="checkout",service="orders"}} ' in text
     assert [line for line in text.splitlines() if 'service="new"' in line] == [f'{EXPECTED}{{namespace="shop",policy="checkout",service="new"}} 1.0']  # fmt: skip
+    metrics.verdicts.forget(("shop", "checkout"))
+    assert 'service="' not in metrics.exposition().decode()

@@ -166,3 +166,11 @@ def test_backups_that_cannot_be_restored_are_not_healthy(
     rows = [{"name": "cache", "backup": ROW | ({"restoreDrill": drill} if drill else {})}]
 
     assert backups_of(spec, rows, stamp(FIRST) + after)[:2] == expected
+
+
+@pytest.mark.parametrize(("reason", "held"), [(Reason.HELD, True), (Reason.PRUNED, False)])
+def test_that_retention_is_held_back_is_kept(reason: Reason, held: bool):
+    kept = replace(SAVED, task=Task.RETENTION, reason=reason)
+    ended = pod(save=container("prune", 0, dump_outcome(kept)), part=naming.RETENTION)
+
+    assert backup_row({"retentionHeld": not held}, [ended]) == {"retentionHeld": held}

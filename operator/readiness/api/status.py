@@ -163,6 +163,10 @@ class BackupStatus(Schema):
     last_failure: Timestamp | None = Field(None, description="When a run last did not succeed.")
     reason: Reason = Field("", description="Why, while nothing has succeeded since.")
     message: Sentence = Field("", description="That in words, and what to do.")
+    retention_held: Flag = Field(
+        False,
+        description="Whether the last retention deleted nothing, because too little would be left.",
+    )
     restore_drill: RestoreDrillStatus | None = Field(
         None, description="Whether they can be restored. Absent: no drill has ended yet."
     )

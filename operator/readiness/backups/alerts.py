@@ -13,27 +13,23 @@ EXPECTED: Final = "readiness_backup_expected"
 SUCCESS: Final = "readiness_backup_last_success_timestamp_seconds"
 FAILURE: Final = "readiness_backup_last_failure_timestamp_seconds"
 SIZE: Final = "readiness_backup_size_bytes"
-SECONDS: Final = "readiness_backup_duration_seconds"
 SNAPSHOTS: Final = "readiness_backup_snapshots"
 SUSPICIOUS: Final = "readiness_backup_suspicious"
 HELD: Final = "readiness_backup_retention_held"
 DRILLED: Final = "readiness_restore_drill_last_success_timestamp_seconds"
 DRILL_FAILURE: Final = "readiness_restore_drill_last_failure_timestamp_seconds"
 RTO: Final = "readiness_restore_drill_rto_seconds"
-MISMATCHES: Final = "readiness_restore_drill_mismatches"
 METRICS: Final = {
     EXPECTED: "1 for a store that is to be backed up.",
     SUCCESS: "When the newest successful backup ended.",
     FAILURE: "When the newest failed backup ended.",
     SIZE: "Bytes of the newest backup, before encryption and deduplication.",
-    SECONDS: "How long the newest backup took to be saved.",
     SNAPSHOTS: "Complete snapshots that the repository lists.",
-    SUSPICIOUS: "Whether the newest backup differs much from those of the last week.",
+    SUSPICIOUS: "Whether the newest backup differs much from those before it.",
     HELD: "Whether retention deletes nothing, because too little would be left.",
     DRILLED: "When the newest successful restore drill ended.",
     DRILL_FAILURE: "When the newest failed restore drill ended.",
     RTO: "Seconds from the first byte to a server that held everything, in the newest successful drill.",
-    MISMATCHES: "What the newest failed drill found otherwise than it was saved.",
 }
 """Every metric, labelled with namespace, policy and service, and what it means."""
 OLDEST_HOURS: Final = 26

@@ -1,70 +1,56 @@
-"""What is known of one store's backups, from what its runs have told, and the metrics that follow from it.
+"""The metrics of one store's backups, from what the policy's status keeps of its runs.
 
-Nothing is made up: what nobody has told has no sample, and an alert for that. Times are epoch seconds.
+Nothing is made up: what nobody has told has no sample, and an alert for that. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from typing import Final
 
 from readiness.backups import alerts
-from readiness.backups.outcome import Outcome, Reason, Result, Task
+from readiness.model import Manifest
+from readiness.workload import stamp_of
+
+SUSPICIOUS: Final = "Suspicious"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The newest end of each sort. A run that left because another had done it is neither success nor failure."""
-
-    success: Outcome | None = None
-    failure: Outcome | None = None
-    retention: Outcome | None = None
-    drilled: Outcome | None = None
-    drill_failure: Outcome | None = None
+def samples_of(backup: Manifest) -> Mapping[str, float]:
+    """Samples by metric, of the row `status.dataServices[].backup`. That backups are expected is always told."""
+    return {
+        alerts.EXPECTED: 1.0,
+        **dict(_backups(backup)),
+        **dict(_drills(backup.get("restoreDrill") or {})),
+    }
 
 
-def with_outcome(known: Standing, told: Outcome) -> Standing:
-    """What is known once a run has told how it ended; older news change nothing."""
-    if told.result is Result.LEFT and told.task is not Task.RETENTION:
-        return known
-    field = _field(told)
-    before: Outcome | None = getattr(known, field)
-    if before is not None and before.ended >= told.ended:
-        return known
-    return replace(known, **{field: told})
+def stores_of(policy: Manifest) -> Mapping[str, Mapping[str, float]]:
+    """The samples of every store that a policy wants backed up, by its name; also of one nobody has told anything of."""
+    spec, status = policy.get("spec") or {}, policy.get("status") or {}
+    if not spec.get("backups"):
+        return {}
+    told = {row["name"]: row.get("backup") or {} for row in status.get("dataServices") or ()}
+    wanted = (s["name"] for s in spec.get("dataServices") or () if "external" not in s and (s.get("backup") or {}).get("enabled", True))  # fmt: skip
+    return {name: samples_of(told.get(name, {})) for name in wanted}
 
 
-def samples_of(known: Standing) -> Mapping[str, float]:
-    """Metrics by name. That backups are expected is always told: whoever asks has a policy that wants them."""
-    return {alerts.EXPECTED: 1.0, **dict(_backups(known)), **dict(_drills(known))}
+def _backups(row: Manifest) -> Iterator[tuple[str, float]]:
+    if row.get("lastSuccess"):
+        yield alerts.SUCCESS, stamp_of(row["lastSuccess"])
+        yield alerts.SIZE, row.get("size", 0)
+        yield alerts.SNAPSHOTS, row.get("snapshots", 0)
+    odd = row.get("reason") == SUSPICIOUS
+    if row.get("lastSuccess") or odd:
+        yield alerts.SUSPICIOUS, float(odd)
+    if row.get("lastFailure") and not odd:
+        yield alerts.FAILURE, stamp_of(row["lastFailure"])
+    if "retentionHeld" in row:
+        yield alerts.HELD, float(row["retentionHeld"])
 
 
-def _field(told: Outcome) -> str:
-    if told.task is Task.RETENTION:
-        return "retention"
-    failed = told.result is Result.FAILED
-    if told.task is Task.RESTORE_DRILL:
-        return "drill_failure" if failed else "drilled"
-    return "failure" if failed else "success"
-
-
-def _backups(known: Standing) -> Iterator[tuple[str, float]]:
-    if (good := known.success) is not None:
-        yield alerts.SUCCESS, good.ended
-        yield alerts.SIZE, good.size
-        yield alerts.SECONDS, good.seconds
-        yield alerts.SNAPSHOTS, len(good.snapshots)
-        yield alerts.SUSPICIOUS, float(good.reason is Reason.SUSPICIOUS)
-    if known.failure is not None:
-        yield alerts.FAILURE, known.failure.ended
-    if known.retention is not None:
-        yield alerts.HELD, float(known.retention.reason is Reason.HELD)
-
-
-def _drills(known: Standing) -> Iterator[tuple[str, float]]:
-    if (good := known.drilled) is not None:
-        yield alerts.DRILLED, good.ended
-        yield alerts.RTO, good.rto
-    if known.drill_failure is not None:
-        yield alerts.DRILL_FAILURE, known.drill_failure.ended
-        yield alerts.MISMATCHES, known.drill_failure.mismatches
+def _drills(row: Manifest) -> Iterator[tuple[str, float]]:
+    if row.get("lastSuccess"):
+        yield alerts.DRILLED, stamp_of(row["lastSuccess"])
+        yield alerts.RTO, row.get("rtoSeconds", 0)
+    if row.get("lastFailure"):
+        yield alerts.DRILL_FAILURE, stamp_of(row["lastFailure"])

@@ -42,8 +42,15 @@ def backup_row(old: Manifest, pods: Iterable[Manifest]) -> Manifest:
     for ended in sorted(filter(None, map(ended_of, said)), key=lambda each: each.at):
         row = _after(row, ended)
     drill = dict(row.get("restoreDrill") or {})
-    for ended in sorted(filter(None, map(drilled_of, said)), key=lambda each: each.at):
+    for ended in sorted(
+        filter(None, (_ended(pod, naming.RESTORE_DRILL) for pod in said)), key=lambda each: each.at
+    ):
         drill = _after_drill(drill, ended)
+    for ended in sorted(
+        filter(None, (_ended(pod, naming.RETENTION) for pod in said)), key=lambda each: each.at
+    ):
+        if ended.outcome is not None and ended.outcome.task == "retention":
+            row["retentionHeld"] = ended.outcome.reason == "Held"
     return row | ({"restoreDrill": drill} if drill else {})
 
 
@@ -65,10 +72,10 @@ def ended_of(pod: Manifest) -> Ended | None:
     return _with_outcome(ended, _job_of(pod)) if ended else None
 
 
-def drilled_of(pod: Manifest) -> Ended | None:
-    """How a pod of a restore drill ended; how the server beside it ends is nobody's affair."""
+def _ended(pod: Manifest, part: str) -> Ended | None:
+    """How our container in a pod of that part ended; how a server beside it ends is nobody's affair."""
     status, labels = pod.get("status") or {}, pod["metadata"].get("labels") or {}
-    if labels.get(naming.PART_LABEL) != naming.RESTORE_DRILL:
+    if labels.get(naming.PART_LABEL) != part:
         return None
     ended = next(filter(None, map(_terminated, status.get("containerStatuses") or ())), None)
     return _with_outcome(ended, _job_of(pod)) if ended else None
