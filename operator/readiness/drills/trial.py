@@ -33,11 +33,9 @@ SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
 MOST_CROWDED: Final = 0.7
 MOST_STARVED: Final = 0.5
 _LATE: Final = frozenset(
-    {"DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "LikelyLameDuck", "LingersWhenIdle"}
+    {"DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "KilledAtGrace", "LikelyLameDuck", "LingersWhenIdle", "WaitsForConnections"}
 )  # fmt: skip
 """What a machine that has no CPU left does to an application that would have been in time."""
-_NOTHING_OPEN: Final = frozenset({"idle", "held"})
-"""Whoever is killed in these arms is deaf: no machine is so late. In the others a whole drain passes first."""
 _CROWDED: Final = "the machine was crowded"
 _RANK: Final = (Result.FAIL, Result.BLOCKED, Result.UNKNOWN, Result.PASS, Result.NOT_APPLICABLE)
 
@@ -77,7 +75,7 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
     if isinstance(seen, Verdict):
         return replace(seen, where=subject.where)
     verdict = judge(seen)
-    if _late(verdict, seen) and (what := _held_up(seen)):
+    if verdict.reason in _LATE and (what := _held_up(verdict, seen)):
         verdict = replace(disturbed(what), evidence=verdict.evidence)
     evidence = f"{verdict.evidence} {evidence_of(seen)}".strip()
     return replace(
@@ -85,14 +83,12 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
     )
 
 
-def _late(verdict: Verdict, seen: Seen) -> bool:
-    killed = verdict.reason == "KilledAtGrace" and seen.timeline.arm not in _NOTHING_OPEN
-    return killed or verdict.reason in _LATE
+def _held_up(verdict: Verdict, seen: Seen) -> str:
+    """What kept the clone from being in time, by our own feeling or by what was read beside it.
 
-
-def _held_up(seen: Seen) -> str:
-    """What kept the clone from being in time, by our own feeling or by what was read beside it."""
-    if seen.timeline.crowded > MOST_CROWDED:
+    Who is killed with nothing to do is deaf, however crowded it is, unless that very clone waited for a CPU."""
+    silent = verdict.reason == "KilledAtGrace" and seen.timeline.arm == "idle"
+    if seen.timeline.crowded > MOST_CROWDED and not silent:
         return _CROWDED
     starved = seen.timeline.starved > MOST_STARVED * seen.took.lo
     return "the clone waited for a CPU" if starved else ""
