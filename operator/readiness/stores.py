@@ -60,6 +60,8 @@ class Store:
 
 def stores_of(policy: str, spec: PolicySpec, snapshot: Snapshot) -> Mapping[str, Store]:
     """Every data service of a policy, by name."""
+    if not spec.data_services:
+        return {}
     way_in = {name: address for address, name in snapshot.pod_addresses.items()}
     found: dict[str, Store] = {}
     for service in spec.data_services:

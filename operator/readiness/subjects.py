@@ -20,8 +20,9 @@ def subjects_of(
     name: str, policy: PolicySpec, snapshot: Snapshot, now: float
 ) -> dict[str, Subject]:
     """The view of every target, and of every data service under its own name."""
-    stores = stores_of(name, policy, snapshot)
     found = {t.name: subject_of(policy, t, snapshot, now) for t in policy.targets}
+    if not (stores := stores_of(name, policy, snapshot)):
+        return found
     found = {each: replace(subject, stores=stores) for each, subject in found.items()}
     for store in stores.values():
         frame = Subject(policy, _named(store.name), snapshot, stores=stores, store=store, now=now)
