@@ -287,3 +287,37 @@ def test_a_run_waits_for_another_of_its_kind_and_then_saves_what_is_younger(dire
 
     assert f"waiting for {RUN[:-1]}2-x7k2p" in words
     assert load_outcome(told).reason is Reason.SAVED
+
+
+def prune(place: Place, *flags: str) -> tuple[int, str]:
+    """`readiness backup prune` with the same repository; what it printed."""
+    options = [each for each in place.command() if each.startswith(("--namespace", "--policy", "--service", "--repository", "--credentials", "--password", "--cache"))]  # fmt: skip
+    environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{place.home / 'bin'}:/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-m", "readiness", "backup", "prune", *options, *flags], env=environ, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def test_retention_deletes_what_its_plan_says_and_nothing_else(place: Place):
+    for nth in range(5):
+        place.write(os.urandom(100_000), began=time.time() + 1)
+        assert place.run(f"{RUN[:-1]}{nth}").result is Result.SUCCEEDED
+        time.sleep(1.1)
+    newest = [row["id"] for row in place.snapshots()][-3:]
+
+    code, shown = prune(place, "--dry-run")
+    assert (code, shown.count("keep "), shown.count("delete "), len(place.snapshots())) == (0, 3, 2, 5)  # fmt: skip
+    code, told = prune(place)
+    outcome = load_outcome(told)
+    assert (code, outcome.result, outcome.reason) == (0, Result.SUCCEEDED, Reason.PRUNED)
+    assert [row["id"] for row in place.snapshots()] == newest
+    assert len(outcome.snapshots) == 3
+    place.restic("check", "--read-data")
+    assert load_outcome(prune(place)[1]).reason is Reason.KEPT
+
+
+def test_retention_with_nothing_to_keep_deletes_nothing(directory: Place):
+    directory.write()
+    directory.start().communicate(timeout=120)
+    code, told = prune(directory)
+
+    assert (code, load_outcome(told).reason, len(directory.snapshots())) == (0, Reason.KEPT, 1)
