@@ -58,7 +58,7 @@ def space(operator: Operator) -> Iterator[Space]:
     cluster = operator.cluster
     redis, bucket = (
         build_image(each, cluster.engine)
-        for each in (Recipe("redis", ("redis-server",)), Recipe("s3", (), go=("e2e/strangers/go/versitygw",)))
+        for each in (Recipe("redis", ("redis-server",)), Recipe("s3", None, go=("e2e/strangers/go/versitygw",)))
     )  # fmt: skip
     for each in (redis, bucket):
         cluster.load(each.name, each.archive)
