@@ -19,11 +19,15 @@ SCRIPTS = Path(readiness.__file__).parent / "dataservices" / "restore"
 
 
 def install_redis(folder: Path) -> None:
-    """Debian's redis-server in a directory of the PATH, with the libraries that it was built for."""
-    root = rootfs(images.debian_layer(image.SUITE, ("redis-server",)))
+    """Debian's redis-server in a directory of the PATH."""
+    install(folder, "redis-server", rootfs(images.debian_layer(image.SUITE, ("redis-server",))))
+
+
+def install(folder: Path, name: str, root: Path) -> None:
+    """A program of an image in a directory of the PATH, with the libraries that it was built for."""
     loader, libraries = next(root.glob("lib64/ld-linux*")), next(root.glob("usr/lib/*-linux-gnu"))
-    words = (loader, "--library-path", libraries, root / "usr/bin/redis-server")
-    program = folder / "redis-server"
+    words = (loader, "--library-path", libraries, root / "usr/bin" / name)
+    program = folder / name
     folder.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
     program.chmod(0o755)

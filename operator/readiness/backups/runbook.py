@@ -1,0 +1,101 @@
+"""The way back, written down beforehand: commands for one store that work with us, and with restic alone.
+
+What is printed has been typed: a test takes every command out of the page and runs it. Variables stand at the top, so
+that the rest can be pasted as it is. Pure; no secret is in it, only the names of Secrets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.backups.manifest import DUMPS, Kind
+from readiness.backups.snapshots import OURS, host_of
+
+_LOADED: Final[dict[Kind, str]] = {
+    "redis": """\
+A Redis with append-only mode on ignores `dump.rdb` and begins empty, without a word. So: without it first, then switched on.
+```sh
+redis-server --dir "$PWD/restored" --dbfilename dump.rdb --appendonly no --bind 127.0.0.1 --port "$PORT" --daemonize yes
+until redis-cli -p "$PORT" ping | grep -qx PONG; do sleep 0.2; done
+redis-cli -p "$PORT" info keyspace
+redis-cli -p "$PORT" config set appendonly yes
+```
+Compare the keyspace with `tallies` in `restored/manifest.json`.
+""",
+    "rabbitmq": """\
+Messages are not in it: quorum queues protect those, and nothing else does.
+```sh
+rabbitmqctl import_definitions restored/definitions.json
+```
+""",
+    "mongodb": """\
+```sh
+mongorestore --archive=restored/dump.archive --oplogReplay --port "$PORT"
+```
+""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Whose backups, and where they are. `credentials` is empty for a destination that is a volume."""
+
+    kind: Kind
+    namespace: str
+    policy: str
+    service: str
+    repository: str
+    password: str
+    credentials: str = ""
+
+
+def build_runbook(way: Way) -> str:
+    """The page, in Markdown; code blocks of `sh` are run in their order, in one shell."""
+    host = host_of(way.namespace, way.policy, way.service)
+    return "\n".join(
+        (
+            f"# Restoring {way.service} of {way.namespace}/{way.policy}\n",
+            f"A {way.kind}, saved by restic in `{way.repository}`. The live instance is touched by nothing below.\n",
+            "## 1. What opens the backups\n",
+            *_secrets(way),
+            f"```sh\nexport RESTIC_REPOSITORY={way.repository} RESTIC_PASSWORD_FILE=$PWD/password\n```\n",
+            "## 2. Which snapshot\n",
+            f"```sh\nrestic snapshots --no-lock --host {host} --tag {OURS}\n```\n",
+            "`latest` below may be any of these ids.\n",
+            "## 3. Without us: restic alone\n",
+            (
+                f"```sh\nrestic restore latest --no-lock --host {host} --tag {OURS} --target restored\n"
+                f"sha256sum restored/{DUMPS[way.kind]}\ngrep -A 3 '{DUMPS[way.kind]}' restored/manifest.json\n```\n"
+                "Both sums must be equal.\n"
+            ),
+            _LOADED[way.kind],
+            "## 4. With us: into a new, empty instance\n",
+            *_ours(way),
+        )
+    )
+
+
+def _secrets(way: Way) -> tuple[str, ...]:
+    """Where Secrets are, or the copies of them that were kept outside."""
+    taken = f"kubectl -n {way.namespace} get secret {way.password} -o jsonpath='{{.data.password}}' | base64 -d > password"
+    found = (
+        f"From the cluster, or from the copy that was kept outside of it:\n```console\n$ {taken}\n"
+    )
+    if way.credentials:
+        found += f"$ kubectl -n {way.namespace} get secret {way.credentials} -o json     # its keys are files of ./credentials for us, variables for restic\n"
+    return (f"{found}```\n",)
+
+
+def _ours(way: Way) -> tuple[str, ...]:
+    if way.kind != "redis":
+        return (f"Not for a {way.kind} yet.\n",)
+    credentials = " --credentials ./credentials" if way.credentials else ""
+    return (
+        "`NEW` is HOST:PORT of the new instance, `admin` a file with the password of its user `admin`. The plan is shown before anything is done.\n",
+        (
+            f"```sh\nreadiness restore --kind {way.kind} --namespace {way.namespace} --policy {way.policy} --service {way.service} \\\n"
+            f"  --repository {way.repository}{credentials} --password-file password \\\n"
+            '  --snapshot latest --into "$NEW" --user admin --user-password-file admin --yes\n```\n'
+        ),
+    )
