@@ -24,6 +24,7 @@ class Writes:
     first: int = 0
     began: float = 0.0
     last: float = 0.0
+    ended: float = 0.0
     acknowledged: list[int] = field(default_factory=list)
     gaps: list[tuple[float, float]] = field(default_factory=list)
     present: set[int] | None = None
@@ -40,6 +41,7 @@ class Writes:
         self._stopped = True
         if self._task is not None:
             await self._task
+        self.ended = self.ended or self.now()
 
     async def audit(self) -> None:
         """Read back what was acknowledged. Raises OSError where that cannot be done."""
@@ -47,7 +49,7 @@ class Writes:
 
     def ledger(self) -> Ledger:
         """What is to be told."""
-        ended = self.now()
+        ended = self.ended or self.now()
         gaps = nlargest(REMEMBERED, (*self.gaps, (self.last, ended)), key=lambda g: g[1] - g[0])
         found = len(self.present.intersection(self.acknowledged)) if self.present is not None else 0
         return Ledger(
