@@ -13,6 +13,7 @@ from readiness.drills.isolation import build_isolation, build_runner_access
 from readiness.drills.job import build_job
 from readiness.drills.sink import build_sink, with_gate
 from readiness.drills.stores import build_store
+from readiness.failover import FailoverScript, StoreSubject
 from readiness.model import Manifest
 from readiness.script import Arm, Edit, Script, Store
 from readiness.timeline import Problem
@@ -40,7 +41,7 @@ def server(api_server: ApiServer) -> Iterator[ApiServer]:
     """With a namespace `shop` and the ServiceAccounts that templates name."""
     namespace = {"metadata": {"name": NAMESPACE, "labels": {}}}
     api_server.request("POST", "/api/v1/namespaces", namespace)
-    for name in ("default", "web", "readiness-drill"):
+    for name in ("default", "web", "readiness-drill", "readiness-failover"):
         account = {"metadata": {"name": name}}
         api_server.request("POST", f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", account)
     api_server.request("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", PRIORITY)
@@ -132,10 +133,12 @@ def test_the_sink_is_a_restricted_pod(server: ApiServer, restricted: None):
 
 def test_the_job_and_its_restricted_pod(server: ApiServer, restricted: None):
     owner = {"apiVersion": "readiness.dev/v1alpha1", "kind": "ReadinessPolicy", "name": "p", "uid": "9"}  # fmt: skip
-    script = Script("ab12", SUBJECT, (Arm("boot", (), (Edit("A", "$(B)"),)),))
-    job = tried(server, build_job(script, "operator:1", owner))
-    inner = job["spec"]["template"]
-    tried(server, {"kind": "Pod", "metadata": {"name": "x", **inner["metadata"]}, "spec": inner["spec"]})  # fmt: skip
+    clones = Script("ab12", SUBJECT, (Arm("boot", (), (Edit("A", "$(B)"),)),))
+    live = FailoverScript("ab13", StoreSubject("shop", "jobs", "rabbitmq", ("q-0.n",), 5672, "q", monitor="k"), ())  # fmt: skip
+    for script in (clones, live):
+        job = tried(server, build_job(script, "operator:1", owner))
+        inner = job["spec"]["template"]
+        tried(server, {"kind": "Pod", "metadata": {"name": "x", **inner["metadata"]}, "spec": inner["spec"]})  # fmt: skip
 
 
 def test_network_policies(server: ApiServer):
