@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Final
 
 import aiohttp
@@ -107,7 +108,7 @@ class Pods:
         return sent if isinstance(sent, Problem) else None
 
     async def meter(self, pod: Manifest, container: str, every: float) -> AsyncIterator[str]:
-        """The lines of a meter beside a container, to its end. Raises ProblemError where there is none."""
+        """The lines of a meter beside a container, to its end, some of them again. Raises ProblemError where there is none."""
         if pod["spec"].get("shareProcessNamespace"):
             raise ProblemError(Problem("NotMeasured", "the template shares its processes among containers"))  # fmt: skip
         if not has_room(pod):
@@ -121,7 +122,21 @@ class Pods:
         if (refused := await self._place(pod, made)) is not None:
             raise ProblemError(refused)
         await self._started(pod, METER)
-        query = {"container": METER, "follow": "true"}
+        while True:
+            async with aclosing(self._followed(pod, METER)) as lines:
+                async for line in lines:
+                    yield line
+            now = await self._again(pod)
+            if now is None or has_ended(now, METER) is not None:
+                return
+            await asyncio.sleep(every)
+
+    async def _followed(self, pod: Manifest, name: str) -> AsyncGenerator[str, None]:
+        """A container's log from its beginning, for as long as it is followed.
+
+        A kubelet that may watch no more files (inotify) ends it where the log ends now.
+        """
+        query = {"container": name, "follow": "true"}
         timeout = aiohttp.ClientTimeout(total=None, connect=5.0)
         try:
             async with self._connection.stream("GET", f"{self._pod(pod)}/log", query, timeout=timeout) as answer:  # fmt: skip

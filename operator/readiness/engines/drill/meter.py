@@ -26,6 +26,7 @@ async def metered(act: Act, step: Metered) -> None:
 
 
 async def _meter(act: Act, clone: Clone, step: Meter) -> None:
+    last = -math.inf
     await clone.until(lambda c: c.moment("running") or c.over, math.inf)
     try:
         if clone.over:
@@ -33,7 +34,9 @@ async def _meter(act: Act, clone: Clone, step: Meter) -> None:
         async for line in act.world.stage.meter(clone.pod, clone.container, step.every):
             told = read_line(line, act.world.epoch)
             if isinstance(told, Sample):
-                act.samples.append(told)
+                if told.at > last:  # a log that was cut is read again from its beginning
+                    act.samples.append(told)
+                last = max(last, told.at)
                 act.metered.set()
             elif told:
                 act.unmeasured = told

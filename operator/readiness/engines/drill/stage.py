@@ -36,7 +36,7 @@ class Stage(Protocol):
         """What a container has written, of a long log the end."""
 
     def meter(self, pod: Manifest, container: str, every: float) -> AsyncIterator[str]:
-        """The lines of a meter beside a container, to its end. Raises ProblemError where there is none."""
+        """The lines of a meter beside a container, to its end, some of them again. Raises ProblemError where there is none."""
 
     def follow(self) -> AsyncIterator[tuple[str, Manifest]]:
         """Every event of the drill's pods from now on: (ADDED | MODIFIED | DELETED, pod)."""
