@@ -111,6 +111,7 @@ def test_retention_keeps_the_only_one(space: Space) -> None:
     assert "the newest of" in words(space, "retention")
 
 
+@pytest.mark.slow
 def test_revoked_credentials_and_a_server_that_is_gone_are_named(space: Space) -> None:
     space.kubectl("patch", "secret", "writer", "--type=merge", "-p", json.dumps({"stringData": {"AWS_SECRET_ACCESS_KEY": "revoked"}}))  # fmt: skip
     run(space, "revoked")

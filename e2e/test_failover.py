@@ -10,7 +10,7 @@ from operator_fixture import Operator
 from recipes import Recipe, build_image
 from test_data_services import Space, space
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SECONDS: Final = 300
 PROVEN_SECONDS: Final = 600
 RECIPES: Final = {
@@ -47,7 +47,7 @@ def settled(found: Space, reasons: set[str], seconds: float) -> dict[str, Any]:
     return row
 
 
-@pytest.mark.parametrize("kind", ["redis", pytest.param("rabbitmq", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
 def test_a_store_fails_over_twice_in_its_window(operator: Operator, kind: str) -> None:
     built = build_image(RECIPES[kind], operator.cluster.engine)
     operator.cluster.load(built.name, built.archive)
