@@ -171,7 +171,13 @@ def test_the_status_tells_who_is_primary_and_where_to_log_in(shop: Space) -> Non
 
 
 def test_what_stands_is_not_written(shop: Space) -> None:
-    before = versions(shop)
+    """Once the first looks have told what they saw, which takes seconds after Provisioned."""
+    before, deadline = versions(shop), time.monotonic() + 60
+    time.sleep(5)
+    while (now := versions(shop)) != before:
+        assert time.monotonic() < deadline, now
+        before = now
+        time.sleep(5)
     time.sleep(15)
 
     assert versions(shop) == before
