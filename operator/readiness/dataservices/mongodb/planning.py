@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from readiness.dataservices.command import Amend, Resize, Step, Task, Tell, Wait
 from readiness.dataservices.mongodb import steps
@@ -21,10 +20,7 @@ from readiness.dataservices.mongodb.users import (
     Promote,
     rotation_of,
 )
-from readiness.dataservices.order import NOTE
-
-BEGUN: Final = f"{NOTE}begun"
-"""Key of the credentials Secret: the request that the last rotation was begun for."""
+from readiness.dataservices.rotation import BEGUN, begin_rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +66,13 @@ def _rotation(task: Task, facts: Facts) -> Iterator[Step]:
     elif found is not None:
         yield Tell(found, f"user {found.name}, whom nobody uses any more, is gone")
     elif task.rotation and task.rotation != known.get(BEGUN):
-        yield _begin(task.rotation)
+        yield begin_rotation(task.rotation, OPERATED, NEXT)
 
 
 def _promoted(then: Promote, known: Mapping[str, str]) -> Amend:
     gone = tuple(key for key in known if key not in then.credentials)
     put = {key: text for key, text in then.credentials.items() if known.get(key) != text}
     return Amend(f"a new password is in use: {', '.join(sorted(put))}", put=put, drop=gone)
-
-
-def _begin(asked: str) -> Amend | Wait:
-    user = asked.partition("@")[0].partition("/")[2]
-    if user and user not in OPERATED:
-        return Wait(f"readiness.dev/rotate: there is no user {user}, but {', '.join(OPERATED)}", "UnknownUser")  # fmt: skip
-    users = (user,) if user else OPERATED
-    return Amend(f"passwords are replaced: {', '.join(users)}", renew=tuple(u + NEXT for u in users), put={BEGUN: asked})  # fmt: skip
 
 
 def _words(step: steps.Step) -> str:

@@ -24,11 +24,11 @@ from readiness.dataservices.rabbitmq.users import (
     active_user,
     password_hash,
 )
+from readiness.dataservices.rotation import BEGUN, unknown_user, user_of
 
-STARTED: Final = f"{NOTE}begun"
 FROM: Final = f"{NOTE}from"
 DONE: Final = f"{NOTE}done"
-"""Keys of the credentials Secret that say how far a rotation has got."""
+"""Keys of the credentials Secret that say, with BEGUN, how far a rotation has got."""
 INNER: Final = ("monitoring", "definitions")
 """Users that no application logs in as."""
 
@@ -59,7 +59,7 @@ def _steps(task: Task, observed: Observed) -> Iterator[Step]:
         return
     known = task.order.credentials
     yield from _outdated_users(observed.users, known)
-    if task.rotation and task.rotation not in (known.get(DONE), known.get(STARTED)):
+    if task.rotation and task.rotation not in (known.get(DONE), known.get(BEGUN)):
         yield _begin(task.rotation, active_user(known))
     yield from _rotation(observed, known)
     yield from growth_of(task.replicas, observed)
@@ -77,19 +77,19 @@ def _outdated_users(users: Mapping[str, str], known: Mapping[str, str]) -> Itera
 
 def _begin(asked: str, active: str) -> Step:
     """The idle one of the application's two users gets a new password, and others whom nobody waits for."""
-    user = asked.partition("@")[0].partition("/")[2]
+    user = user_of(asked)
     if user not in ("", "app", *INNER):
-        return Wait(f"readiness.dev/rotate: there is no user {user}, but app, {', '.join(INNER)}", "UnknownUser")  # fmt: skip
+        return unknown_user(user, ("app", *INNER))
     renew = tuple(f"{name}-password" for name in INNER if user in ("", name))
     if user in INNER:
-        return Amend(f"a new password: {user}", renew, {STARTED: asked, DONE: asked})
+        return Amend(f"a new password: {user}", renew, {BEGUN: asked, DONE: asked})
     renew = (f"{_other(active)}-password", *renew)
-    return Amend(f"new passwords, and {_other(active)} for applications", renew, {STARTED: asked, FROM: active})  # fmt: skip
+    return Amend(f"new passwords, and {_other(active)} for applications", renew, {BEGUN: asked, FROM: active})  # fmt: skip
 
 
 def _rotation(observed: Observed, known: Mapping[str, str]) -> Iterator[Step]:
     """The binding turns to the user with the new password; the old one's is thrown away when nobody uses it."""
-    started, active = known.get(STARTED), active_user(known)
+    started, active = known.get(BEGUN), active_user(known)
     if started is None or known.get(DONE) == started:
         return
     if known.get(FROM) == active:

@@ -17,9 +17,8 @@ from readiness.dataservices.redis.access import CREDENTIALS, NEXT, PREVIOUS, has
 from readiness.dataservices.redis.build import members_of
 from readiness.dataservices.redis.reading import Answer
 from readiness.dataservices.roll import is_well
+from readiness.dataservices.rotation import BEGUN, begin_rotation
 
-BEGUN: Final = f"{NOTE}begun"
-"""Key of the credentials Secret: the request that the last rotation was begun for."""
 SINCE: Final = f"{NOTE}since"
 """Key of the credentials Secret: when applications were given the new passwords, as epoch seconds."""
 OVERLAP_SECONDS: Final = 3600.0
@@ -117,7 +116,7 @@ def _replaced_passwords(task: Task, servers: Sequence[Answer]) -> Iterator[Step]
     elif former:
         yield Amend("the passwords from before are gone", drop=tuple(u + PREVIOUS for u in former))
     elif asked:
-        yield _begin(asked)
+        yield begin_rotation(asked, USERS, NEXT)
 
 
 def _refused(task: Task, servers: Sequence[Answer]) -> tuple[str, ...]:
@@ -141,11 +140,3 @@ def _present(task: Task, users: Sequence[str]) -> Amend:
     for user in users:
         put |= {user: known[user + NEXT], user + PREVIOUS: known[user]}
     return Amend("applications are given the new passwords", put=put, drop=tuple(u + NEXT for u in users))  # fmt: skip
-
-
-def _begin(asked: str) -> Amend | Wait:
-    user = asked.partition("@")[0].partition("/")[2]
-    if user and user not in USERS:
-        return Wait(f"readiness.dev/rotate: there is no user {user}, but {', '.join(USERS)}", "UnknownUser")  # fmt: skip
-    users = (user,) if user else USERS
-    return Amend(f"passwords are replaced: {', '.join(users)}", renew=tuple(u + NEXT for u in users), put={BEGUN: asked})  # fmt: skip
