@@ -6,6 +6,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
-from apiserver import api_server  # noqa: E402 (the path must be set first)
+import pytest  # noqa: E402 (the path must be set first)
+from apiserver import api_server  # noqa: E402
 
 __all__ = ["api_server"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What repeats or waits in real time ends when it ends."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -29,3 +30,21 @@ def test_without_them_the_last_line_is_as_ever(capsys: pytest.CaptureFixture[str
     suites.Tally(Counter(passed=7, failed=1, skipped=0)).close()
 
     assert capsys.readouterr().out.splitlines()[-1] == "7 passed, 1 failed, 0 skipped"
+
+
+def test_a_run_without_end_is_ended_with_its_closing_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hanging = tmp_path / "test_hanging.py"
+    hanging.write_text("import time\ndef test_first(): pass\ndef test_hangs(): time.sleep(600)\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(hanging)]
+    monkeypatch.setitem(suites.SUITES, "unit", [command])
+    monkeypatch.setattr(suites, "LIMIT_MINUTES", 5 / 60)
+    started = time.monotonic()
+
+    assert suites.main(["unit", "api"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert time.monotonic() - started < 60
+    assert "unit   ENDED" in "\n".join(told)
+    assert "api    ENDED" in "\n".join(told)
+    assert told[-1] == "1 passed, 2 failed, 0 skipped"

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -35,6 +37,8 @@ BUDGET_MINUTES = {"lint": 2, "unit": 3, "api": 12, "e2e": 25, "slow": 120}
 SECOND_TRY = frozenset({"api", "e2e"})
 NOT_RUN = re.compile(r"SKIPPED \[(\d+)\].*: (needs_\w+): (.*)")
 """Tests that need a program this machine lacks, such as a real mongod: not skipped, but not run."""
+LIMIT_MINUTES = 80
+"""A run of `make test` that takes longer is ended with its closing lines, before whoever waits for it gives up."""
 AT_MOST = 12  # one fixture that fails takes its tests along; more than that is no accident
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 
@@ -48,6 +52,11 @@ class Tally:
     not_run: Counter[str] = field(default_factory=Counter)
     repeated: list[str] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
+    ends: float = time.monotonic() + 24 * 3600
+
+    def left(self) -> float:
+        """Seconds until the run is ended as it is."""
+        return self.ends - time.monotonic()
 
     def note(self, lines: list[str]) -> None:
         """Keeps what was skipped apart from what could not run at all."""
@@ -72,17 +81,21 @@ class Tally:
         return 1 if self.counts["failed"] else 0
 
 
-def run(command: list[str], env: dict[str, str]) -> tuple[int, list[str]]:
-    """Runs one command, passing its output through and keeping it."""
+def run(command: list[str], env: dict[str, str], seconds: float) -> tuple[int, list[str]]:
+    """Runs one command, passing its output through and keeping it; interrupts it after so many seconds."""
     lines: list[str] = []
     with subprocess.Popen(
         command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as child:
         assert child.stdout is not None
+        alarm = threading.Timer(seconds, child.send_signal, [signal.SIGINT])
+        alarm.daemon = True
+        alarm.start()
         for line in child.stdout:
             sys.stdout.write(line)
             sys.stdout.flush()
             lines.append(line.rstrip())
+        alarm.cancel()
     return child.returncode, lines
 
 
@@ -98,16 +111,21 @@ def counts_in(lines: list[str]) -> Counter[str]:
 def attempt(name: str, command: list[str], env: dict[str, str], tally: Tally) -> bool:
     """One command of a suite, with its second try where it may have one; whether it passed."""
     print(f"\n--- {name}: {' '.join([Path(command[0]).name, *command[1:]])}", flush=True)
-    code, lines = run(command, env)
+    if tally.left() <= 0:
+        tally.counts["failed"] += 1
+        return False
+    code, lines = run(command, env, tally.left())
     if "pytest" not in command:
         tally.counts["failed" if code else "passed"] += 1
         return code == 0
     counts = counts_in(lines)
     tally.note(lines)
     failing = [x for x in lines if x.startswith(("FAILED", "ERROR "))]
-    if name in SECOND_TRY and 0 < counts["failed"] <= AT_MOST and failing:
+    if name in SECOND_TRY and 0 < counts["failed"] <= AT_MOST and failing and tally.left() > 0:
         print(f"\n--- {name}: what failed once more", flush=True)
-        code, lines = run([*command, "--last-failed", "--last-failed-no-failures", "none"], env)
+        code, lines = run(
+            [*command, "--last-failed", "--last-failed-no-failures", "none"], env, tally.left()
+        )
         again = counts_in(lines)
         tally.repeated += failing
         counts["passed"] += counts["failed"] - again["failed"]
@@ -122,12 +140,16 @@ def main(names: list[str]) -> int:
     """Runs the suites and prints the closing lines."""
     env = {**os.environ, "PYTHONPATH": "operator", "PYTHONUNBUFFERED": "1"}
     tally = Tally(Counter(passed=0, failed=0, skipped=0))
+    if "slow" not in names:
+        tally.ends = time.monotonic() + LIMIT_MINUTES * 60
     for name in names:
         started = time.monotonic()
         results = [attempt(name, command, env, tally) for command in SUITES[name]]
         minutes = (time.monotonic() - started) / 60
-        word = "ok" if all(results) else "FAILED"
+        word = "ok" if all(results) else "FAILED" if tally.left() > 0 else "ENDED"
         tally.rows.append(f"{name:6} {word:7} {minutes:5.1f} min (budget {BUDGET_MINUTES[name]})")
+    if tally.left() <= 0:
+        tally.rows.append(f"ENDED: the suites together took more than {LIMIT_MINUTES} minutes")
     return tally.close()
 
 

@@ -41,7 +41,7 @@ POD: dict[str, Any] = {
     "status": {
         "containerStatuses": [{"state": {"terminated": {"message": ""}}}],
         "ephemeralContainerStatuses": [
-            {"name": METER, "state": {"running": {}}},
+            {"name": METER, "state": {"terminated": {"exitCode": 0}}},
             {"name": f"{SIGNAL}-int", "state": {"terminated": {"exitCode": 0}}},
         ],
     },
