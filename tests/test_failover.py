@@ -78,8 +78,15 @@ def situation(now: float = SUNDAY, seen: Seen | None = WELL, **world: Any) -> Si
     pods, runs = world.pop("pods", PODS), world.pop("runs", {})
     spec = {**SPEC, **world.pop("spec", {})}
     provided = Provided(children=CHILDREN, pods={"cache": pods}, seen={"cache": seen} if seen else {}, credentials={"cache": CREDENTIALS}, runs=runs)  # fmt: skip
+    status = (
+        {"dataServices": [{"name": "cache", "backup": world.pop("backup")}]}
+        if "backup" in world
+        else {}
+    )
     snapshot = Snapshot("ns", **({"nodes": NODES, "provided": provided} | world))
-    return Situation({"metadata": META, "spec": spec}, snapshot, {}, now, token="t")
+    return Situation(
+        {"metadata": META, "spec": spec, "status": status}, snapshot, {}, now, token="t"
+    )
 
 
 def asked(here: Situation) -> tuple[Trial, ...]:
@@ -114,6 +121,17 @@ def test_in_its_window_every_arm_is_asked_for_in_order():
 
 
 BACKUPS = {"backups": {"destination": {"s3": {"bucket": "backups", "endpoint": "https://s3.example.com", "secretRef": {"name": "s"}}}, "passwordSecretRef": {"name": "p"}, "schedule": "0 2 * * *"}}  # fmt: skip
+SAVED: Manifest = {
+    "lastSuccess": "2026-11-21T02:13:00Z",
+    "restoreDrill": {"lastSuccess": "2026-11-15T04:13:00Z"},
+}
+"""26 h before the window closes, and within eight days of it."""
+OVERDUE: Manifest = SAVED | {"lastSuccess": "2026-11-20T23:59:59Z"}
+UNTRIED: Manifest = {"lastSuccess": SAVED["lastSuccess"]}
+LATE: Manifest = SAVED | {"restoreDrill": {"lastSuccess": "2026-11-14T01:59:59Z"}}
+BROKEN: Manifest = SAVED | {
+    "restoreDrill": SAVED["restoreDrill"] | {"reason": "RestoredDiffers", "message": "db0: less"}
+}
 MIDWEEK = SUNDAY + 3 * 86400
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "nobody names it": ({"spec": {"safety": {}}}, "OptInRequired"),
@@ -125,7 +143,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "too late for it to be over in time": ({"now": SUNDAY + 3600 - longest() + 1}, "OutsideWindow"),
     "in winter, at the hour of summer": ({"now": SUNDAY - 3600}, "OutsideWindow"),
     "nothing is said of backups": ({"spec": service()}, "BackupUnproven"),
-    "backups that nothing has restored": ({"spec": service(backup={"enabled": True}) | BACKUPS}, "BackupUnproven"),
+    "backups of which nobody has heard": ({"spec": service(backup={"enabled": True}) | BACKUPS}, "BackupUnproven"),
+    "a backup that is too old": ({"spec": service() | BACKUPS, "backup": OVERDUE}, "BackupUnproven"),
+    "backups that nothing has restored": ({"spec": service() | BACKUPS, "backup": UNTRIED}, "BackupUnproven"),
+    "a restore long ago": ({"spec": service() | BACKUPS, "backup": LATE}, "BackupUnproven"),
+    "a backup that cannot be restored": ({"spec": service() | BACKUPS, "backup": BROKEN}, "BackupUnproven"),
+    "a backup from a time when there were some": ({"spec": service(), "backup": SAVED}, "BackupUnproven"),
     "others run it": ({"spec": {"dataServices": [{"name": "cache", "external": {"redis": {"hosts": ["redis"]}}}]}}, "NotOurs"),
     "never looked at": ({"seen": None}, "NotLookedAt"),
     "nothing built yet": ({"provided": Provided(seen={"cache": WELL})}, "NotLookedAt"),
@@ -154,6 +177,26 @@ def test_what_stands_in_its_way_is_said_and_nothing_is_asked(world: dict[str, An
 
     assert asked(here) == ()
     assert (verdict.reason, bool(verdict.fix)) == (reason, True)
+
+
+MISSING: dict[str, tuple[Manifest, str]] = {
+    "a young backup": (OVERDUE, "the last success is of 2026-11-20T23:59:59Z, more than 26 h ago"),
+    "a restore": (UNTRIED, "nothing has been restored yet"),
+    "both": ({}, "nothing has been saved yet; nothing has been restored yet"),
+    "one that passed": (BROKEN, "its restore drill: RestoredDiffers: db0: less"),
+}
+
+
+@pytest.mark.parametrize(("row", "words"), MISSING.values(), ids=MISSING)
+def test_which_proof_of_a_backup_is_missing_is_said(row: Manifest, words: str):
+    verdict = finding(situation(spec=service() | BACKUPS, backup=row)).verdict
+
+    assert words in verdict.observed
+    assert "kubectl create job" in verdict.fix
+
+
+def test_a_young_backup_that_can_be_restored_lets_it_begin():
+    assert len(asked(situation(spec=service() | BACKUPS, backup=SAVED))) == 1
 
 
 @pytest.mark.parametrize("at", [0, 1, 3600 - longest()])

@@ -16,6 +16,7 @@ from readiness import report, status
 from readiness.api import InvalidSpecError, read_policy
 from readiness.consent import allows, opens_at, withheld
 from readiness.control import Control, Subject, asks_nothing
+from readiness.dataservices.backed import rows_of
 from readiness.dataservices.provision import Provision, provide
 from readiness.dataservices.wish import Wish
 from readiness.drills.outage import with_switches
@@ -148,7 +149,8 @@ def _provided(situation: Situation, ground: Ground) -> Provision:
 @lru_cache(maxsize=1)
 def _ground(rules: Rules, situation: Situation) -> Ground:
     """What both questions of one pass stand on; remembered from the first to the second."""
-    meta, snapshot = situation.policy["metadata"], situation.snapshot
+    meta, seen = situation.policy["metadata"], situation.snapshot
+    snapshot = replace(seen, saved=rows_of(situation.policy, seen.provided.runs))
     policy = situation.spec or read_policy(situation.policy.get("spec") or {})
     settings = settings_of(rules, policy, snapshot)
     waivers = read_waivers(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from readiness.backups.census import census_of
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.retention import Plan, Rules, plan_retention
+from readiness.backups.snapshots import Snapshot
 from readiness.engines.repository import Rim, forget, list_snapshots, patiently
 from readiness.engines.restic import Restic, ResticError
 
@@ -35,14 +37,17 @@ def prune(order: Order, restic: Restic, rim: Rim) -> Outcome:
 
 def plan_of(order: Order, restic: Restic, rim: Rim) -> Plan:
     """What would be done now. Raises ResticError."""
-    listed = list_snapshots(restic, order.host) if restic.exists() else ()
-    return plan_retention(listed, order.rules, rim.clock())
+    return plan_retention(_listed(order, restic), order.rules, rim.clock())
 
 
 def describe(plan: Plan) -> str:
     """A line per snapshot, the newest first."""
     rows = (f"{'keep  ' if v.keep else 'delete'} {v.snapshot.id[:8]} {v.snapshot.backup_set}  {v.why}\n" for v in plan.verdicts)  # fmt: skip
     return "".join(rows) + (f"held back: {plan.held}\n" if plan.held else "")
+
+
+def _listed(order: Order, restic: Restic) -> tuple[Snapshot, ...]:
+    return list_snapshots(restic, order.host) if restic.exists() else ()
 
 
 def _prune(order: Order, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
@@ -52,7 +57,15 @@ def _prune(order: Order, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
         restic.call("unlock")
         patiently(restic, rim, lambda: forget(restic, [each.id for each in plan.leaving]))
     done = f"{len(plan.leaving)} of {len(plan.verdicts)} snapshots deleted"
-    left = tuple(v.snapshot.at for v in plan.verdicts if v.keep and v.snapshot.complete)
+    # what is told was seen, not planned
+    left = _listed(order, restic) if plan.leaving else tuple(v.snapshot for v in plan.verdicts)
     reason = Reason.HELD if plan.held else Reason.PRUNED if plan.leaving else Reason.KEPT
     message = f"{done}; {plan.held}" if plan.held else done
-    return replace(plain, result=Result.SUCCEEDED, reason=reason, message=message, snapshots=left)
+    return replace(
+        plain,
+        result=Result.SUCCEEDED,
+        reason=reason,
+        message=message,
+        snapshots=tuple(each.at for each in left if each.complete),
+        census=census_of(left, order.rules, rim.clock()),
+    )

@@ -33,6 +33,7 @@ _OURS: Final = {
 class Store:
     """One data service. `pods` are its members' (and Sentinels') in the namespace, `sets` their workloads;
     both are empty where it is somewhere else. `wanted` is how many members the policy asks for, 0 of others' stores.
+    `backup` is what runs of its backups have told.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Store:
     pods: tuple[Manifest, ...] = ()
     sets: tuple[Manifest, ...] = ()
     seen: Seen | None = None
+    backup: Manifest = field(default_factory=dict)
     text: str = field(default="", repr=False)
 
     @property
@@ -103,7 +105,7 @@ def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
     )  # fmt: skip
     return Store(
         name, kind, request, request.hosts, getattr(service, kind).replicas, pods, sets,
-        provided.seen.get(name), str(service),
+        provided.seen.get(name), snapshot.saved.get(name, {}), str(service),
     )  # fmt: skip
 
 
@@ -141,5 +143,6 @@ def _external(service: DataService, snapshot: Snapshot, way_in: Mapping[str, str
         management=getattr(declared, "management_port", 15672),
     )  # fmt: skip
     return Store(
-        service.name, kind, request, declared.hosts, 0, housed.pods, housed.sets, None, str(service)
-    )
+        service.name, kind, request, declared.hosts, 0, housed.pods, housed.sets, None,
+        snapshot.saved.get(service.name, {}), str(service),
+    )  # fmt: skip

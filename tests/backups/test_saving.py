@@ -311,6 +311,7 @@ def test_retention_deletes_what_its_plan_says_and_nothing_else(place: Place):
     assert (code, outcome.result, outcome.reason) == (0, Result.SUCCEEDED, Reason.PRUNED)
     assert [row["id"] for row in place.snapshots()] == newest
     assert len(outcome.snapshots) == 3
+    assert (outcome.census.days, outcome.census.months, outcome.census.surplus) == (1, 1, 0)
     place.restic("check", "--read-data")
     assert load_outcome(prune(place)[1]).reason is Reason.KEPT
 

@@ -10,9 +10,10 @@ import pytest
 
 from readiness import naming
 from readiness.api import read_policy
+from readiness.backups.census import Census
 from readiness.backups.codec import dump_outcome
 from readiness.backups.outcome import Outcome, Reason, Result, Task
-from readiness.dataservices.backed import backup_row, backups_of, ended_of
+from readiness.dataservices.backed import backup_row, backups_of, ended_of, rows_of
 from readiness.model import Manifest
 
 RUN = "checkout-cache-9cd7d755-backup-29385253"
@@ -28,7 +29,7 @@ SAVED = Outcome(
     backup_set="20261120T0213Z", snapshot="0123456789abcdef", size=50, snapshots=(3, 2, 1),
 )  # fmt: skip
 FAILED = replace(SAVED, result=Result.FAILED, reason=Reason.DENIED, message="no right", ended=stamp(SECOND))  # fmt: skip
-ROW = {"lastSuccess": FIRST, "backupSet": "20261120T0213Z", "snapshot": "01234567", "size": 50, "snapshots": 3}  # fmt: skip
+ROW = {"firstSuccess": FIRST, "lastSuccess": FIRST, "backupSet": "20261120T0213Z", "snapshot": "01234567", "size": 50, "snapshots": 3}  # fmt: skip
 DENIED = {"lastFailure": SECOND, "reason": "Denied", "message": "no right"}
 
 
@@ -83,6 +84,7 @@ def test_a_row_outlives_its_pods_and_nothing_old_changes_it():
     assert backup_row(row, [saving(SAVED), saving(FAILED, 1)]) == row
     healed = backup_row(row, [saving(replace(SAVED, ended=stamp(SECOND) + 600))])
     assert "reason" not in healed
+    assert healed["firstSuccess"] == FIRST
     assert healed["lastSuccess"] == "2026-11-21T02:23:20Z"
 
 
@@ -166,6 +168,48 @@ def test_backups_that_cannot_be_restored_are_not_healthy(
     rows = [{"name": "cache", "backup": ROW | ({"restoreDrill": drill} if drill else {})}]
 
     assert backups_of(spec, rows, stamp(FIRST) + after)[:2] == expected
+
+
+PRUNE = "checkout-cache-9cd7d755-retention-29385433"
+COUNTED = Outcome(PRUNE, Task.RETENTION, Result.SUCCEEDED, Reason.KEPT, "0 of 30", stamp(FIRST), census=Census(30, 2, 0, stamp(FIRST) - 9))  # fmt: skip
+REFUSED = replace(COUNTED, result=Result.FAILED, reason=Reason.DENIED, message="no right", census=None, ended=stamp(SECOND))  # fmt: skip
+KEPT = {"lastSuccess": FIRST, "days": 30, "months": 2, "surplus": 0, "oldest": "2026-11-20T02:13:11Z"}  # fmt: skip
+
+
+def pruning(outcome: Outcome, job: str = PRUNE) -> Manifest:
+    return pod(save=container("prune", 0, dump_outcome(outcome)), job=job, part=naming.RETENTION)
+
+
+@pytest.mark.parametrize(
+    ("old", "found", "expected"),
+    [
+        ({}, [pruning(COUNTED)], KEPT),
+        ({}, [pruning(COUNTED, job="another")], {}),
+        ({}, [pruning(replace(COUNTED, census=None))], {}),
+        ({}, [pruning(replace(COUNTED, census=Census(0, 0, 0, 0)))], {"lastSuccess": FIRST, "days": 0, "months": 0, "surplus": 0}),
+        ({}, [pruning(COUNTED), pruning(REFUSED)], KEPT | DENIED),
+        (KEPT | DENIED, [pruning(replace(COUNTED, ended=stamp(SECOND) + 9))], KEPT | {"lastSuccess": "2026-11-21T02:13:29Z", "lastFailure": SECOND}),
+        (KEPT | {"lastSuccess": SECOND}, [pruning(COUNTED)], KEPT | {"lastSuccess": SECOND}),
+    ],
+)  # fmt: skip
+def test_what_retention_counted_is_kept(old: Manifest, found: list[Manifest], expected: Manifest):
+    row = backup_row({"retention": old} if old else {}, found)
+
+    assert row.get("retention", {}) == expected
+
+
+def test_a_retention_that_is_refused_is_no_health():
+    spec = read_policy({"dataServices": [{"name": "cache", "redis": {}}], "backups": BACKUPS})
+    row = {"name": "cache", "backup": ROW | {"retention": KEPT | DENIED}}
+
+    assert backups_of(spec, [row], NOW) == ("False", "RetentionFailed", "cache: its retention: Denied: no right")  # fmt: skip
+
+
+def test_rows_are_those_of_the_status_and_of_what_has_just_ended():
+    policy = {"status": {"dataServices": [{"name": "cache", "backup": ROW}, {"name": "jobs"}]}}
+
+    assert rows_of(policy, {"cache": [saving(FAILED, 1)], "new": [saving(SAVED)]}) == {"cache": ROW | DENIED, "jobs": {}, "new": ROW}  # fmt: skip
+    assert rows_of({}, {}) == {}
 
 
 @pytest.mark.parametrize(("reason", "held"), [(Reason.HELD, True), (Reason.PRUNED, False)])

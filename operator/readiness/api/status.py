@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
+from readiness.api.backupstatus import BackupStatus
 from readiness.api.formats import Timestamp
+from readiness.api.texts import Glimpse, Label, ObjectKey, Reason, Sentence, Word
 from readiness.api.types import Count, Flag, Schema, atomic, keyed
 
 Tri = Literal["True", "False", "Unknown"]
 Level = Literal["P0", "P1", "P2", "P3"]
 Outcome = Literal["Pass", "Fail", "Unknown", "OptInRequired", "Blocked", "NotApplicable", "Waived"]
 Class = Literal["passive", "benign", "adversarial", "mutating", "drill", "disruptive", "load"]
-Label = Annotated[str, StringConstraints(max_length=63)]
-ObjectKey = Annotated[str, StringConstraints(max_length=512)]
-Word = Annotated[str, StringConstraints(max_length=64)]
-Reason = Annotated[str, StringConstraints(max_length=1024)]
-Sentence = Annotated[str, StringConstraints(max_length=1024)]
-Glimpse = Annotated[str, StringConstraints(max_length=512)]
 
 
 class Condition(Schema):
@@ -124,52 +120,6 @@ class PrimaryLoss(Schema):
 
     since: Timestamp | None = Field(None, description="When a look first missed it.")
     cause: Word = Field("", description="How it ends, as far as that is known.")
-
-
-class RestoreDrillStatus(Schema):
-    """Restore drills of one data service, as their runs told."""
-
-    last_success: Timestamp | None = Field(
-        None, description="When a snapshot was last restored and held all that was saved."
-    )
-    snapshot: Word = Field("", description="Short id of that snapshot.")
-    rto_seconds: Annotated[int, Field(ge=0)] = Field(
-        0, description="Seconds until the restored server had everything."
-    )
-    previous_rto_seconds: Annotated[int, Field(ge=0)] = Field(
-        0, description="The same of the success before."
-    )
-    last_failure: Timestamp | None = Field(None, description="When a drill last did not succeed.")
-    reason: Reason = Field("", description="Why, while none has succeeded since.")
-    message: Sentence = Field(
-        "", description="That in words: what was expected and what was found."
-    )
-
-
-class BackupStatus(Schema):
-    """Backups of one data service, as their runs told."""
-
-    last_success: Timestamp | None = Field(
-        None, description="When a dump was last saved, complete, read back and as large as usual."
-    )
-    backup_set: Word = Field(
-        "", description="Minute that the snapshots of a policy's stores have in common."
-    )
-    snapshot: Word = Field("", description="Short id of that snapshot.")
-    size: Annotated[int, Field(ge=0)] = Field(0, description="Bytes that were dumped.")
-    snapshots: Count = Field(
-        0, description="Complete snapshots that the repository listed afterwards."
-    )
-    last_failure: Timestamp | None = Field(None, description="When a run last did not succeed.")
-    reason: Reason = Field("", description="Why, while nothing has succeeded since.")
-    message: Sentence = Field("", description="That in words, and what to do.")
-    retention_held: Flag = Field(
-        False,
-        description="Whether the last retention deleted nothing, because too little would be left.",
-    )
-    restore_drill: RestoreDrillStatus | None = Field(
-        None, description="Whether they can be restored. Absent: no drill has ended yet."
-    )
 
 
 class DataServiceStatus(Schema):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from readiness.backups.census import Census
+
 
 class Task(StrEnum):
     """What a run is for."""
@@ -62,7 +64,8 @@ class Outcome:
     """One run. Times are epoch seconds; `size` is of what was dumped, `added` of what the repository grew by.
 
     Of a restore, `rto` is how many seconds passed until the server had everything, and `mismatches` what it had otherwise.
-    `snapshots` are the times of every complete snapshot that the repository lists, the newest first.
+    `snapshots` are the times of every complete snapshot that the repository lists, the newest first; `census` is what
+    retention counted in that list when it had done.
     """
 
     run: str
@@ -79,3 +82,4 @@ class Outcome:
     rto: float = 0.0
     mismatches: int = 0
     snapshots: tuple[int, ...] = ()
+    census: Census | None = None

@@ -55,14 +55,14 @@ class Plan:
 def plan_retention(listed: Iterable[Snapshot], rules: Rules, now: float) -> Plan:
     """The union of the rules, under the guards."""
     ordered = sorted(listed, key=lambda each: (-each.at, each.id))
-    reasons = _reasons([each for each in ordered if each.complete], rules)
+    reasons = wanted_of([each for each in ordered if each.complete], rules)
     verdicts = tuple(_verdict(each, reasons, now) for each in ordered)
     held = _held(ordered, now)
     return _kept(verdicts, held) if held else _within_burst(verdicts)
 
 
-def _reasons(complete: Sequence[Snapshot], rules: Rules) -> dict[str, str]:
-    """Why a snapshot is kept, by its id."""
+def wanted_of(complete: Sequence[Snapshot], rules: Rules) -> dict[str, str]:
+    """Why a snapshot is kept, by its id; `complete` has the newest first."""
     found: dict[str, str] = {}
     for amount, bucket in ((rules.daily, _day), (rules.monthly, _month)):
         newest: dict[str, Snapshot] = {}

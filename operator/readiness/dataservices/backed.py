@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from readiness import naming
+from readiness.backups.proof import unrestored, unsaved
 from readiness.model import Manifest
 from readiness.workload import stamp_of
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
     from readiness.backups.outcome import Outcome
 
-FRESH_SECONDS: Final = 26 * 3600
-DRILL_FRESH_SECONDS: Final = 8 * 24 * 3600
 LONGEST: Final = 300
 _REASON: Final = re.compile(r"[A-Z][A-Za-z]{1,40}")
 
@@ -42,16 +41,22 @@ def backup_row(old: Manifest, pods: Iterable[Manifest]) -> Manifest:
     for ended in sorted(filter(None, map(ended_of, said)), key=lambda each: each.at):
         row = _after(row, ended)
     drill = dict(row.get("restoreDrill") or {})
-    for ended in sorted(
-        filter(None, (_ended(pod, naming.RESTORE_DRILL) for pod in said)), key=lambda each: each.at
-    ):
+    for ended in _of_part(said, naming.RESTORE_DRILL):
         drill = _after_drill(drill, ended)
-    for ended in sorted(
-        filter(None, (_ended(pod, naming.RETENTION) for pod in said)), key=lambda each: each.at
-    ):
+    kept = dict(row.get("retention") or {})
+    for ended in _of_part(said, naming.RETENTION):
         if ended.outcome is not None and ended.outcome.task == "retention":
             row["retentionHeld"] = ended.outcome.reason == "Held"
-    return row | ({"restoreDrill": drill} if drill else {})
+        kept = _after_retention(kept, ended)
+    parts = {"restoreDrill": drill, "retention": kept}
+    return row | {key: part for key, part in parts.items() if part}
+
+
+def rows_of(policy: Manifest, runs: Mapping[str, Iterable[Manifest]]) -> dict[str, Manifest]:
+    """The rows of every data service, by name, as the status has them and after what these pods said."""
+    rows = (policy.get("status") or {}).get("dataServices") or ()
+    old = {row["name"]: row.get("backup") or {} for row in rows}
+    return {name: backup_row(old.get(name, {}), runs.get(name, ())) for name in {*old, *runs}}
 
 
 def is_run(pod: Manifest) -> bool:
@@ -70,6 +75,11 @@ def ended_of(pod: Manifest) -> Ended | None:
             return _without_outcome(init["name"], ended)
     ended = next(filter(None, map(_terminated, status.get("containerStatuses") or ())), None)
     return _with_outcome(ended, _job_of(pod)) if ended else None
+
+
+def _of_part(pods: Iterable[Manifest], part: str) -> list[Ended]:
+    """How the runs of a part ended, the oldest first."""
+    return sorted(filter(None, (_ended(pod, part) for pod in pods)), key=lambda each: each.at)
 
 
 def _ended(pod: Manifest, part: str) -> Ended | None:
@@ -98,29 +108,24 @@ def backups_of(spec: PolicySpec, rows: Sequence[Manifest], now: float) -> tuple[
 
 def _problems(rows: Iterable[Manifest], now: float) -> Iterator[tuple[str, str, str]]:
     for row in rows:
-        backup = row.get("backup") or {}
+        name, backup = row["name"], row.get("backup") or {}
         if backup.get("reason"):
-            yield row["name"], backup["reason"], backup.get("message", "")
-        elif backup.get("lastSuccess") and now - stamp_of(backup["lastSuccess"]) > FRESH_SECONDS:
-            words = f"the last success is of {backup['lastSuccess']}, more than 26 h ago: see why its Jobs do not start"
-            yield row["name"], "Overdue", words
-        yield from _undrilled(row["name"], backup.get("restoreDrill") or {}, now)
+            yield name, backup["reason"], backup.get("message", "")
+        elif (old := unsaved(backup, now)) and not old.open:
+            yield name, old.reason, old.words
+        yield from _unkept(name, backup.get("retention") or {})
+        if (lost := unrestored(backup, now)) and not lost.open:
+            yield name, lost.reason, lost.words
 
 
-def _undrilled(name: str, drill: Manifest, now: float) -> Iterator[tuple[str, str, str]]:
-    if drill.get("reason"):
-        yield (
-            name,
-            "RestoreFailed",
-            f"its restore drill: {drill['reason']}: {drill.get('message', '')}",
-        )
-    elif drill.get("lastSuccess") and now - stamp_of(drill["lastSuccess"]) > DRILL_FRESH_SECONDS:
-        words = f"no snapshot has been restored successfully since {drill['lastSuccess']}, more than 8 days ago"
-        yield name, "RestoreOverdue", words
+def _unkept(name: str, retention: Manifest) -> Iterator[tuple[str, str, str]]:
+    if retention.get("reason"):
+        words = f"its retention: {retention['reason']}: {retention.get('message', '')}"
+        yield name, "RetentionFailed", words
 
 
 def _after(row: Manifest, ended: Ended) -> Manifest:
-    at = datetime.fromtimestamp(ended.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = _stamp(ended.at)
     last = max(row.get("lastSuccess", ""), row.get("lastFailure", ""))
     if at <= last:
         return row
@@ -130,26 +135,41 @@ def _after(row: Manifest, ended: Ended) -> Manifest:
     told = ended.outcome
     if told is None or told.result == "Left":
         return row
-    found = {"lastSuccess": at, "backupSet": told.backup_set, "snapshot": told.snapshot[:8], "size": told.size}  # fmt: skip
+    first = row.get("firstSuccess", at)
+    found = {"firstSuccess": first, "lastSuccess": at, "backupSet": told.backup_set, "snapshot": told.snapshot[:8], "size": told.size}  # fmt: skip
     return {**plain, **found, "snapshots": len(told.snapshots)}
 
 
 def _after_drill(row: Manifest, ended: Ended) -> Manifest:
-    at = datetime.fromtimestamp(ended.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = ended.outcome
+    if told is None:
+        return _turned(row, ended, {})
+    before = {"previousRtoSeconds": row["rtoSeconds"]} if "rtoSeconds" in row else {}
+    return _turned(row, ended, {**before, "snapshot": told.snapshot[:8], "rtoSeconds": round(told.rto)})  # fmt: skip
+
+
+def _after_retention(row: Manifest, ended: Ended) -> Manifest:
+    """A run of an earlier version counted nothing; that is no success that anything could be judged by."""
+    census = ended.outcome.census if ended.outcome else None
+    if census is None:
+        return _turned(row, ended, {}) if ended.reason else row
+    counted = {"days": census.days, "months": census.months, "surplus": census.surplus}
+    return _turned(row, ended, counted | ({"oldest": _stamp(census.oldest)} if census.oldest else {}))  # fmt: skip
+
+
+def _turned(row: Manifest, ended: Ended, told: Manifest) -> Manifest:
+    """The row after one more run, which succeeded and told this, or failed."""
+    at = _stamp(ended.at)
     if at <= max(row.get("lastSuccess", ""), row.get("lastFailure", "")):
         return row
     plain = {key: value for key, value in row.items() if key not in ("reason", "message")}
-    told = ended.outcome
-    if ended.reason or told is None:
+    if ended.reason or not told:
         return {**plain, "lastFailure": at, "reason": ended.reason, "message": ended.message}
-    before = {"previousRtoSeconds": row["rtoSeconds"]} if "rtoSeconds" in row else {}
-    return {
-        **plain,
-        **before,
-        "lastSuccess": at,
-        "snapshot": told.snapshot[:8],
-        "rtoSeconds": round(told.rto),
-    }
+    return {**plain, "lastSuccess": at, **told}
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _with_outcome(ended: Manifest, run: str) -> Ended | None:

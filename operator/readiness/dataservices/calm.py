@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from readiness.api.durations import seconds
+from readiness.backups.proof import unrestored, unsaved
 from readiness.control import Subject, unknown
 from readiness.dataservices.roll import is_calm, outdated
 from readiness.model import Manifest, Verdict
@@ -18,6 +19,11 @@ from readiness.stores import Store
 from readiness.workload import is_ready
 
 WAIT: Final = "wait until it is; see status.dataServices and: kubectl get pods -l readiness.dev/data-service={}"
+
+TRY: Final = (
+    "see status.dataServices; what kubectl get cronjobs -l readiness.dev/data-service={} names can be started by hand: "
+    "kubectl create job now --from=cronjob/NAME"
+)
 
 
 def hindrance(subject: Subject, takes: float) -> Verdict | None:
@@ -43,14 +49,19 @@ def _hindrances(subject: Subject, takes: float) -> Iterator[Verdict]:
 
 
 def _unprotected(subject: Subject, store: Store) -> Iterator[Verdict]:
-    """Until the operator makes backups, only the word that there are to be none counts."""
+    """A young backup that can be restored, or the word that there is to be none."""
     service = next(each for each in subject.policy.data_services if each.name == store.name)
-    if service.backup is None or service.backup.enabled:
+    if service.backup is not None and not service.backup.enabled:
+        return
+    declared = subject.policy.backups is not None
+    lacks = [lack.words for lack in (unsaved(store.backup, subject.now), unrestored(store.backup, subject.now)) if lack]  # fmt: skip
+    if lacks or not declared:
         yield unknown(
             "BackupUnproven", f"nothing shows that {store.name} could be restored, should the drill go wrong",
-            expected="a backup of the last 26 h that a drill has restored, or the word that none is wanted",
-            observed="neither",
-            fix=f"set spec.dataServices[{store.name}].backup: {{enabled: false}}, if it is meant to have no backups",
+            expected="a backup of the last 26 h, and a restore drill of the last 8 days that passed, or the word that none is wanted",
+            observed="; ".join(lacks) if declared else "the policy declares no backups",
+            fix=TRY.format(store.name) if declared else "declare spec.backups, or "
+            f"set spec.dataServices[{store.name}].backup: {{enabled: false}}, if it is meant to have no backups",
         )  # fmt: skip
 
 
