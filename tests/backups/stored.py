@@ -15,7 +15,7 @@ import programs
 from redis import Redis
 
 from readiness.backups.codec import dump_manifest, load_outcome
-from readiness.backups.manifest import BackupManifest, File, Sample
+from readiness.backups.manifest import DUMPS, MANIFEST, BackupManifest, File, Sample
 from readiness.backups.outcome import Outcome, Result
 from readiness.backups.snapshots import host_of, tags_of
 
@@ -39,10 +39,14 @@ class Saved:
     def directory(self) -> Path:
         return self.home / "backup"
 
+    @property
+    def dump(self) -> Path:
+        return self.directory / DUMPS[self.manifest.kind]
+
     def sealed(self, **verified: object) -> BackupManifest:
         """The manifest of the files as they are now, wrong in the way that is asked for."""
-        dump = (self.directory / "dump.rdb").read_bytes()
-        files = (File("dump.rdb", len(dump), hashlib.sha256(dump).hexdigest()),)
+        dump = self.dump.read_bytes()
+        files = (File(self.dump.name, len(dump), hashlib.sha256(dump).hexdigest()),)
         return replace(
             self.manifest, files=files, verified=replace(self.manifest.verified, **verified)
         )
@@ -70,8 +74,9 @@ class World:
         done = subprocess.run([programs.restic(), *arguments], env=environ, cwd=at, capture_output=True, check=True)  # fmt: skip
         return done.stdout
 
-    def save(self, manifest: BackupManifest, *, age: float = 0, complete: bool = True, names: tuple[str, ...] = ("dump.rdb", "manifest.json")) -> str:  # fmt: skip
-        """A snapshot as `readiness backup run` writes it."""
+    def save(self, manifest: BackupManifest, *, age: float = 0, complete: bool = True, names: tuple[str, ...] = ()) -> str:  # fmt: skip
+        """A snapshot as `readiness backup run` writes it, of the dump and its manifest or of what is named."""
+        names = names or (self.saved.dump.name, MANIFEST)
         (self.saved.directory / "manifest.json").write_text(dump_manifest(manifest))
         size = sum((self.saved.directory / name).stat().st_size for name in names) + (not complete)
         tags = [word for tag in tags_of(manifest, size) for word in ("--tag", tag)]
@@ -86,7 +91,7 @@ class World:
             (self.home / "credentials" / name).write_text(text)
         self.shared.mkdir(exist_ok=True)
         command = [
-            sys.executable, "-m", "readiness", "restore-drill", "--kind=redis", "--namespace=shop", "--policy=checkout",
+            sys.executable, "-m", "readiness", "restore-drill", f"--kind={self.saved.manifest.kind}", "--namespace=shop", "--policy=checkout",
             "--service=cache", f"--run={run}", f"--repository={self.url}", f"--credentials={self.home / 'credentials'}", f"--directory={self.shared}",
             f"--password-file={self.home / 'password'}", f"--cache={self.home / 'cache'}", f"--host={self.host}", f"--port={self.port}",
         ]  # fmt: skip

@@ -28,21 +28,21 @@ def test_what_is_whole_passes_and_tells_how_long_it_took(world: World):
 
     assert (told.result, told.reason) == (Result.SUCCEEDED, Reason.RESTORED), told.message
     assert told.snapshot == snapshot
-    assert told.size == len((world.saved.directory / "dump.rdb").read_bytes())
+    assert told.size == world.saved.dump.stat().st_size
     assert 0 < told.rto <= told.seconds
     assert told.mismatches == 0
 
 
 def cut(world: World) -> None:
     """A dump tool was killed, and nobody asked for its exit code."""
-    path = world.saved.directory / "dump.rdb"
+    path = world.saved.dump
     path.write_bytes(path.read_bytes()[:-200])
     world.save(world.saved.sealed())
 
 
 def flip(world: World) -> None:
     """One bit, before the dump was sealed: only the server's own checksum knows."""
-    path = world.saved.directory / "dump.rdb"
+    path = world.saved.dump
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -52,7 +52,7 @@ def flip(world: World) -> None:
 def flip_sealed(world: World) -> None:
     """One bit, after the dump was sealed: the manifest knows."""
     manifest = world.saved.sealed()
-    path = world.saved.directory / "dump.rdb"
+    path = world.saved.dump
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

@@ -115,7 +115,8 @@ class Dump:
     """How one service is dumped, and the dump verified: by commands in its own image.
 
     Both find `scripts` in /scripts, leave what they have in /backup, and are told `told`. Only the first is given the
-    password of `user` (in /passwords) and `volumes`, and reaches `ports`; the second has `memory`.
+    password of `user` (in /passwords) and `volumes`, and reaches `ports`; the second has `memory`. They have the `room` of so
+    many volumes of a member.
     """
 
     scripts: Mapping[str, str]
@@ -126,6 +127,7 @@ class Dump:
     told: Mapping[str, str]
     memory: str
     volumes: tuple[Manifest, ...] = ()
+    room: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ KEPT: Final = 2 * 24 * 3600
 LATE: Final = 3600
 RETENTION_HOUR: Final = 5
 _RESERVED: Final = "256Mi"
+_MIB: Final = 1 << 20
 _JOB_NAME: Final = "metadata.labels['batch.kubernetes.io/job-name']"
 _DISRUPTED: Final = {"type": "DisruptionTarget", "status": "True"}
 
@@ -145,7 +146,7 @@ def _saving_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
         },
         [
             _scripts(order),
-            {"name": "backup", "ephemeral": {"volumeClaimTemplate": {"spec": _claim(kind, order)}}},
+            {"name": "backup", "ephemeral": {"volumeClaimTemplate": {"spec": _claim(kind, order, dump)}}},
             _secret("passwords", order.name(naming.CREDENTIALS), dump.user),
             *dump.volumes,
             *_destination_volumes(order, secret_of(_backups(order).destination)),
@@ -158,7 +159,7 @@ def _drilling_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
     place = _mount("restore", RESTORED)
     serve = {"image": order.image, "command": ["sh", "/scripts/drill.sh", RESTORED, str(kind.port)], "restartPolicy": "Always"}  # fmt: skip
     drill = ("restore-drill", f"--kind={kind.name}", "--run=$(JOB_NAME)", f"--directory={RESTORED}", f"--port={kind.port}", *_store(order))  # fmt: skip
-    claim = {"volumeClaimTemplate": {"spec": _claim(kind, order)}}
+    claim = {"volumeClaimTemplate": {"spec": _claim(kind, order, dump)}}
     return _pod(
         order,
         {
@@ -237,10 +238,10 @@ def _destination_mounts(order: Order) -> list[Manifest]:
     return [*found, _mount("destination", CREDENTIALS_DIR, read_only=True)]
 
 
-def _claim(kind: Kind, order: Order) -> Manifest:
-    """As large as a member's volume: no dump is larger than what it is made of."""
+def _claim(kind: Kind, order: Order, dump: Dump) -> Manifest:
+    """As large as the volumes of members that the dump may need, unless the service says otherwise."""
     asked, own = getattr(order.service, kind.name), order.service.backup
-    size = (own.scratch if own else None) or asked.storage
+    size = (own.scratch if own else None) or f"{-(-dump.room * bytes_of(asked.storage) // _MIB)}Mi"
     named = {"storageClassName": asked.storage_class} if asked.storage_class else {}
     request = {"requests": {"storage": canonical(size)}}
     return {"accessModes": ["ReadWriteOnce"], "resources": request, **named}
