@@ -45,6 +45,8 @@ BACKUP: Final = "backup"
 """Part of everything that backups of a data service consist of, but for the CronJob of retention."""
 RETENTION: Final = "retention"
 RESTORE_DRILL: Final = "restore-drill"
+LISTING: Final = "listing"
+"""Part of a Job that asks a repository what it holds."""
 FORMED: Final = "formed"
 """Part of the ConfigMap that exists since every member of a data service has been Ready once."""
 

@@ -140,10 +140,11 @@ def _provided(situation: Situation, ground: Ground) -> Provision:
     """Builders are imported where there is something to provide, or left to remove."""
     if not (ground.policy.data_services or ground.snapshot.provided.children):
         return Provision()
+    from readiness.dataservices.catchup import caught_up
     from readiness.dataservices.kinds import KINDS
 
     wish = Wish(situation.policy, ground.policy, situation.now, situation.token)
-    return provide(wish, ground.snapshot, KINDS)
+    return caught_up(wish, ground.snapshot, provide(wish, ground.snapshot, KINDS))
 
 
 @lru_cache(maxsize=1)

@@ -124,6 +124,26 @@ def test_what_was_dumped_can_be_restored_with_restic_alone(place: Place):
     assert manifest.backup_set == outcome.backup_set == "20251114T1013Z"
 
 
+def test_a_repository_tells_what_it_holds_and_is_left_as_it_is(place: Place):
+    def listed() -> Outcome:
+        words = place.command("checkout-cache-1a2b-listing-29385253")
+        words = [each for each in words if not each.startswith(("--kind", "--directory"))]
+        words[words.index("run")] = "list"
+        environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{place.home / 'bin'}:/usr/bin:/bin"}
+        told = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
+        return load_outcome(told.stdout)
+
+    (place.home / "bin").mkdir()
+    (place.home / "bin/restic").symlink_to(programs.restic())
+    empty = listed()
+    assert (empty.task, empty.reason, empty.snapshots) == ("listing", Reason.LISTED, ())
+    saved = place.run()
+    locks = place.restic("list", "locks")
+    assert listed().snapshots == saved.snapshots
+    assert place.restic("list", "locks") == locks
+
+
 def test_a_dump_that_another_run_has_overtaken_is_left(directory: Place):
     directory.write()
     assert directory.run().reason is Reason.SAVED

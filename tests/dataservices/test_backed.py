@@ -26,10 +26,11 @@ def stamp(text: str) -> int:
 
 SAVED = Outcome(
     RUN, Task.BACKUP, Result.SUCCEEDED, Reason.SAVED, "saved 50 bytes of cache", stamp(FIRST),
-    backup_set="20261120T0213Z", snapshot="0123456789abcdef", size=50, snapshots=(3, 2, 1),
+    backup_set="20261120T0213Z", snapshot="0123456789abcdef", size=50, snapshots=(stamp(FIRST) - 5, 2, 1),
 )  # fmt: skip
 FAILED = replace(SAVED, result=Result.FAILED, reason=Reason.DENIED, message="no right", ended=stamp(SECOND))  # fmt: skip
-ROW = {"firstSuccess": FIRST, "lastSuccess": FIRST, "backupSet": "20261120T0213Z", "snapshot": "01234567", "size": 50, "snapshots": 3}  # fmt: skip
+LISTED = {"listed": FIRST, "newest": "2026-11-20T02:13:15Z"}
+ROW = LISTED | {"firstSuccess": FIRST, "lastSuccess": FIRST, "backupSet": "20261120T0213Z", "snapshot": "01234567", "size": 50, "snapshots": 3}  # fmt: skip
 DENIED = {"lastFailure": SECOND, "reason": "Denied", "message": "no right"}
 
 
@@ -56,8 +57,8 @@ def saving(outcome: Outcome, code: int = 0, **given: Any) -> Manifest:
         ([saving(SAVED), saving(FAILED, 1)], ROW | DENIED),
         ([saving(FAILED, 1), saving(SAVED)], ROW | DENIED),
         ([saving(replace(FAILED, ended=stamp(FIRST) - 9), 1), saving(SAVED)], ROW | {"lastFailure": "2026-11-20T02:13:11Z"}),
-        ([saving(replace(SAVED, result=Result.LEFT, reason=Reason.ALREADY_SAVED))], {}),
-        ([saving(replace(SAVED, reason=Reason.SUSPICIOUS, message="half"))], {"lastFailure": FIRST, "reason": "Suspicious", "message": "half"}),
+        ([saving(replace(SAVED, result=Result.LEFT, reason=Reason.ALREADY_SAVED))], LISTED),
+        ([saving(replace(SAVED, reason=Reason.SUSPICIOUS, message="half"))], LISTED | {"lastFailure": FIRST, "reason": "Suspicious", "message": "half"}),
         ([saving(SAVED, job="another")], {}),
         ([saving(SAVED, part=naming.RETENTION)], {}),
         ([pod(container("dump", 0), container("verify", None))], {}),
@@ -217,4 +218,4 @@ def test_that_retention_is_held_back_is_kept(reason: Reason, held: bool):
     kept = replace(SAVED, task=Task.RETENTION, reason=reason)
     ended = pod(save=container("prune", 0, dump_outcome(kept)), part=naming.RETENTION)
 
-    assert backup_row({"retentionHeld": not held}, [ended]) == {"retentionHeld": held}
+    assert backup_row({"retentionHeld": not held}, [ended]) == LISTED | {"retentionHeld": held}

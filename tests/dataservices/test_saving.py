@@ -60,7 +60,9 @@ def test_a_pod_may_nothing(part: str):
     _, _, pod = job(children(), part)
 
     assert pod["automountServiceAccountToken"] is False
-    assert children()[f"ServiceAccount/{NAME}-backup"]["automountServiceAccountToken"] is False
+    account = children()[f"ServiceAccount/{pod['serviceAccountName']}"]
+    assert account["automountServiceAccountToken"] is False
+    assert pod["serviceAccountName"] == f"{NAME}-{'retention' if part == 'retention' else 'backup'}"
     assert pod["securityContext"]["runAsNonRoot"] is True
     for each in containers(pod).values():
         security = each["securityContext"]
@@ -209,12 +211,15 @@ def test_a_drill_is_a_server_on_loopback_that_waits_and_one_that_asks_nobody_els
     assert f"PersistentVolumeClaim/{NAME}" not in str(pod)
 
 
-def test_a_drill_does_not_reach_the_store():
+def test_nobody_but_a_dump_reaches_the_store():
     found = children()
     walls = {name: found[f"NetworkPolicy/{NAME}-{name}"]["spec"] for name in ("backup", "restore-drill")}  # fmt: skip
     parts = {name: wall["podSelector"]["matchExpressions"][0]["values"] for name, wall in walls.items()}  # fmt: skip
     ways = {name: [rule for rule in wall["egress"] if "podSelector" in str(rule)] for name, wall in walls.items()}  # fmt: skip
 
-    assert parts == {"backup": ["backup", "retention"], "restore-drill": ["restore-drill"]}
+    assert parts == {
+        "backup": ["backup"],
+        "restore-drill": ["restore-drill", "retention", "listing"],
+    }
     assert (len(ways["backup"]), ways["restore-drill"]) == (1, [])
     assert all("ingress" not in wall and "Ingress" in wall["policyTypes"] for wall in walls.values())  # fmt: skip

@@ -21,7 +21,7 @@ def test_the_server_gives_back_what_it_was_given_and_admits_the_pods(api_server:
     made = [moved(each) for each in children(schedule="30 */6 * * *").values()]
     made = [each for each in made if each["metadata"]["name"].endswith(("-backup", "-retention"))]
 
-    assert sorted(each["kind"] for each in made) == ["ConfigMap", "CronJob", "CronJob", "NetworkPolicy", "ServiceAccount"]  # fmt: skip
+    assert sorted(each["kind"] for each in made) == ["ConfigMap", "CronJob", "CronJob", "NetworkPolicy", "ServiceAccount", "ServiceAccount"]  # fmt: skip
     for each in made:
         answer = api_server.request("POST", path_of(each, named=False), each)
         assert answer.get("kind") == each["kind"], answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -50,6 +50,15 @@ class RetentionStatus(Schema):
     message: Sentence = Field("", description="That in words, and what to do.")
 
 
+class CatchUp(Schema):
+    """A Job that was started because a schedule had come to nothing."""
+
+    at: Timestamp = Field(description="When. The next one follows six hours later at the earliest.")
+    step: Literal["listing", "backup"] = Field(
+        description="listing: it asks the repository what it holds. backup: it has said so, and a dump is made up for."
+    )
+
+
 class BackupStatus(Schema):
     """Backups of one data service, as their runs told."""
 
@@ -67,6 +76,16 @@ class BackupStatus(Schema):
     snapshots: Count = Field(
         0, description="Complete snapshots that the repository listed afterwards."
     )
+    listed: Timestamp | None = Field(
+        None, description="When a Job last listed what the repository holds."
+    )
+    newest: Timestamp | None = Field(
+        None, description="Of when the newest complete snapshot was that it listed."
+    )
+    missed: Timestamp | None = Field(
+        None, description="When the schedule was due for which the repository holds nothing."
+    )
+    catch_up: CatchUp | None = Field(None, description="The last Job started to make up for it.")
     last_failure: Timestamp | None = Field(None, description="When a run last did not succeed.")
     reason: Reason = Field("", description="Why, while nothing has succeeded since.")
     message: Sentence = Field("", description="That in words, and what to do.")

@@ -17,6 +17,7 @@ class Task(StrEnum):
     BACKUP = "backup"
     RETENTION = "retention"
     RESTORE_DRILL = "restore-drill"
+    LISTING = "listing"
 
 
 class Result(StrEnum):
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     KEPT = "Kept"
     PRUNED = "Pruned"
     HELD = "Held"
+    LISTED = "Listed"
     DUMP_MISSING = "DumpMissing"
     DUMP_UNVERIFIED = "DumpUnverified"
     READ_BACK = "ReadBackFailed"

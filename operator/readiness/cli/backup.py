@@ -49,6 +49,9 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     prune.add_argument("--monthly", type=int, default=12, help="months, likewise")
     prune.add_argument("--keep-last", type=int, default=3, help="how many of the newest are kept")
     prune.add_argument("--dry-run", action="store_true", help="print the plan, and delete nothing")
+    list_ = verbs.add_parser("list", help="tell which complete snapshots there are")
+    add_store(list_)
+    list_.add_argument("--run", default="by-hand", help="name of the Job")
     return found
 
 
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Does it, and says how that ended: to stdout, and where a pod leaves its last words."""
     if args.verb == "prune" and args.dry_run:
         return _show(args, console)
-    outcome = _save(args, console) if args.verb == "run" else _prune(args, console)
+    outcome = _VERBS[args.verb](args, console)
     tell(outcome, console)
     return 1 if outcome.result == "Failed" else 0
 
@@ -101,6 +104,16 @@ def _prune(args: argparse.Namespace, console: Console) -> Outcome:
     from readiness.pruning import prune
 
     return prune(_rules(args), restic_of(args), _rim(console))
+
+
+def _list(args: argparse.Namespace, console: Console) -> Outcome:
+    from readiness.listing import list_repository
+
+    host = host_of(args.namespace, args.policy, args.service)
+    return list_repository(host, args.run, restic_of(args), _rim(console))
+
+
+_VERBS: Final = {"run": _save, "prune": _prune, "list": _list}
 
 
 def _show(args: argparse.Namespace, console: Console) -> int:

@@ -275,7 +275,7 @@ PLURALS: Final[Mapping[str, str]] = {
     "Secret": "secrets", "ServiceAccount": "serviceaccounts", "ConfigMap": "configmaps",
     "Service": "services", "NetworkPolicy": "networkpolicies",
     "PodDisruptionBudget": "poddisruptionbudgets", "StatefulSet": "statefulsets",
-    "CronJob": "cronjobs",
+    "CronJob": "cronjobs", "Job": "jobs",
 }  # fmt: skip
 CLAIMS: Final[Mapping[str, str]] = {"PersistentVolumeClaim": "persistentvolumeclaims"}
 """Claims are made by StatefulSets; here they are read and changed."""

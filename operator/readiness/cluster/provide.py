@@ -50,18 +50,18 @@ class Provider:
         if decided == Provision():
             self._children.forget(key_of(policy))
             return ()
-        case, notes = self._children.case(policy), []
+        case = self._children.case(policy)
+        notes: list[Note] = []
         met: dict[str, tuple[Obstacle, ...]] = {}
         for write in decided.writes:
             if write.service in met:
                 continue
             if (obstacle := await self._tried(write, case)) is not None:
                 met[write.service] = (obstacle,)
-            elif write.drift:
-                case.repaired[_place(write.child)] = self._clock()
-                notes.append(_repaired(write))
-            elif write.act is Act.AMEND:
-                notes.append(Note("Normal", "Rotating", f"{write.service}: {write.does}"))
+            else:
+                if write.drift:
+                    case.repaired[_place(write.child)] = self._clock()
+                notes += _told(write)
         if self._remember(policy, decided, met):
             self._wake(key_of(policy))
         return tuple(notes)
@@ -104,8 +104,8 @@ class Provider:
             answer = await self._patch(write.child, write.child, MERGE)
             if write.act is Act.OWN:
                 self._children.answered(answer)
-        elif write.act is Act.EVICT:
-            await self._evict(write.child["metadata"])
+        elif write.act in (Act.EVICT, Act.START):
+            await (self._evict if write.act is Act.EVICT else self._start)(write.child)
         elif write.act is Act.AMEND and write.live is not None:
             await self._amend(write, write.live, case)
         elif write.live is not None:
@@ -114,6 +114,15 @@ class Provider:
             await self._create(write.child)
         else:
             await self._create_secret(write, case)
+
+    async def _start(self, job: Manifest) -> None:
+        """Its name says what it is for: one that is there already does the same."""
+        self._ask()
+        try:
+            await self._connection.request("POST", path_of(job, named=False), job)
+        except ApiError as error:
+            if error.status != 409:
+                raise
 
     async def _create_secret(self, write: Write, case: Case) -> None:
         """No watch tells whether it is there."""
@@ -215,8 +224,9 @@ class Provider:
         self._ask()
         await self._connection.request("DELETE", path_of(child), body)
 
-    async def _evict(self, pod: Manifest) -> None:
+    async def _evict(self, child: Manifest) -> None:
         """Only this very pod, and only if its budget allows it: else another pass tries."""
+        pod = child["metadata"]
         path = f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}/eviction"
         body = {
             "apiVersion": "policy/v1",
@@ -254,9 +264,15 @@ def _words(obstacles: Mapping[str, tuple[Obstacle, ...]]) -> dict[str, list[str]
     return {service: [each.message for each in met] for service, met in obstacles.items()}
 
 
-def _repaired(write: Write) -> Note:
+def _told(write: Write) -> tuple[Note, ...]:
+    """An event about what was written, where it is not the policy's own doing."""
     child = f"{write.child['kind']}/{write.child['metadata']['name']}"
-    return Note("Warning", "DriftRepaired", f"{child}: {write.drift} was changed and is as declared again")  # fmt: skip
+    if write.drift:
+        return (Note("Warning", "DriftRepaired", f"{child}: {write.drift} was changed and is as declared again"),)  # fmt: skip
+    told = {Act.AMEND: ("Normal", "Rotating"), Act.START: ("Warning", "BackupMissed")}
+    if not write.does or write.act not in told:
+        return ()
+    return (Note(*told[write.act], f"{write.service}: {write.does}"),)
 
 
 def _place(child: Manifest) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from readiness import naming
+from readiness.backups.catchup import SKEW_SECONDS, Missed
 from readiness.backups.proof import unrestored, unsaved
 from readiness.model import Manifest
 from readiness.workload import stamp_of
@@ -35,21 +36,23 @@ class Ended:
     outcome: Outcome | None = None
 
 
-def backup_row(old: Manifest, pods: Iterable[Manifest]) -> Manifest:
+def backup_row(old: Manifest, pods: Iterable[Manifest], missed: Missed | None = None) -> Manifest:
     """The row after what these pods said; what is older than the row changes nothing."""
     row, said = dict(old), tuple(pods)
     for ended in sorted(filter(None, map(ended_of, said)), key=lambda each: each.at):
-        row = _after(row, ended)
+        row = _listed(_after(row, ended), ended)
+    for ended in _of_part(said, naming.LISTING):
+        row = _listed(_after(row, ended) if ended.reason else row, ended)
     drill = dict(row.get("restoreDrill") or {})
     for ended in _of_part(said, naming.RESTORE_DRILL):
         drill = _after_drill(drill, ended)
     kept = dict(row.get("retention") or {})
     for ended in _of_part(said, naming.RETENTION):
         if ended.outcome is not None and ended.outcome.task == "retention":
-            row["retentionHeld"] = ended.outcome.reason == "Held"
+            row = _listed(row, ended) | {"retentionHeld": ended.outcome.reason == "Held"}
         kept = _after_retention(kept, ended)
     parts = {"restoreDrill": drill, "retention": kept}
-    return row | {key: part for key, part in parts.items() if part}
+    return _with_missed(row | {key: part for key, part in parts.items() if part}, missed)
 
 
 def rows_of(policy: Manifest, runs: Mapping[str, Iterable[Manifest]]) -> dict[str, Manifest]:
@@ -61,7 +64,7 @@ def rows_of(policy: Manifest, runs: Mapping[str, Iterable[Manifest]]) -> dict[st
 
 def is_run(pod: Manifest) -> bool:
     """Whether a pod belongs to a Job."""
-    return bool(_job_of(pod))
+    return bool(job_of(pod))
 
 
 def ended_of(pod: Manifest) -> Ended | None:
@@ -74,7 +77,7 @@ def ended_of(pod: Manifest) -> Ended | None:
         if ended and ended.get("exitCode"):
             return _without_outcome(init["name"], ended)
     ended = next(filter(None, map(_terminated, status.get("containerStatuses") or ())), None)
-    return _with_outcome(ended, _job_of(pod)) if ended else None
+    return _with_outcome(ended, job_of(pod)) if ended else None
 
 
 def _of_part(pods: Iterable[Manifest], part: str) -> list[Ended]:
@@ -88,7 +91,7 @@ def _ended(pod: Manifest, part: str) -> Ended | None:
     if labels.get(naming.PART_LABEL) != part:
         return None
     ended = next(filter(None, map(_terminated, status.get("containerStatuses") or ())), None)
-    return _with_outcome(ended, _job_of(pod)) if ended else None
+    return _with_outcome(ended, job_of(pod)) if ended else None
 
 
 def backups_of(spec: PolicySpec, rows: Sequence[Manifest], now: float) -> tuple[str, str, str]:
@@ -138,6 +141,25 @@ def _after(row: Manifest, ended: Ended) -> Manifest:
     first = row.get("firstSuccess", at)
     found = {"firstSuccess": first, "lastSuccess": at, "backupSet": told.backup_set, "snapshot": told.snapshot[:8], "size": told.size}  # fmt: skip
     return {**plain, **found, "snapshots": len(told.snapshots)}
+
+
+def _listed(row: Manifest, ended: Ended) -> Manifest:
+    """What the repository held when this run looked; a snapshot from the future says nothing of today."""
+    told, at = ended.outcome, _stamp(ended.at)
+    if told is None or told.result == "Failed" or at <= row.get("listed", ""):
+        return row
+    newest = max((each for each in told.snapshots if each <= told.ended + SKEW_SECONDS), default=0)
+    row = {key: value for key, value in row.items() if key != "newest"}
+    return {**row, "listed": at, **({"newest": _stamp(newest)} if newest else {})}
+
+
+def _with_missed(row: Manifest, missed: Missed | None) -> Manifest:
+    row = {key: value for key, value in row.items() if key != "missed"}
+    if missed is None:
+        return row
+    told = {"missed": _stamp(missed.due)} if missed.proved else {}
+    tried = {"catchUp": {"at": _stamp(missed.at), "step": str(missed.step)}} if missed.step else {}
+    return {**row, **told, **tried}
 
 
 def _after_drill(row: Manifest, ended: Ended) -> Manifest:
@@ -206,7 +228,8 @@ def _terminated(container: Manifest) -> Manifest | None:
     return dict(found) if found else None
 
 
-def _job_of(pod: Manifest) -> str:
+def job_of(pod: Manifest) -> str:
+    """The Job that a pod belongs to; empty for none."""
     owners = pod["metadata"].get("ownerReferences") or ()
     return next((str(each["name"]) for each in owners if each.get("kind") == "Job"), "")
 

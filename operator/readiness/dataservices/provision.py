@@ -1,8 +1,7 @@
 """What is done about a policy's data services: what to write, what to order, what to tell of each service.
 
-The decision between what is desired and what is there. Pure: writes are values, carried out by
-`cluster/provide.py`, which reports what it met as Obstacles of the next snapshot; Commands are
-carried out by `engines/stores`, and judged by what is seen next.
+Pure: writes are values, carried out by `cluster/provide.py`, which reports what it met as Obstacles
+of the next snapshot; Commands are carried out by `engines/stores`, and judged by what is seen next.
 """
 
 from __future__ import annotations
@@ -13,13 +12,20 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from readiness import naming
+from readiness.backups.catchup import Missed
 from readiness.dataservices.children import hash_of, is_create_only, reowned
 from readiness.dataservices.command import Amend, Command, Replace, Resize, Step, Task, Tell
 from readiness.dataservices.drift import difference
 from readiness.dataservices.growth import Growth, growth_of, shrunk
 from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.ordering import RETRY_SECONDS, Turn, amended, turn_of
-from readiness.dataservices.removal import Place, is_confirmed, leftovers_of, pending
+from readiness.dataservices.removal import (
+    Place,
+    changed_kind,
+    is_confirmed,
+    leftovers_of,
+    pending,
+)
 from readiness.dataservices.roll import next_replaced
 from readiness.dataservices.sizing import Sizing, size_of
 from readiness.dataservices.standing import lacking, live_of, look_of, place_of, rolling, unasked
@@ -49,7 +55,7 @@ STEADY_SECONDS: Final = 300.0
 
 
 class Act(StrEnum):
-    """What is done with a child, or with a pod or a volume of one. RENEW: it goes without its pods, to be made anew."""
+    """What is done with a child, or a pod, volume or Job of one. RENEW: it goes without its pods, to be made anew."""
 
     CREATE = "create"
     APPLY = "apply"
@@ -59,13 +65,14 @@ class Act(StrEnum):
     OWN = "own"
     GROW = "grow"
     RENEW = "renew"
+    START = "start"
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
     """One write. `live` is the child as it was seen, `drift` the path in it that somebody changed.
 
-    `does` says what a change of credentials is for.
+    `does` says what a change of credentials, or a Job, is for.
     """
 
     act: Act
@@ -81,7 +88,7 @@ class Service:
     """What is told of one provided data service.
 
     `waiting` says what it still lacks, if anything; `doing` what else is under way, and `reason`
-    that in a word.
+    that in a word; `missed` a schedule of its backups.
     """
 
     name: str
@@ -96,6 +103,7 @@ class Service:
     reason: str = ""
     command: Command | None = None
     grows: bool = False
+    missed: Missed | None = None
 
     @property
     def ready(self) -> bool:
@@ -149,7 +157,7 @@ def _provided(
     order, provided = order_of(wish, snapshot, service), snapshot.provided
     kind, live = kinds.get(kind_of(service)), live_of(wish, provided, service.name)
     told = Service(service.name, kind_of(service), order.name())
-    refusals = (*_other_kind(told, live), *changed_tls(order, told.kind, live.values()), *refusals_of(kind, order, provided.preview))  # fmt: skip
+    refusals = (*changed_kind(told.name, told.kind, live.values()), *changed_tls(order, told.kind, live.values()), *refusals_of(kind, order, provided.preview))  # fmt: skip
     if refusals or kind is None:
         return replace(told, obstacles=refusals), ()
     sizing = size_of(wish, kind, order, live)
@@ -264,14 +272,6 @@ def _removed(wish: Wish, provided: Provided, declared: set[str]) -> Iterator[Tol
             yield Service(name, waiting="it is being removed"), writes
         else:
             yield Service(name, obstacles=(pending(wish.policy, name),)), ()
-
-
-def _other_kind(told: Service, live: Mapping[Place, Manifest]) -> Iterator[Obstacle]:
-    """A service that changed its kind would delete the old one with its data: it needs a new name."""
-    found = {child["metadata"]["labels"].get(naming.KIND_LABEL, "") for child in live.values()}
-    for other in sorted(found - {told.kind, ""}):
-        words = f"{told.name} still runs as {other}"
-        yield Obstacle("KindChanged", words, f"give the new {told.kind} another name")
 
 
 def _next(wish: Wish, services: tuple[Service, ...], provided: Provided) -> float:

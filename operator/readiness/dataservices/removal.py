@@ -5,7 +5,7 @@ Pure. Volumes and the credentials that open them stay: data outlives the service
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from readiness import naming
 from readiness.model import Manifest
@@ -30,6 +30,14 @@ def pending(policy: Manifest, service: str) -> Obstacle:
         "RemovalPending", f"{service} is no longer declared and goes on running",
         f"declare it again, or confirm that it may go: {command}",
     )  # fmt: skip
+
+
+def changed_kind(service: str, kind: str, live: Iterable[Manifest]) -> Iterator[Obstacle]:
+    """A service that changed its kind would delete the old one with its data: it needs a new name."""
+    found = {child["metadata"]["labels"].get(naming.KIND_LABEL, "") for child in live}
+    for other in sorted(found - {kind, ""}):
+        words = f"{service} still runs as {other}"
+        yield Obstacle("KindChanged", words, f"give the new {kind} another name")
 
 
 def leftovers_of(

@@ -6,19 +6,19 @@ Each container is given what it needs and no more: only the first the store's pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 from readiness import naming
-from readiness.backups.destination import (
-    CREDENTIALS_DIR,
-    PASSWORD_DIR,
-    PASSWORD_KEY,
-    VOLUME,
-    repository_of,
-    secret_of,
-)
 from readiness.backups.snapshots import DIRECTORY
+from readiness.dataservices.destined import (
+    asked_of,
+    build_destination_mounts,
+    build_destination_volumes,
+    build_mount,
+    build_secret_volume,
+    build_store_args,
+    build_wall,
+)
 from readiness.dataservices.order import Dump, Kind, Order
 from readiness.dataservices.parts import (
     CONTAINER_SECURITY,
@@ -29,9 +29,6 @@ from readiness.dataservices.parts import (
 from readiness.dataservices.restore import RESTORED, SCRIPTS
 from readiness.model import Manifest
 from readiness.quantities import bytes_of
-
-if TYPE_CHECKING:
-    from readiness.api.backups import Backups, Destination
 
 USER: Final = 65532
 DEADLINE: Final = 4 * 3600
@@ -53,10 +50,11 @@ def build_saving(kind: Kind, order: Order) -> tuple[Manifest, ...]:
     scripts = {**dump.scripts, "drill.sh": SCRIPTS[kind.name]}
     store = [{"port": port, "protocol": "TCP"} for port in dump.ports]
     return (
-        _account(order),
+        _account(order, naming.BACKUP),
+        _account(order, naming.RETENTION),
         build_config(order.name(naming.BACKUP), scripts),
-        _wall(order, (naming.BACKUP, naming.RETENTION), store),
-        _wall(order, (naming.RESTORE_DRILL,), []),
+        build_wall(order, (naming.BACKUP,), store),
+        build_wall(order, (naming.RESTORE_DRILL, naming.RETENTION, naming.LISTING), []),
         _cron_job(order, naming.BACKUP, order.backups.schedule, _saving_pod(kind, order, dump)),
         _cron_job(order, naming.RETENTION, f"0 {RETENTION_HOUR} * * *", _pruning_pod(order)),
         _cron_job(
@@ -77,48 +75,56 @@ def smeared(schedule: str, *key: str) -> str:
     return f"{moved} {rest}"
 
 
-def _account(order: Order) -> Manifest:
+def build_listing(order: Order) -> Manifest:
+    """A Job that asks the repository what it holds: with the writer's identity, and out of the store's reach."""
+    list_ = ("backup", "list", "--run=$(JOB_NAME)", *build_store_args(order))
+    containers = [_ours("list", order, list_, build_destination_mounts(order))]
+    pod = _pod(order, naming.BACKUP, {"containers": containers}, build_destination_volumes(order))
+    return _job(order.labels(naming.LISTING), pod)
+
+
+def _account(order: Order, part: str) -> Manifest:
     return {
-        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": order.name(naming.BACKUP)},
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": order.name(part)},
         "automountServiceAccountToken": False,
     }  # fmt: skip
 
 
 def _cron_job(order: Order, part: str, schedule: str, pod: Manifest) -> Manifest:
     """All stores of a policy start in the same minute: what they save in it belongs together."""
-    labels = order.labels(part)
-    template = {"metadata": {"labels": labels}, "spec": pod}
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
         "metadata": {"name": order.name(part)},
         "spec": {
             "schedule": smeared(schedule, order.namespace, order.policy),
-            "timeZone": _backups(order).time_zone,
+            "timeZone": asked_of(order).time_zone,
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": LATE,
             "successfulJobsHistoryLimit": 3,
             "failedJobsHistoryLimit": 5,
-            "jobTemplate": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "backoffLimit": 2,
-                    "activeDeadlineSeconds": DEADLINE,
-                    "ttlSecondsAfterFinished": KEPT,
-                    "podFailurePolicy": {
-                        "rules": [{"action": "Ignore", "onPodConditions": [_DISRUPTED]}]
-                    },
-                    "template": template,
-                },
-            },
+            "jobTemplate": _job(order.labels(part), pod),
         },
     }
 
 
-def _pod(order: Order, containers: Manifest, volumes: Sequence[Manifest]) -> Manifest:
+def _job(labels: Manifest, pod: Manifest) -> Manifest:
+    return {
+        "metadata": {"labels": labels},
+        "spec": {
+            "backoffLimit": 2,
+            "activeDeadlineSeconds": DEADLINE,
+            "ttlSecondsAfterFinished": KEPT,
+            "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [_DISRUPTED]}]},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def _pod(order: Order, account: str, containers: Manifest, volumes: Sequence[Manifest]) -> Manifest:
     return {
         "restartPolicy": "Never",
-        "serviceAccountName": order.name(naming.BACKUP),
+        "serviceAccountName": order.name(account),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 60,
@@ -129,47 +135,49 @@ def _pod(order: Order, containers: Manifest, volumes: Sequence[Manifest]) -> Man
 
 
 def _saving_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
-    backup = _mount("backup", DIRECTORY)
-    shared = [_mount("scripts", read_only=True), backup]
-    given = [_mount("passwords", read_only=True), *(_mount(each["name"], read_only=True) for each in dump.volumes)]  # fmt: skip
+    backup = build_mount("backup", DIRECTORY)
+    shared = [build_mount("scripts", read_only=True), backup]
+    given = [build_mount("passwords", read_only=True), *(build_mount(each["name"], read_only=True) for each in dump.volumes)]  # fmt: skip
     told = [{"name": key, "value": value} for key, value in dump.told.items()]
     runs = {"image": order.image, "env": told}
-    save = ("backup", "run", f"--kind={kind.name}", "--run=$(JOB_NAME)", *_store(order))
+    save = ("backup", "run", f"--kind={kind.name}", "--run=$(JOB_NAME)", *build_store_args(order))
     return _pod(
         order,
+        naming.BACKUP,
         {
             "initContainers": [
                 _container("dump", runs | {"command": [*dump.dump]}, [*shared, *given], "256Mi"),
                 _container("verify", runs | {"command": [*dump.verify]}, shared, dump.memory),
             ],
-            "containers": [_ours("save", order, save, [backup, *_destination_mounts(order)])],
+            "containers": [_ours("save", order, save, [backup, *build_destination_mounts(order)])],
         },
         [
             _scripts(order),
             {"name": "backup", "ephemeral": {"volumeClaimTemplate": {"spec": _claim(kind, order, dump)}}},
-            _secret("passwords", order.name(naming.CREDENTIALS), dump.user),
+            build_secret_volume("passwords", order.name(naming.CREDENTIALS), dump.user),
             *dump.volumes,
-            *_destination_volumes(order, secret_of(_backups(order).destination)),
+            *build_destination_volumes(order),
         ],
     )  # fmt: skip
 
 
 def _drilling_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
     """The server stands beside ours on the pod's own loopback, serves when it is told to, and goes with the pod."""
-    place = _mount("restore", RESTORED)
+    place = build_mount("restore", RESTORED)
     serve = {"image": order.image, "command": ["sh", "/scripts/drill.sh", RESTORED, str(kind.port)], "restartPolicy": "Always"}  # fmt: skip
-    drill = ("restore-drill", f"--kind={kind.name}", "--run=$(JOB_NAME)", f"--directory={RESTORED}", f"--port={kind.port}", *_store(order))  # fmt: skip
+    drill = ("restore-drill", f"--kind={kind.name}", "--run=$(JOB_NAME)", f"--directory={RESTORED}", f"--port={kind.port}", *build_store_args(order))  # fmt: skip
     claim = {"volumeClaimTemplate": {"spec": _claim(kind, order, dump)}}
     return _pod(
         order,
+        naming.BACKUP,
         {
-            "initContainers": [_container("server", serve, [_mount("scripts", read_only=True), place], dump.memory)],
-            "containers": [_ours("drill", order, drill, [place, *_destination_mounts(order)])],
+            "initContainers": [_container("server", serve, [build_mount("scripts", read_only=True), place], dump.memory)],
+            "containers": [_ours("drill", order, drill, [place, *build_destination_mounts(order)])],
         },
         [
             _scripts(order),
             {"name": "restore", "ephemeral": claim},
-            *_destination_volumes(order, secret_of(_backups(order).destination)),
+            *build_destination_volumes(order),
         ],
     )  # fmt: skip
 
@@ -181,14 +189,15 @@ def _scripts(order: Order) -> Manifest:
 
 def _pruning_pod(order: Order) -> Manifest:
     """With the identity that may delete, where there is one of its own."""
-    backups = _backups(order)
+    backups = asked_of(order)
     own, kept = backups.prune_secret_ref, backups.retention
     wanted = (f"--daily={kept.daily}", f"--monthly={kept.monthly}", f"--keep-last={kept.keep_last}")
-    prune = ("backup", "prune", "--run=$(JOB_NAME)", *wanted, *_store(order))
+    prune = ("backup", "prune", "--run=$(JOB_NAME)", *wanted, *build_store_args(order))
     return _pod(
         order,
-        {"containers": [_ours("prune", order, prune, _destination_mounts(order))]},
-        _destination_volumes(order, own.name if own else secret_of(backups.destination)),
+        naming.RETENTION,
+        {"containers": [_ours("prune", order, prune, build_destination_mounts(order))]},
+        build_destination_volumes(order, own.name if own else ""),
     )
 
 
@@ -209,33 +218,8 @@ def _container(name: str, runs: Manifest, mounts: Sequence[Manifest], memory: st
         },
         "securityContext": CONTAINER_SECURITY,
         "terminationMessagePolicy": "File",
-        "volumeMounts": [_mount("tmp"), *mounts],
+        "volumeMounts": [build_mount("tmp"), *mounts],
     }
-
-
-def _store(order: Order) -> tuple[str, ...]:
-    store = (order.namespace, order.policy, order.service.name)
-    repository = repository_of(_backups(order).destination, *store)
-    names = zip(("namespace", "policy", "service"), store, strict=True)
-    region = (f"--region={repository.region}",) if repository.region else ()
-    return (*(f"--{key}={value}" for key, value in names), f"--repository={repository.url}", *region)  # fmt: skip
-
-
-def _destination_volumes(order: Order, secret: str) -> list[Manifest]:
-    backups = _backups(order)
-    volume = backups.destination.volume
-    password = backups.password_secret_ref.name if backups.password_secret_ref else ""
-    found = [_secret("password", password, PASSWORD_KEY)]
-    if volume is not None:
-        return [*found, {"name": "repository", "persistentVolumeClaim": {"claimName": volume.claim_name}}]  # fmt: skip
-    return [*found, {"name": "destination", "secret": {"secretName": secret, "defaultMode": 0o440}}]
-
-
-def _destination_mounts(order: Order) -> list[Manifest]:
-    found = [_mount("password", PASSWORD_DIR, read_only=True)]
-    if _backups(order).destination.volume is not None:
-        return [*found, _mount("repository", VOLUME)]
-    return [*found, _mount("destination", CREDENTIALS_DIR, read_only=True)]
 
 
 def _claim(kind: Kind, order: Order, dump: Dump) -> Manifest:
@@ -245,50 +229,3 @@ def _claim(kind: Kind, order: Order, dump: Dump) -> Manifest:
     named = {"storageClassName": asked.storage_class} if asked.storage_class else {}
     request = {"requests": {"storage": canonical(size)}}
     return {"accessModes": ["ReadWriteOnce"], "resources": request, **named}
-
-
-def _wall(order: Order, of: Sequence[str], ports: Sequence[Manifest]) -> Manifest:
-    """Nobody reaches these pods; they reach names, the destination, and the store where it has ports for them."""
-    parts = {"key": naming.PART_LABEL, "operator": "In", "values": [*of]}
-    selector = naming.store_labels(order.policy, order.service.name)
-    own = {key: selector[key] for key in (naming.POLICY_LABEL, naming.SERVICE_LABEL)}
-    names = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
-    store = [{"to": [{"podSelector": {"matchLabels": own}}], "ports": [*ports]}] if ports else []
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": order.name(of[0])},
-        "spec": {
-            "podSelector": {"matchLabels": own, "matchExpressions": [parts]},
-            "policyTypes": ["Ingress", "Egress"],
-            "egress": [names, *store, *_way_out(_backups(order).destination)],
-        },
-    }
-
-
-def _way_out(destination: Destination) -> list[Manifest]:
-    """To the port of the destination; behind a Service of this cluster its pods may listen at any."""
-    if destination.volume is not None:
-        return []
-    address = urlsplit(destination.s3.endpoint if destination.s3 else "https:")
-    host = address.hostname or "."
-    if "." not in host or host.endswith((".svc", ".cluster.local")):
-        return [{"to": [{"namespaceSelector": {}}]}]
-    port = address.port or {"http": 80, "https": 443}[address.scheme]
-    return [{"ports": [{"port": port, "protocol": "TCP"}]}]
-
-
-def _mount(name: str, path: str = "", *, read_only: bool = False) -> Manifest:
-    found: Manifest = {"name": name, "mountPath": path or f"/{name}"}
-    return found | ({"readOnly": True} if read_only else {})
-
-
-def _secret(volume: str, name: str, key: str) -> Manifest:
-    items = [{"key": key, "path": key}]
-    return {"name": volume, "secret": {"secretName": name, "defaultMode": 0o440, "items": items}}
-
-
-def _backups(order: Order) -> Backups:
-    if order.backups is None:
-        raise ValueError("no backups are asked for")
-    return order.backups

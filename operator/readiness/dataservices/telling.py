@@ -46,7 +46,9 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
         **failover_rows(service.seen, old, pods, sets, now),
         **({"lastFailover": drilled_row(drilled, now)} if drilled else {}),
         "lag": "" if lag is None else f"{'>' if lag > MAX_LAG else '<='}{MAX_LAG}s",
-        "backup": backup_row(old.get("backup") or {}, provided.runs.get(service.name, ())),
+        "backup": backup_row(
+            old.get("backup") or {}, provided.runs.get(service.name, ()), service.missed
+        ),
         "members": [
             {"name": name, "ready": ready, **_member(service, name)}
             for name, ready in service.members[:MEMBERS]
