@@ -27,9 +27,15 @@ POD = {"metadata": {"name": "cache-0", "uid": "u-0"}}
 OURS = Provided(pods={"cache": (POD,)}, seen={"cache": Seen("cache-0", (MemberSeen("cache-0", "primary"),))})  # fmt: skip
 
 
+SAVED = Control(
+    id="BKP-901", title="t", severity=Severity.P0, criterion="c", fix="f", stores=("redis",), needs=("spec.backups",),
+    judge=lambda subject, _answers: passed("Fine", str(subject.store and subject.store.backup)),
+)  # fmt: skip
+
+
 def rules(*ids: str) -> Rules:
     spec = ProfileSpec.model_validate({"controls": [{"id": id_} for id_ in ids or ("HA-901", "CFG-901")]})  # fmt: skip
-    return Rules({c.id: c for c in (STORE, WORKLOAD)}, {}, {"baseline": spec})
+    return Rules({c.id: c for c in (STORE, WORKLOAD, SAVED)}, {}, {"baseline": spec})
 
 
 def situation(service=MappingProxyType({"redis": {}}), memory=None, now=NOW, status=None, **world):
@@ -130,3 +136,29 @@ def test_hosts_of_the_namespace_are_the_pods_behind_them():
 
 def test_namespaces_that_deny_probes_deny_these():
     assert plan.requests(rules(), situation(namespace_labels={"readiness.dev/deny": "probes"})) == ()  # fmt: skip
+
+
+BACKUPS = {"destination": {"volume": {"claimName": "c"}}, "passwordSecretRef": {"name": "p"}}
+
+
+def test_backups_that_are_not_declared_count_for_nothing_and_are_asked_for_once():
+    decided = plan.make(rules("BKP-901"), situation(), {})
+
+    assert [(f.verdict.reason, f.counts) for f in decided.findings] == [("NotDeclared", False)]
+    (row,) = decided.status["undeclared"]
+    assert (row["capability"], row["controls"]) == ("spec.backups", 1)
+    assert row["fix"].startswith("declare spec.backups: {destination:")
+
+
+def test_that_a_service_is_to_have_no_backups_is_declared_by_it():
+    decided = plan.make(rules("BKP-901"), situation({"redis": {}, "backup": {"enabled": False}}), {})  # fmt: skip
+
+    assert [f.verdict.reason for f in decided.findings] == ["Fine"]
+
+
+def test_what_runs_of_backups_have_told_is_seen():
+    here = situation(status={"dataServices": [{"name": "cache", "backup": {"size": 5}}]})
+    here.policy["spec"]["backups"] = BACKUPS
+    decided = plan.make(rules("BKP-901"), here, {})
+
+    assert [f.verdict.message for f in decided.findings] == ["{'size': 5}"]

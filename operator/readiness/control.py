@@ -29,6 +29,7 @@ _EXAMPLES: Final = {
     "scenarios.job": "steps that start a job of {seconds}, find it working, and find it done once "
     "(docs/drills.md has an example)",
     "config.bootstrapPattern": "created the first account",
+    "spec.backups": "{destination: {s3: {bucket: shop-backups, secretRef: {name: backup-writer}}}, passwordSecretRef: {name: backup-password}}",
     "limits.request": '{path: /api/orders, body: "{}"}',
 }
 """How a capability is declared, where its name does not say it."""

@@ -90,7 +90,7 @@ def _judge_control(
         return None
     if not allows(ground.policy, control):
         return _weighed(_closed(finding, setting, control), setting, ground)
-    missing = next((n for n in control.needs if not declares(subject.target, n)), "")
+    missing = next((n for n in control.needs if not declares(subject, n)), "")
     if missing:
         return _weighed(_undeclared(finding, setting, missing), setting, ground)
     verdict, marks = _verdict(control, ground, subject, setting, holding)
@@ -119,10 +119,12 @@ def _closed(finding: Finding, setting: Setting, control: Control) -> Finding:
 
 
 def _undeclared(finding: Finding, setting: Setting, capability: str) -> Finding:
-    line = f"declare spec.targets[{finding.target}].{declaration(capability)}"
+    of_policy = capability.startswith("spec.")
+    where = "" if of_policy else f"spec.targets[{finding.target}]."
     verdict = Verdict(
         Result.OPT_IN_REQUIRED if finding.safety.needs_opt_in else Result.UNKNOWN, "NotDeclared",
-        f"{capability} is not declared on target {finding.target}", fix=line,
+        f"{capability} is not declared{'' if of_policy else f' on target {finding.target}'}",
+        fix=f"declare {where}{declaration(capability)}",
     )  # fmt: skip
     return replace(
         finding, verdict=verdict, capability=capability, counts=finding.counts and setting.floored

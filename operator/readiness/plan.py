@@ -188,7 +188,7 @@ def _probes(rules: Rules, ground: Ground) -> Iterator[tuple[Control, Subject, Se
         for subject in ground.subjects.values():
             there = (subject.workload or subject.store) if ground.snapshot.live else subject.hops
             asked = there and about(control, subject) and allows(ground.policy, control)
-            if asked and all(declares(subject.target, need) for need in control.needs):
+            if asked and all(declares(subject, need) for need in control.needs):
                 yield control, subject, setting
 
 

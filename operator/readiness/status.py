@@ -264,6 +264,8 @@ def _undeclared(findings: Sequence[Finding]) -> list[Manifest]:
 def _remedy(capability: str, rows: Sequence[Finding]) -> str:
     if rows[0].verdict.reason != "NotDeclared":
         return rows[0].verdict.fix
+    if capability.startswith("spec."):
+        return f"declare {declaration(capability)}"
     targets = ", ".join(sorted({f.target for f in rows})[:5])
     return f"declare {declaration(capability)} on spec.targets: {targets}"
 

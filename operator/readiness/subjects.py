@@ -53,9 +53,15 @@ def revision_of(subject: Subject) -> tuple[str, str]:
     return digest, template_hash(subject.workload)
 
 
-def declares(target: Target, capability: str) -> bool:
-    """Whether the target declares `http.protected`, `scenarios.job` and the like."""
-    value: object = target
+def declares(subject: Subject, capability: str) -> bool:
+    """Whether the target declares `http.protected`, `scenarios.job` and the like, or the policy `spec.backups`."""
+    if capability.startswith("spec."):
+        return _declared(subject.policy, capability.removeprefix("spec.")) or _wants_none(subject)
+    return _declared(subject.target, capability)
+
+
+def _declared(declared: object, capability: str) -> bool:
+    value = declared
     for part in capability.split("."):
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in part)
         snake = {"external_u_r_l": "external_url"}.get(snake, snake)
@@ -63,6 +69,12 @@ def declares(target: Target, capability: str) -> bool:
         if not (value := named.get(part) or getattr(value, snake, None)):
             return False
     return True
+
+
+def _wants_none(subject: Subject) -> bool:
+    """That a data service is to have no backups is a declaration, too."""
+    named = (s for s in subject.policy.data_services if s.name == subject.target.name and subject.store)  # fmt: skip
+    return any(s.backup is not None and not s.backup.enabled for s in named)
 
 
 def about(control: Control, subject: Subject) -> bool:

@@ -144,7 +144,7 @@ def _asked(subject: Subject) -> dict[str, Subject]:
     settings = settings_of(RULES, subject.policy, subject.snapshot)
     found = {}
     for id_ in matrix.HTTP_CONTROLS:
-        undeclared = [n for n in RULES.controls[id_].needs if not declares(subject.target, n)]
+        undeclared = [n for n in RULES.controls[id_].needs if not declares(subject, n)]
         assert not undeclared, f"{id_}: the specimen's policy declares no {undeclared}"
         found[id_] = replace(subject, params=settings[id_].params)
     return found

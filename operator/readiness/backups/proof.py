@@ -24,6 +24,14 @@ class Lack:
     open: bool = False
 
 
+def remedy_of(service: str) -> str:
+    """What to do about any of it."""
+    return (
+        f"see status.dataServices; what kubectl get cronjobs -l readiness.dev/data-service={service} names can be started by hand: "
+        "kubectl create job now --from=cronjob/NAME"
+    )
+
+
 def unsaved(backup: Manifest, now: float, hours: float = FRESH_HOURS) -> Lack | None:
     """Why the row of a store shows no backup that is young enough; None where it does."""
     if last := backup.get("lastSuccess"):

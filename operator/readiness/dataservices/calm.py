@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from readiness.api.durations import seconds
-from readiness.backups.proof import unrestored, unsaved
+from readiness.backups.proof import remedy_of, unrestored, unsaved
 from readiness.control import Subject, unknown
 from readiness.dataservices.roll import is_calm, outdated
 from readiness.model import Manifest, Verdict
@@ -19,11 +19,6 @@ from readiness.stores import Store
 from readiness.workload import is_ready
 
 WAIT: Final = "wait until it is; see status.dataServices and: kubectl get pods -l readiness.dev/data-service={}"
-
-TRY: Final = (
-    "see status.dataServices; what kubectl get cronjobs -l readiness.dev/data-service={} names can be started by hand: "
-    "kubectl create job now --from=cronjob/NAME"
-)
 
 
 def hindrance(subject: Subject, takes: float) -> Verdict | None:
@@ -60,7 +55,7 @@ def _unprotected(subject: Subject, store: Store) -> Iterator[Verdict]:
             "BackupUnproven", f"nothing shows that {store.name} could be restored, should the drill go wrong",
             expected="a backup of the last 26 h, and a restore drill of the last 8 days that passed, or the word that none is wanted",
             observed="; ".join(lacks) if declared else "the policy declares no backups",
-            fix=TRY.format(store.name) if declared else "declare spec.backups, or "
+            fix=remedy_of(store.name) if declared else "declare spec.backups, or "
             f"set spec.dataServices[{store.name}].backup: {{enabled: false}}, if it is meant to have no backups",
         )  # fmt: skip
 
