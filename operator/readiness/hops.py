@@ -200,9 +200,15 @@ def _refusal(
 def _edge(target: Target, snapshot: Snapshot) -> tuple[Hop, ...] | Verdict:
     if target.external_url is None:
         return ()
-    hop = edge_of(target.external_url)
+    way = outside_of(target.external_url, snapshot)
+    return (way,) if isinstance(way, Hop) else way
+
+
+def outside_of(url: str, snapshot: Snapshot) -> Hop | Verdict:
+    """The way to an address outside of the namespace, if the operator's own setting allows it."""
+    hop = edge_of(url)
     if _allowed(hop.host, snapshot.egress):
-        return (hop,)
+        return hop
     return unknown(
         "EgressRefused",
         f"the operator may not send requests to {hop.host}",

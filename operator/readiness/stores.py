@@ -33,7 +33,7 @@ _OURS: Final = {
 class Store:
     """One data service. `pods` are its members' (and Sentinels') in the namespace, `sets` their workloads;
     both are empty where it is somewhere else. `wanted` is how many members the policy asks for, 0 of others' stores.
-    `backup` is what runs of its backups have told.
+    `backup` is what runs of its backups have told, `policy` the name of whose it is.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Store:
     sets: tuple[Manifest, ...] = ()
     seen: Seen | None = None
     backup: Manifest = field(default_factory=dict)
+    policy: str = ""
     text: str = field(default="", repr=False)
 
     @property
@@ -70,7 +71,7 @@ def stores_of(policy: str, spec: PolicySpec, snapshot: Snapshot) -> Mapping[str,
         if service.external is None:
             found[service.name] = _provided(policy, service, snapshot, way_in)
         else:
-            found[service.name] = _external(service, snapshot, way_in)
+            found[service.name] = _external(policy, service, snapshot, way_in)
     return found
 
 
@@ -105,7 +106,7 @@ def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
     )  # fmt: skip
     return Store(
         name, kind, request, request.hosts, getattr(service, kind).replicas, pods, sets,
-        provided.seen.get(name), snapshot.saved.get(name, {}), str(service),
+        provided.seen.get(name), snapshot.saved.get(name, {}), policy, str(service),
     )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def _named(
             yield f"{meta['name']}.{service}.{namespace}.svc" if service else meta["name"]
 
 
-def _external(service: DataService, snapshot: Snapshot, way_in: Mapping[str, str]) -> Store:
+def _external(policy: str, service: DataService, snapshot: Snapshot, way_in: Mapping[str, str]) -> Store:  # fmt: skip
     kind = next(kind for kind in PORTS if getattr(service.external, kind) is not None)
     declared: Declared = getattr(service.external, kind)
     housed = snapshot.housed.get(service.name, Housed())
@@ -144,5 +145,5 @@ def _external(service: DataService, snapshot: Snapshot, way_in: Mapping[str, str
     )  # fmt: skip
     return Store(
         service.name, kind, request, declared.hosts, 0, housed.pods, housed.sets, None,
-        snapshot.saved.get(service.name, {}), str(service),
+        snapshot.saved.get(service.name, {}), policy, str(service),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from readiness.api.backups import Destination
@@ -66,6 +67,20 @@ def secret_of(destination: Destination) -> str:
     """Name of the Secret with a destination's credentials; a volume has none."""
     found = destination.s3 or destination.gcs or destination.azure
     return found.secret_ref.name if found else ""
+
+
+def host_of(destination: Destination) -> str:
+    """Name of the server; a volume has none."""
+    if destination.s3 is not None:
+        return urlsplit(destination.s3.endpoint).hostname or ""
+    if destination.gcs is not None:
+        return "storage.googleapis.com"
+    return "blob.core.windows.net" if destination.azure is not None else ""
+
+
+def is_inside(host: str) -> bool:
+    """Whether a name leads to a Service of this cluster: as far as names tell, a short one or one of the cluster's domain."""
+    return ("." not in host and ":" not in host) or host.endswith((".svc", ".cluster.local"))
 
 
 def _below(*parts: str | None) -> str:
