@@ -74,6 +74,13 @@ WELL = Seen(NAMES[0], tuple(MemberSeen(name, "replica") for name in NAMES))
 NODES = {f"node-{number}": {"metadata": {"name": f"node-{number}"}, "status": {"conditions": READY}} for number in range(3)}  # fmt: skip
 
 
+API: Manifest = {
+    "name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}, "uses": ["cache"],
+    "service": {"name": "api", "port": 80}, "health": {"path": "/health", "deepPath": "/health?deep=true"},
+}  # fmt: skip
+SERVICE: Manifest = {"metadata": {"name": "api"}, "spec": {"clusterIP": "10.0.0.9", "ports": [{"name": "http", "port": 80}]}}  # fmt: skip
+
+
 def situation(now: float = SUNDAY, seen: Seen | None = WELL, **world: Any) -> Situation:
     pods, runs = world.pop("pods", PODS), world.pop("runs", {})
     spec = {**SPEC, **world.pop("spec", {})}
@@ -83,7 +90,9 @@ def situation(now: float = SUNDAY, seen: Seen | None = WELL, **world: Any) -> Si
         if "backup" in world
         else {}
     )
-    snapshot = Snapshot("ns", **({"nodes": NODES, "provided": provided} | world))
+    snapshot = Snapshot(
+        "ns", **({"nodes": NODES, "provided": provided, "services": {"api": SERVICE}} | world)
+    )
     return Situation(
         {"metadata": META, "spec": spec, "status": status}, snapshot, {}, now, token="t"
     )
@@ -166,6 +175,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "a node that is not Ready": ({"nodes": NODES | {"node-1": {"status": {"conditions": []}}}}, "NodeNotReady"),
     "an alert fires": ({"incidents": Incidents(firing=(Alert("Down", "ns"),))}, "IncidentOngoing"),
     "nobody knows about alerts": ({"incidents": Incidents(problem="does not answer")}, "IncidentsUnseen"),
+    "an application is not where it says": ({"spec": {"targets": [{**API, "service": {"name": "api", "port": 81}}]}}, "ApplicationUnseen"),
+    "an application has no Service": ({"spec": {"targets": [API]}, "services": {}}, "ApplicationUnseen"),
     "the namespace denies drills": ({"namespace_labels": {"readiness.dev/deny": "drills"}}, "DrillsDenied"),
 }  # fmt: skip
 
@@ -197,6 +208,28 @@ def test_which_proof_of_a_backup_is_missing_is_said(row: Manifest, words: str):
 
 def test_a_young_backup_that_can_be_restored_lets_it_begin():
     assert len(asked(situation(spec=service() | BACKUPS, backup=SAVED))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "asked_at"),
+    [
+        ({}, ["/health?deep=true"]),
+        ({"health": {"path": "/health"}, "http": {"public": ["/shop", "/"]}}, ["/shop"]),
+        ({"health": {"path": "/health"}}, ["/health"]),
+        ({"health": None}, []),
+        ({"uses": []}, []),
+        ({"service": None}, []),
+    ],
+)
+def test_applications_that_use_it_are_asked_where_they_tell_most(changed: Manifest, asked_at: list[str]):  # fmt: skip
+    target = {key: value for key, value in (API | changed).items() if value is not None}
+    (trial,) = [t for t in asked(situation(spec={"targets": [target]})) if t.control == "HA-004"]
+    subject = trial.requests[0].subject
+
+    assert isinstance(subject, StoreSubject)
+    assert [(each.name, each.address, each.port, each.path) for each in subject.applications] == [
+        ("api", "10.0.0.9", 80, path) for path in asked_at
+    ]
 
 
 @pytest.mark.parametrize("at", [0, 1, 3600 - longest()])

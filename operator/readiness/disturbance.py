@@ -21,7 +21,10 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """From now on, until the audit: one write after the other, each when the one before is acknowledged or has failed."""
+    """From now on, until the audit: one write after the other, each when the one before is acknowledged or has failed.
+
+    And every application is asked once a second.
+    """
 
     every: float = 0.01
     step: Literal["record"] = "record"
@@ -38,6 +41,14 @@ class Oust:
     within: float
     grace: int | None = None
     step: Literal["oust"] = "oust"
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Wait until every application answers well again, at most `within` seconds after the primary went."""
+
+    within: float
+    step: Literal["recover"] = "recover"
 
 
 @dataclass(frozen=True, slots=True)

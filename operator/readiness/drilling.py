@@ -30,7 +30,7 @@ from readiness.drills.sink import FIRST, build_sink, with_gate
 from readiness.drills.stores import build_store
 from readiness.engines import Clock, Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Build, Drill, Props, Reports
-from readiness.engines.failover import Failover, build_client
+from readiness.engines.failover import Failover, Means, asker, build_client
 from readiness.failover import AnyScript, FailoverScript
 from readiness.model import Manifest
 from readiness.script import Arm, DrillSubject, Script, Store
@@ -98,12 +98,13 @@ def _drill(
     script: AnyScript, connection: Connection, environ: Mapping[str, str], reports: Reports
 ) -> Drill | Failover:
     """The drill that a script asks for."""
+    dialer = Dialer(Guard(Egress(), Resolver()), build_trust(), caps=CAPS)
     if isinstance(script, FailoverScript):
         hands = Members(connection, script.subject.namespace)
         binding = {p.name: p.read_text() for p in Path(BINDING).iterdir() if p.is_file()}
-        return Failover(script, hands, build_client(script, binding), reports, Clock())
+        means = Means(build_client(script, binding), hands, asker(dialer, script.run))
+        return Failover(script, means, reports, Clock())
     pods = Pods(connection, script.subject.namespace, script.run, environ["READINESS_IMAGE"])
-    dialer = Dialer(Guard(Egress(), Resolver()), build_trust(), caps=CAPS)
     place = Place(
         script.run, environ["POD_NAME"], environ["POD_UID"],
         deadline=script.deadline, labels=script.labels,

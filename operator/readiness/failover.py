@@ -12,12 +12,24 @@ from readiness.script import Arm, DrillRequest, Script, deadline_of, seconds_of
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """One that uses the data service, and where its Service is asked how it is. `name` is its target's."""
+
+    name: str
+    host: str
+    address: str
+    port: int
+    path: str
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSubject:
     """A live data service, and how an application reaches it.
 
     `hosts` are its members, by names that begin with their pods'; `secret` is the Secret that
     applications are bound with. `sentinels` name the primary of `group`; `monitor` is the Secret with
-    the password of a user who may look, where applications may not, at the port `management`.
+    the password of a user who may look, where applications may not, at the port `management`. `applications` are asked meanwhile.
     """
 
     namespace: str
@@ -31,6 +43,7 @@ class StoreSubject:
     group: str = ""
     management: int = 15672
     monitor: str = ""
+    applications: tuple[Application, ...] = ()
 
     @property
     def name(self) -> str:

@@ -139,6 +139,16 @@ def _is_tls(entry: Manifest) -> bool:
     return entry.get("appProtocol", "").lower() == "https" or name.partition("-")[0] == "https"
 
 
+def service_hop(target: Target, snapshot: Snapshot) -> Hop | None:
+    """The way through a target's Service, whoever is behind it now; None where it has no address, or not this port."""
+    service, entry = snapshot.services.get(target.name), _service_port(target, snapshot)
+    if service is None or entry is None or service["spec"].get("clusterIP") in (None, "", "None"):
+        return None
+    name, address = service["metadata"]["name"], service["spec"]["clusterIP"]
+    host = host_of(target, snapshot)
+    return Hop(HopKind.SERVICE, name, host, entry["port"], address, _is_tls(entry), snapshot.namespace)  # fmt: skip
+
+
 def _service(
     target: Target, snapshot: Snapshot, pods: tuple[Manifest, ...]
 ) -> tuple[Hop, ...] | Verdict:
@@ -153,12 +163,8 @@ def _service(
             fix=f"create it, or correct spec.targets[{target.name}].service.name",
         )
     refusal = _refusal(service, target, snapshot, pods)
-    address = service["spec"].get("clusterIP")
-    if refusal is not None or address in (None, "", "None"):
-        return refusal or ()
-    entry = _service_port(target, snapshot) or {}
-    host = host_of(target, snapshot)
-    return (Hop(HopKind.SERVICE, name, host, entry["port"], address, _is_tls(entry), namespace),)
+    hop = service_hop(target, snapshot)
+    return refusal or (() if hop is None else (hop,))
 
 
 def _refusal(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.disturbance import Audit, Oust, Whole
+from readiness.disturbance import Audit, Oust, Recover, Whole
 from readiness.step import (
     Ask,
     Boot,
@@ -174,6 +174,7 @@ def _longest(step: Step) -> float:
             | Calls()
             | Whole()
             | Oust()
+            | Recover()
             | Audit()
         ):
             return step.within

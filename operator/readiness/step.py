@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from readiness.disturbance import Audit, Oust, Record, Whole
+from readiness.disturbance import Audit, Oust, Record, Recover, Whole
 from readiness.scenario import Scene
 
 
@@ -257,5 +257,6 @@ Step = (
     | Whole
     | Record
     | Oust
+    | Recover
     | Audit
 )

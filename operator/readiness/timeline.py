@@ -190,12 +190,23 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What an application answered, `asked` so many times, once a second. `down` are the times, as (from, to), in which it
+    answered 5xx or nothing; `to` is when it began to answer well for a while, or, unless it is `well` in the end, the last time."""
+
+    name: str
+    asked: int = 0
+    down: tuple[tuple[float, float], ...] = ()
+    well: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
     Refused (a rule of safety), NotPermitted, Denied (admission), Unschedulable, ImagePull,
     InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, SinkUnavailable, Quota, Unplayed (a scenario
-    that must hold does not), NotWhole (a data service), Held (an eviction, by a budget), Aborted.
+    that must hold does not), NotWhole (a data service), ApplicationUnwell, Held (an eviction, by a budget), Aborted.
     """
 
     reason: str
@@ -247,6 +258,7 @@ class Timeline:
     blind: float = NEVER
     unmeasured: str = ""
     ledger: Ledger | None = None
+    served: tuple[Served, ...] = ()
     problem: Problem | None = None
 
     def labelled(self, label: str) -> tuple[Exchange, ...]:

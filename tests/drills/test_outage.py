@@ -19,10 +19,10 @@ from readiness.drills.outage import (
     longest,
     measured,
 )
-from readiness.failover import FailoverRequest, FailoverScript, StoreSubject, script_of
-from readiness.timeline import Ledger, Moment, Problem, Timeline
+from readiness.failover import Application, FailoverRequest, FailoverScript, StoreSubject, script_of
+from readiness.timeline import Ledger, Moment, Problem, Served, Timeline
 
-SUBJECT = StoreSubject("shop", "cache", "redis", ("c-0.m.shop.svc",), 6379, "c", ("s-0.s.shop.svc",), group="shop-c")  # fmt: skip
+SUBJECT = StoreSubject("shop", "cache", "redis", ("c-0.m.shop.svc",), 6379, "c", ("s-0.s.shop.svc",), group="shop-c", applications=(Application("api", "api.shop.svc", "10.0.0.9", 80, "/deep"),))  # fmt: skip
 WELL = Ledger(1.0, 60.0, 5000, gaps=((4.0, 6.0), (20.0, 20.4)), read=True)
 QUIET = Ledger(1.0, 11.0, 800, gaps=((2.0, 2.1),), read=True)
 HELD = Problem("Held", "its budget does not let a member go")
@@ -45,6 +45,11 @@ def drill(**changed: dict[str, Any]) -> dict[str, Timeline]:
 
 def late(*gap: float) -> Ledger:
     return replace(WELL, gaps=(gap,))  # type: ignore[arg-type]
+
+
+def served(*down: tuple[float, float], well: bool = True) -> tuple[Served, ...]:
+    """An application, and another one that never notices."""
+    return Served("api", 60, down, well=well), Served("web", 60)
 
 
 NEVER_OTHER = moments(whole=0.5, ousted=4.0, whole_=40.0)
@@ -75,6 +80,14 @@ CASES = {
     "undisturbed and lost": ({CALM: {"ledger": replace(QUIET, lost=1)}}, "Unknown", "ControlArmFailed"),
     "undisturbed and not read": ({CALM: {"ledger": replace(QUIET, read=False)}}, "Unknown", "ControlArmFailed"),
     "undisturbed, nothing written": ({CALM: {"ledger": None}}, "Unknown", "ControlArmFailed"),
+    "its application gets over it in time": ({KILLED: {"served": served((4.0, 64.0))}}, "Pass", "FailsOver"),
+    "its application takes too long": ({KILLED: {"served": served((5.0, 64.1))}}, "Fail", "ApplicationDoesNotRecover"),
+    "its application fails again, later": ({HANDOVER: {"served": served((4.0, 6.0), (70.0, 71.0))}}, "Fail", "ApplicationDoesNotRecover"),
+    "its application is ill to the end": ({KILLED: {"served": served((50.0, 60.0), well=False)}}, "Fail", "ApplicationDoesNotRecover"),
+    "too long, and nobody had a CPU": ({KILLED: {"served": served((5.0, 90.0)), "crowded": 0.9}}, "Unknown", "DrillDisturbed"),
+    "undisturbed and ill": ({CALM: {"served": served((2.0, 3.0))}}, "Unknown", "ApplicationUnwell"),
+    "undisturbed and never asked": ({CALM: {"served": (Served("api"),)}}, "Unknown", "ApplicationUnwell"),
+    "ill when the primary was to go": ({HANDOVER: {"problem": Problem("ApplicationUnwell", "api"), "moments": moments(whole=0.5)}}, "Unknown", "ApplicationUnwell"),
     "not killed": ({KILLED: {"ledger": None, "moments": ()}}, "Unknown", "NotDrilled"),
 }  # fmt: skip
 
@@ -114,6 +127,10 @@ def test_an_arm_without_an_answer_proves_nothing(arm: str):
         (HANDOVER, {"ledger": late(4.0, 64.1)}, True),
         (HANDOVER, {"ledger": replace(WELL, lost=3)}, False),
         (HANDOVER, {"ledger": None}, True),
+        (CALM, {"served": served((2.0, 3.0))}, True),
+        (HANDOVER, {"served": served((4.0, 34.0))}, False),
+        (HANDOVER, {"served": served((4.0, 34.1))}, True),
+        (HANDOVER, {"served": served((4.0, 5.0), well=False)}, True),
     ],
 )
 def test_after_which_arm_nothing_more_is_disturbed(arm: str, changed: dict[str, Any], trouble: bool):  # fmt: skip
@@ -149,4 +166,6 @@ def test_what_is_told_of_an_arm():
     seen = replace(drill()[KILLED], moments=follows)
 
     assert measured(seen) == "killed: longest gap 2.0 s, 5000 acknowledged, 0 lost, c-1 follows"
+    ill = replace(seen, served=served((4.0, 7.2)))
+    assert measured(ill).endswith("c-1 follows, api ill for 3 s, web ill for 0 s")
     assert measured(Timeline(KILLED, problem=HELD)) == "killed: Held"

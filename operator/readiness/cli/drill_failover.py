@@ -102,21 +102,27 @@ async def _subject(
     place = _place(there, name, namespace)
     policy = place.policy["metadata"]["name"]
     labels = {"labelSelector": ",".join(f"{k}={v}" for k, v in naming.store_labels(policy, name).items())}  # fmt: skip
-    sets, pods = [
-        (await connection.request("GET", path_of(version, kind, namespace), query=labels)).get("items") or ()
-        for version, kind in (("apps/v1", "StatefulSet"), ("v1", "Pod"))
+    sets, pods, services = [
+        (await connection.request("GET", path_of(version, kind, namespace), query=query)).get("items") or ()
+        for version, kind, query in (("apps/v1", "StatefulSet", labels), ("v1", "Pod", labels), ("v1", "Service", {}))
     ]  # fmt: skip
+    spec, served = read_spec(place.policy["spec"]), {s["metadata"]["name"]: s for s in services}
     space = await connection.request("GET", f"/api/v1/namespaces/{namespace}")
     snapshot = Snapshot(
         namespace=namespace,
         namespace_labels=space["metadata"].get("labels") or {},
+        services={
+            t.name: served[t.service.name]
+            for t in spec.targets
+            if t.service and t.service.name in served
+        },
         provided=Provided(
             children={("StatefulSet", each["metadata"]["name"]): each for each in sets},
             pods={name: tuple(pods)},
             seen={name: seen} if (seen := _seen(place)) else {},
         ),
     )
-    return subjects_of(policy, read_spec(place.policy["spec"]), snapshot, time.time())[name]
+    return subjects_of(policy, spec, snapshot, time.time())[name]
 
 
 def _place(policies: Sequence[Manifest], name: str, namespace: str) -> _Place:

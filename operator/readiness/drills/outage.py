@@ -10,9 +10,17 @@ from dataclasses import replace
 from typing import Final
 
 from readiness.control import failed, passed, unknown
-from readiness.disturbance import Audit, Oust, Record, Whole
+from readiness.disturbance import Audit, Oust, Record, Recover, Whole
+from readiness.drills.clientele import (
+    MOST_CROWDED,
+    RECOVERS,
+    is_harmed,
+    judge_served,
+    told,
+    uncontrolled,
+)
 from readiness.drills.reading import disturbed, problem_verdict
-from readiness.failover import StoreSubject, longest_of
+from readiness.failover import Application, StoreSubject, longest_of
 from readiness.model import Result, Verdict
 from readiness.naming import PART_LABEL
 from readiness.request import FailoverRequest, TrialAnswers
@@ -37,7 +45,6 @@ STEADY: Final = 2.0
 """Nothing that is not disturbed lets a write wait for longer."""
 LEAST: Final = 50
 STANDSTILL: Final = 60.0
-MOST_CROWDED: Final = 0.7
 
 
 def arms() -> tuple[Arm, ...]:
@@ -46,7 +53,7 @@ def arms() -> tuple[Arm, ...]:
     return (calm, _disturbed(HANDOVER, None), _disturbed(KILLED, AT_ONCE))
 
 
-def store_subject(store: Store, namespace: str) -> StoreSubject:
+def store_subject(store: Store, namespace: str, applications: tuple[Application, ...] = ()) -> StoreSubject:  # fmt: skip
     """A data service that the operator provides, as the drill's Job has to know it."""
     request = store.request
     members, sentinels = (_hosts(store, namespace, sentinel=each) for each in (False, True))
@@ -55,6 +62,7 @@ def store_subject(store: Store, namespace: str) -> StoreSubject:
         secret=request.app.secret if request.app else "",
         sentinels=sentinels, sentinel_port=request.sentinel_port, group=request.group, management=request.management,
         monitor=request.login.secret if request.login and store.kind == "rabbitmq" else "",
+        applications=applications,
     )  # fmt: skip
 
 
@@ -66,10 +74,10 @@ def longest() -> float:
 def is_trouble(seen: Timeline) -> bool:
     """Whether nothing more must be disturbed after this arm."""
     ledger, ousted = seen.ledger, seen.moment("ousted")
-    if seen.problem is not None or ledger is None:
+    if seen.problem is not None or ledger is None or is_harmed(seen):
         return True
     if ousted == NEVER:
-        return _unsteady(ledger) != ""
+        return _unsteady(ledger) != "" or uncontrolled(seen) is not None
     started, ended = ledger.gap()
     return ended - started > STANDSTILL or not _whole_after(seen, ousted)
 
@@ -78,7 +86,8 @@ def judge_outage(seen: Mapping[str, Timeline], most_seconds: float, most_lost: i
     """The verdict on all arms; the one without a disturbance first, without which the others say nothing."""
     if missing := [arm.name for arm in arms() if arm.name not in seen]:
         return unknown("NotDrilled", f"the drill gave no answer for {missing[0]}", fix="wait for its next run")  # fmt: skip
-    if (verdict := problem_verdict(seen[CALM]) or _control(seen[CALM].ledger)) is not None:
+    calm = seen[CALM]
+    if (verdict := problem_verdict(calm) or _control(calm.ledger) or uncontrolled(calm)) is not None:  # fmt: skip
         return verdict
     lost = {HANDOVER: 0, KILLED: most_lost}
     verdicts = [_judge(seen[name], most_seconds, lost[name]) for name in (HANDOVER, KILLED)]
@@ -105,7 +114,7 @@ def measured(seen: Timeline) -> str:
     started, ended = ledger.gap(max(ousted, 0.0))
     read = f"{ledger.lost} lost" if ledger.read else "not read back"
     to = next((f", {m.detail} follows" for m in seen.moments if m.name == "primary"), "")
-    return f"{seen.arm}: longest gap {ended - started:.1f} s, {ledger.acknowledged} acknowledged, {read}{to}"
+    return f"{seen.arm}: longest gap {ended - started:.1f} s, {ledger.acknowledged} acknowledged, {read}{to}{told(seen)}"
 
 
 def _hosts(store: Store, namespace: str, *, sentinel: bool) -> tuple[str, ...]:
@@ -124,7 +133,7 @@ def _disturbed(name: str, grace: int | None) -> Arm:
         name,
         (
             Whole(FOLLOWS), Record(), Pause(BEFORE_AND_AFTER), Oust(OUSTED[name], grace),
-            Whole(AGAIN, succeed=False), Pause(BEFORE_AND_AFTER), Audit(READ),
+            Whole(AGAIN, succeed=False), Pause(BEFORE_AND_AFTER), Recover(RECOVERS), Audit(READ),
         ),
     )  # fmt: skip
 
@@ -175,6 +184,7 @@ def _judge(seen: Timeline, most_seconds: float, most_lost: int) -> Verdict:
     return (
         _lost(seen, ledger, most_lost)
         or _late(seen, ledger, most_seconds)
+        or judge_served(seen, ousted, _way(seen))
         or _unread(seen, ledger)
         or _not_again(seen, ousted)
         or passed(
@@ -211,7 +221,7 @@ def _unread(seen: Timeline, ledger: Ledger) -> Verdict | None:
 
 def _late(seen: Timeline, ledger: Ledger, most: float) -> Verdict | None:
     started, ended = ledger.gap(seen.moment("ousted"))
-    way = "was asked to go" if seen.arm == HANDOVER else "was killed"
+    way = _way(seen)
     if seen.moment("primary") == NEVER:
         return failed(
             "NoFailover", f"no other member became the primary after the one there was {way}",
@@ -227,6 +237,10 @@ def _late(seen: Timeline, ledger: Ledger, most: float) -> Verdict | None:
         expected=f"{most:g} s at most", observed="longer",
         fix="find out sooner that a primary is gone (down-after-milliseconds, net_ticktime, electionTimeoutMillis), and have clients ask for it anew",
     )  # fmt: skip
+
+
+def _way(seen: Timeline) -> str:
+    return "was asked to go" if seen.arm == HANDOVER else "was killed"
 
 
 def _not_again(seen: Timeline, ousted: float) -> Verdict | None:

@@ -21,6 +21,7 @@ from typing import Any
 from localcluster import build, images
 from localcluster.progress import step
 from localcluster.state import locked
+from ousted import LEAST_GRACE
 from readiness.model import Manifest
 
 MOUNTS = ("config", "secret", "passwords", "formed", "tls", "data", "tmp", "scripts", "backup")
@@ -104,6 +105,23 @@ class Pod:
             raise
         return time.monotonic() - began
 
+    def evicted(self, grace: int | None) -> None:
+        """As an eviction ends it: with its own grace, or with so many seconds, of which its hook gets no more either."""
+        if grace is None:
+            self.terminate()
+            return
+        assert self.server
+        hook = self.container["lifecycle"]["preStop"]["exec"]["command"]
+        running = subprocess.Popen(self._inside(hook), env=self._environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        time.sleep(grace)
+        self.server.terminate()
+        try:
+            self.server.wait(LEAST_GRACE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        running.kill()  # it ends with its container
+        running.wait()
+
     def run(self, *command: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
         """A command beside the server."""
         return subprocess.run(
@@ -157,7 +175,7 @@ class Rig:
             namespace = each["metadata"].get("namespace", "shop")
             domain = f"{spec['serviceName']}.{namespace}.svc"
             for number in range(spec["replicas"]):
-                self._add(f"{each['metadata']['name']}-{number}", domain, spec["template"]["spec"])
+                self.add(f"{each['metadata']['name']}-{number}", domain, spec["template"]["spec"])
         self.hosts.with_name("hosts.only").write_text(
             "hosts: files\n"
         )  # no question leaves the machine
@@ -179,6 +197,21 @@ class Rig:
         """Names of all pods but those that are gone. In place: the file is mounted."""
         there = [p for p in self.pods.values() if p not in gone]
         self.hosts.write_text("".join(f"{p.address} {p.host} {p.name}\n" for p in there))
+
+    def add(self, name: str, domain: str, spec: Manifest) -> Pod:
+        """A pod of this name as it is to be from now on; what it keeps of an earlier one is its volume and its address."""
+        (container,) = spec["containers"]
+        home, user = self.home / name, str(spec["securityContext"]["runAsUser"])
+        self._fill(home, spec)
+        if (pod := self.pods.get(name)) is not None:
+            pod.container = container
+            return pod
+        pod = Pod(
+            name, domain, f"{self.network}.{10 + len(self.pods)}", container, user, home, self
+        )
+        pod.make_volume()
+        self.pods[name] = pod
+        return pod
 
     def address_of(self, host: str) -> str:
         return self.pods[host.partition(".")[0]].address
@@ -224,21 +257,17 @@ class Rig:
         (found,) = [each for each in self._of("Secret") if each["metadata"]["name"] == name]
         return {key: base64.b64decode(text).decode() for key, text in found["data"].items()}
 
-    def _add(self, name: str, domain: str, spec: Manifest) -> None:
-        (container,) = spec["containers"]
-        home = self.home / name
-        self._fill(home, spec)
-        user = str(spec["securityContext"]["runAsUser"])
-        address = f"{self.network}.{10 + len(self.pods)}"
-        pod = Pod(name, domain, address, container, user, home, self)
-        pod.make_volume()
-        self.pods[name] = pod
-
     def _fill(self, home: Path, spec: Manifest) -> None:
         for volume in spec["volumes"]:
             (home / volume["name"]).mkdir(parents=True, exist_ok=True)
             for path, text in self._contents(volume).items():
-                (home / volume["name"] / path).write_text(text)
+                there = home / volume["name"] / path
+                if (
+                    not there.exists() or there.read_text() != text
+                ):  # at once, as the kubelet does it
+                    fresh = there.with_name(f".{path}")
+                    fresh.write_text(text)
+                    fresh.replace(there)
 
     def _contents(self, volume: Mapping[str, Any]) -> Mapping[str, str]:
         if "secret" in volume:

@@ -12,19 +12,15 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from ousted import Kubelet, drill, hurried
 from readiness.dataservices.redis.build import group_of, members_of, sentinels_of
-from readiness.disturbance import Oust, Whole
-from readiness.drills.outage import HANDOVER, KILLED, arms, judge_outage, measured
-from readiness.engines.connection import Clock
-from readiness.engines.drill import Reports
-from readiness.engines.failover import Failover
+from readiness.drills.outage import HANDOVER, KILLED, arms, judge_outage
+from readiness.engines.failover import Means
 from readiness.engines.failover.redis import RedisClient, build
 from readiness.failover import FailoverScript, StoreSubject
 from readiness.model import Result
-from readiness.script import Arm
 from readiness.timeline import NEVER, Moment, Timeline
 
-from .kubelet import Kubelet
 from .orders import PASSWORDS, manifests_of, order_of
 from .rig import Pod, Rig, image_root
 from .test_processes import ready
@@ -59,31 +55,12 @@ def client_of(rig: Rig) -> RedisClient:
     return build(SCRIPT, rig.secret(ORDER.name()), rig.address_of)
 
 
-def hurried(arm: Arm) -> Arm:
-    """The arm for a set that will never be well again."""
-    least = {Oust: 25.0, Whole: 8.0}
-    steps = (replace(s, within=least[type(s)]) if isinstance(s, Oust | Whole) else s for s in arm.steps)  # fmt: skip
-    return replace(arm, steps=tuple(steps))
-
-
 def drilled(
     rig: Rig, when: Callable[[Moment], None] = lambda _: None, script: FailoverScript = SCRIPT
 ) -> tuple[Seen, Kubelet]:
     """The whole drill; `when` is told of each moment."""
-    seen: Seen = {}
-    kubelet = Kubelet(rig)
-
-    def keep(timeline: Timeline) -> None:
-        seen[timeline.arm] = timeline
-        print(f"\n{measured(timeline)}; {[(round(m.at, 1), m.name, m.detail) for m in timeline.moments]} {timeline.problem or ''}")  # fmt: skip
-
-    async def run() -> None:
-        reports = Reports(lambda _, moment: when(moment), keep)
-        await Failover(script, kubelet, client_of(rig), reports, Clock()).run()
-        await kubelet.settle()
-
-    asyncio.run(run())
-    return seen, kubelet
+    kubelet = Kubelet(lambda name, grace: rig.pods[name].evicted(grace), lambda name: rig.pods[name].start())  # fmt: skip
+    return asyncio.run(drill(script, Means(client_of(rig), kubelet), kubelet, when)), kubelet
 
 
 def keys(pod: Pod) -> list[str]:

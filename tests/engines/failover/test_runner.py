@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from readiness.disturbance import Audit, Oust, Record, Whole
+from readiness.disturbance import Audit, Oust, Record, Recover, Whole
 from readiness.engines.connection import Clock
 from readiness.engines.drill import Reports
-from readiness.engines.failover import Failover
+from readiness.engines.failover import Failover, Means
 from readiness.engines.failover.client import View
-from readiness.failover import FailoverScript, StoreSubject
+from readiness.failover import Application, FailoverScript, StoreSubject
 from readiness.model import Manifest
 from readiness.script import Arm
 from readiness.step import Pause
 from readiness.timeline import NEVER, Problem, Timeline
 
-SUBJECT = StoreSubject("shop", "cache", "redis", ("c-0.m", "c-1.m", "c-2.m"), 6379, "c")
+SUBJECT = StoreSubject("shop", "cache", "redis", ("c-0.m", "c-1.m", "c-2.m"), 6379, "c", applications=(Application("api", "api.shop.svc", "10.0.0.9", 80, "/"),))  # fmt: skip
 BEGIN = (Whole(1), Record(0.001), Pause(0.1))
 CALM = Arm("calm", (*BEGIN, Audit(1)))
-END = (Whole(1, succeed=False), Pause(0.1), Audit(1))
+END = (Whole(1, succeed=False), Pause(0.1), Recover(2.5), Audit(1))
 HANDOVER = Arm("handover", (*BEGIN, Oust(1), *END))
 KILLED = Arm("killed", (*BEGIN, Oust(1, grace=1), *END))
 
@@ -38,6 +38,7 @@ class Service:
     forgets: int = 0
     refuses: Problem | None = None
     silent: bool = False
+    serves: Callable[[Service], bool] = lambda _: True
     written: set[int] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
     uids: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("c-0", "c-1", "c-2"), 0))
@@ -68,6 +69,9 @@ class Service:
     async def pod(self, name: str) -> Manifest | Problem:
         return {"metadata": {"name": name, "uid": f"{name}/{self.uids[name]}"}}
 
+    async def ask(self, _: Application) -> bool:
+        return self.serves(self)
+
     async def evict(self, pod: Manifest, grace: int | None) -> Problem | None:
         if self.refuses:
             return self.refuses
@@ -94,7 +98,7 @@ def play(service: Service, *arms: Arm, when: Callable[[str], None] = lambda _: N
 
     reports = Reports(lambda _, moment: when(moment.name), keep)
     script = FailoverScript("run1", SUBJECT, arms, deadline=20.0)
-    asyncio.run(Failover(script, service, service, reports, Clock()).run())
+    asyncio.run(Failover(script, Means(service, service, service.ask), reports, Clock()).run())
     return seen
 
 
@@ -152,6 +156,11 @@ TROUBLES: dict[str, tuple[dict[str, Any], str]] = {
     "writes that nothing disturbs get lost": ({"forgets": 1}, "calm"),
     "an eviction is refused": ({"refuses": Problem("Held", "no budget")}, "handover"),
     "a member does not come back": ({"comes_back": False}, "handover"),
+    "an application is ill from the start": ({"serves": lambda _: False}, "calm"),
+    "an application does not get over it": (
+        {"serves": lambda its: not its.done, "takes": 0.7},
+        "handover",
+    ),
 }
 
 
@@ -178,7 +187,7 @@ def test_an_interrupted_drill_deletes_what_it_wrote_and_evicts_no_more():
     async def interrupted() -> None:
         ousted = asyncio.Event()
         reports = Reports(lambda _, moment: moment.name != "ousted" or ousted.set(), lambda _: None)
-        drill = Failover(FailoverScript("run1", SUBJECT, (KILLED,), 20.0), service, service, reports, Clock())  # fmt: skip
+        drill = Failover(FailoverScript("run1", SUBJECT, (KILLED,), 20.0), Means(service, service), reports, Clock())  # fmt: skip
         task = asyncio.create_task(drill.run())
         await ousted.wait()
         task.cancel()

@@ -4,6 +4,7 @@ Judges nothing. One client module for each kind speaks to the servers, its libra
 """
 
 from readiness.engines.failover.client import build_client
-from readiness.engines.failover.runner import Failover, Hands
+from readiness.engines.failover.runner import Failover, Hands, Means
+from readiness.engines.failover.served import asker
 
-__all__ = ["Failover", "Hands", "build_client"]
+__all__ = ["Failover", "Hands", "Means", "asker", "build_client"]

@@ -12,12 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from readiness.disturbance import Audit, Oust, Record, Whole
+from readiness.disturbance import Audit, Oust, Record, Recover, Whole
+from readiness.drills.clientele import ENOUGH
 from readiness.drills.outage import is_trouble
 from readiness.engines.connection import Clock
 from readiness.engines.drill import Reports
 from readiness.engines.drill.crowd import Crowd
 from readiness.engines.failover.client import Client
+from readiness.engines.failover.served import Ask, Watches
 from readiness.engines.failover.writes import Writes
 from readiness.failover import FailoverScript
 from readiness.model import Manifest
@@ -43,6 +45,20 @@ class Hands(Protocol):
         """Evict this very pod, with its own grace or with another; budgets have a say."""
 
 
+async def nobody(_: object) -> bool:
+    """Asks no application: there is none."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a failover drill works with: whom it writes to, what evicts, how applications are asked."""
+
+    client: Client
+    hands: Hands
+    ask: Ask = nobody
+
+
 @dataclass(slots=True)
 class Siege:
     """One arm under way: what was recorded so far."""
@@ -50,6 +66,7 @@ class Siege:
     name: str
     client: Client
     hands: Hands
+    watches: Watches
     now: Callable[[], float]
     tell: Callable[[str, Moment], None]
     writes: Writes
@@ -63,12 +80,10 @@ class Siege:
 
 
 class Failover:
-    """`await Failover(script, hands, client, reports, clock).run()` reports one timeline per arm."""
+    """`await Failover(script, means, reports, clock).run()` reports one timeline per arm."""
 
-    def __init__(
-        self, script: FailoverScript, hands: Hands, client: Client, reports: Reports, clock: Clock
-    ) -> None:
-        self._script, self._hands, self._client = script, hands, client
+    def __init__(self, script: FailoverScript, means: Means, reports: Reports, clock: Clock) -> None:  # fmt: skip
+        self._script, self._means, self._client = script, means, means.client
         self._reports, self._clock = reports, clock
         self._zero, self._epoch = clock.steady(), clock.wall()
         self._crowd, self._lag = Crowd(), 0.0
@@ -103,7 +118,8 @@ class Failover:
     async def _play(self, arm: Arm, nth: int) -> Timeline:
         began, problem = self.now(), None
         writes = Writes(self._client, self.now, nth * APART)
-        siege = Siege(arm.name, self._client, self._hands, self.now, self._reports.moment, writes)
+        watches = Watches(self._script.subject.applications, self._means.ask, self.now)
+        siege = Siege(arm.name, self._client, self._means.hands, watches, self.now, self._reports.moment, writes)  # fmt: skip
         try:
             for step in arm.steps:
                 await STEPS[type(step)](siege, step)
@@ -111,8 +127,9 @@ class Failover:
             problem = error.problem
         finally:
             await writes.end()
+            await watches.end()
         return Timeline(
-            arm.name, epoch=self._epoch, moments=tuple(siege.moments), problem=problem,
+            arm.name, epoch=self._epoch, moments=tuple(siege.moments), problem=problem, served=watches.served(),
             ledger=writes.ledger() if writes.began else None,
             lag=self._lag, crowded=self._crowd.share(began),
         )  # fmt: skip
@@ -142,6 +159,7 @@ async def _whole(siege: Siege, step: Whole) -> None:
 
 async def _record(siege: Siege, step: Record) -> None:
     siege.writes.begin(step.every)
+    siege.watches.begin()
 
 
 async def _pause(siege: Siege, step: Pause) -> None:
@@ -152,6 +170,8 @@ async def _oust(siege: Siege, step: Oust) -> None:
     primary = (await siege.client.look()).primary
     if not primary:
         raise ProblemError(Problem("NotWhole", "there is no primary"))
+    if ill := siege.watches.ill():
+        raise ProblemError(Problem("ApplicationUnwell", f"{', '.join(ill)} answers 5xx, or nothing"))  # fmt: skip
     pod = await _evict(siege, primary, step)
     siege.note("ousted", primary)
     until = siege.now() + step.within
@@ -160,7 +180,7 @@ async def _oust(siege: Siege, step: Oust) -> None:
         if view.primary not in ("", primary):
             siege.note("primary", view.primary)
             return
-        if step.grace is not None:
+        if step.grace is not None and siege.watches.ill_for() < ENOUGH:
             pod = await _kept_away(siege, primary, pod, step)
         await asyncio.sleep(WATCH_AGAIN)
 
@@ -186,8 +206,17 @@ async def _kept_away(siege: Siege, name: str, before: Manifest, step: Oust) -> M
     return pod
 
 
+async def _recover(siege: Siege, step: Recover) -> None:
+    ousted = next((m.at for m in siege.moments if m.name == "ousted"), siege.now())
+    while True:
+        if not siege.watches.ill_for() or siege.now() > ousted + step.within:
+            return
+        await asyncio.sleep(LOOK_AGAIN)
+
+
 async def _audit(siege: Siege, step: Audit) -> None:
     await siege.writes.end()
+    await siege.watches.end()
     until = siege.now() + step.within
     while True:
         try:
@@ -205,5 +234,6 @@ STEPS: Final[Mapping[type, Callable[[Siege, Any], Any]]] = {
     Record: _record,
     Pause: _pause,
     Oust: _oust,
+    Recover: _recover,
     Audit: _audit,
 }
