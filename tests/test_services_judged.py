@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+import pytest
+
 from readiness import plan
+from readiness.api.policy import PolicySpec
 from readiness.api.profile import ProfileSpec
 from readiness.control import Control, passed
 from readiness.inspecting import ask_store, on_store
@@ -13,6 +16,7 @@ from readiness.model import Safety, Severity
 from readiness.request import TrialAnswers
 from readiness.rules import Rules
 from readiness.snapshot import Housed, MemberSeen, Provided, Seen, Snapshot
+from readiness.stores import stores_of
 
 NOW = 1_800_000_000.0
 STORE = Control(
@@ -60,6 +64,28 @@ def test_a_service_is_asked_and_a_workload_is_not():
     (request,) = trial.requests
     assert isinstance(request, StoreRequest)
     assert (request.hosts, request.own, request.login.key) == (("cache-0",), True, "admin")
+
+
+TLS = {"tls": {"secretRef": {"name": "t"}}}
+ELSEWHERE = {"hosts": ["mq.example.com"]}
+
+
+@pytest.mark.parametrize(
+    ("service", "ports"),
+    [
+        ({"rabbitmq": {}}, (5672, 15672)),
+        ({"rabbitmq": TLS}, (5671, 15671)),
+        ({"redis": TLS}, (6379, 15671)),
+        ({"external": {"rabbitmq": ELSEWHERE}}, (5672, 15672)),
+        ({"external": {"rabbitmq": ELSEWHERE | {"tls": True}}}, (5671, 15672)),
+        ({"external": {"rabbitmq": ELSEWHERE | {"tls": True, "port": 5673}}}, (5673, 15672)),
+    ],
+)
+def test_it_is_reached_where_it_listens(service, ports):
+    spec = PolicySpec.model_validate({"targets": [], "dataServices": [{"name": "cache", **service}]})  # fmt: skip
+    request = stores_of("shop", spec, Snapshot("ns", provided=OURS))["cache"].request
+
+    assert (request.port, request.management) == ports
 
 
 def test_each_finding_stands_where_it_belongs():

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
 
 PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 5672}
+ENCRYPTED: Final = {"rabbitmq": 5671}
+"""Where TLS has a port of its own."""
 _OURS: Final = {
     "redis": ("admin", "admin"),
     "mongodb": ("operator", "operator"),
@@ -97,7 +99,7 @@ def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
     tls = bool(getattr(getattr(service, kind), "tls", None))
     request = StoreRequest(
         name, kind, Way(snapshot.namespace, way_in),
-        hosts=tuple(_named(pods, sets, snapshot.namespace, sentinels=False)), port=PORTS[kind], tls=tls, own=True,
+        hosts=tuple(_named(pods, sets, snapshot.namespace, sentinels=False)), port=_port(kind, tls=tls), tls=tls, own=True,
         login=Login(credentials, *_OURS[kind]), app=Login(naming.store(policy, name)),
         sentinels=tuple(_named(pods, sets, snapshot.namespace, sentinels=True)),
         sentinel_login=Login(credentials, "quorum", "quorum"),
@@ -108,6 +110,10 @@ def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
         name, kind, request, request.hosts, getattr(service, kind).replicas, pods, sets,
         provided.seen.get(name), snapshot.saved.get(name, {}), policy, str(service),
     )  # fmt: skip
+
+
+def _port(kind: str, *, tls: bool) -> int:
+    return ENCRYPTED.get(kind, PORTS[kind]) if tls else PORTS[kind]
 
 
 def _named(
@@ -135,7 +141,7 @@ def _external(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
     request = StoreRequest(
         service.name, kind, Way(snapshot.namespace, way_in),
         hosts=() if sentinel else tuple(dict.fromkeys(hosts)),
-        port=declared.port or PORTS[kind], tls=declared.tls, login=login,
+        port=declared.port or _port(kind, tls=declared.tls), tls=declared.tls, login=login,
         app=Login(declared.secret_ref.name) if declared.secret_ref else None,
         sentinels=tuple(dict.fromkeys(hosts)) if sentinel else (),
         sentinel_port=sentinel.port if sentinel else 26379,

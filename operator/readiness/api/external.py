@@ -41,7 +41,8 @@ class Store(Schema):
         description="Every name by which targets reach it, as it stands in their environment.",
     )
     port: PortNumber | None = Field(
-        None, description="Its port. Default: 6379 for redis, 27017 for mongodb, 5672 for rabbitmq."
+        None,
+        description="Its port. Default: 6379 for redis, 27017 for mongodb, 5672 for rabbitmq, or 5671 with tls.",
     )
     tls: Flag = Field(
         False,
