@@ -22,7 +22,7 @@ from readiness.timeline import NEVER, Problem, Timeline
 
 SUBJECT = StoreSubject("shop", "cache", "redis", ("c-0.m", "c-1.m", "c-2.m"), 6379, "c", applications=(Application("api", "api.shop.svc", "10.0.0.9", 80, "/"),))  # fmt: skip
 BEGIN = (Whole(1), Record(0.001), Pause(0.1))
-CALM = Arm("calm", (*BEGIN, Audit(1)))
+CALM = Arm("calm", (*BEGIN, Pause(0.5), Audit(1)))  # time enough for fifty writes
 END = (Whole(1, succeed=False), Pause(0.1), Recover(2.5), Audit(1))
 HANDOVER = Arm("handover", (*BEGIN, Oust(1), *END))
 KILLED = Arm("killed", (*BEGIN, Oust(1, grace=1), *END))
