@@ -53,6 +53,7 @@ def conditions_of(
     )
     waiting = f"first looks under way: {listed(pending, NAMED)}"
     provided = Condition(PROVISIONED, *provisioned_of(provision))
+    absent = ground.snapshot.provided.absent.values()
     busy = pending or provided.reason == PROVISIONING
     reason, text = ("Evaluating", waiting) if pending else (provided.reason, provided.message)
     stuck = provided.status == "False" and provided.reason not in PASSING
@@ -71,7 +72,7 @@ def conditions_of(
         else Condition(STALLED, "False", "NotStalled", "nothing stands in the way"),
         compliance_of(ground, findings),
         provided,
-        Condition(BACKUPS_HEALTHY, *backups_of(ground.policy, services, ground.now)),
+        Condition(BACKUPS_HEALTHY, *backups_of(ground.policy, services, ground.now, absent)),
         _probes(findings),
         _shutdown(findings),
     )

@@ -135,6 +135,7 @@ class Provided:
     `children` are whole, by kind and name, also those of services the policy no longer declares;
     `pods`, `credentials`, `certificates`, `obstacles` and `seen` are by service, `events` are warnings about any of them.
     `runs` are pods of backups' Jobs, by service, `switched` is what a drill showed that has just ended.
+    `absent` says of Secrets that backups name and that are not there how they are made, by field.
     `claims` are the volumes' of services that grow, by service; they are read only then.
     `repaired` says when a child was last put back, by kind and name. `images` are the settings', and
     `preview` the kinds that are provided although they are a preview.
@@ -148,6 +149,7 @@ class Provided:
     obstacles: Mapping[str, tuple[Obstacle, ...]] = field(default_factory=dict)
     events: tuple[Manifest, ...] = ()
     claims: Mapping[str, tuple[Manifest, ...]] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
     repaired: Mapping[tuple[str, str], float] = field(default_factory=dict)
     switched: Mapping[str, Switched] = field(default_factory=dict)

@@ -49,6 +49,9 @@ class Counting:
             if len(self.writes) == self.dies_after:
                 raise KilledError
 
+    def stream(self, *args: Any, **kwargs: Any) -> Any:
+        return self.real.stream(*args, **kwargs)
+
 
 class Bench:
     """One namespace with one policy, and an operator's memory that can be lost."""

@@ -89,6 +89,12 @@ def test_a_row_outlives_its_pods_and_nothing_old_changes_it():
     assert healed["lastSuccess"] == "2026-11-21T02:23:20Z"
 
 
+def test_a_secret_that_is_not_there_is_named_before_anything_else():
+    spec = read_policy({"dataServices": [{"name": "cache", "redis": {}}], "backups": BACKUPS})
+
+    assert backups_of(spec, [{"name": "cache", "backup": ROW | DENIED}], NOW, ["Secret p, which …"]) == ("False", "SecretNotFound", "Secret p, which …")  # fmt: skip
+
+
 def test_no_pod_but_a_backups_ended():
     assert ended_of({"metadata": {"name": "a"}}) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from dataclasses import replace
 
@@ -11,12 +12,14 @@ from bench import CACHE, Bench, bench
 from test_backed import container
 from test_catchup import stamp, told
 from test_saving import BACKUPS, FRAME
-from toykind import TOY, Object, wish
+from toykind import TOY, Object, policy, wish
 
 from readiness import naming
+from readiness.api import read_policy
 from readiness.backups.codec import dump_outcome
 from readiness.backups.outcome import Task
-from readiness.dataservices.backed import backup_row
+from readiness.cluster.asked import METADATA
+from readiness.dataservices.backed import backup_row, backups_of
 from readiness.dataservices.catchup import caught_up
 from readiness.dataservices.order import Dump
 from readiness.dataservices.provision import Provision, provide
@@ -38,6 +41,13 @@ class Rig:
         self.frame = replace(FRAME, images=bench.images)
         bench.now = time.time()
 
+    def secret(self, name: str) -> str:
+        """The path of a Secret that is there from now on."""
+        path = f"/api/v1/namespaces/{self.bench.namespace}/secrets"
+        made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"password": "canary"}}  # fmt: skip
+        assert self.bench.server.request("POST", path, made).get("kind") == "Secret"
+        return f"{path}/{name}"
+
     async def pass_(self) -> Provision:
         bench = self.bench
         await bench.watch()
@@ -50,6 +60,7 @@ class Rig:
         seen = replace(view, images=bench.images, operator_image="operator:1")
         asked, snapshot = wish(its, bench.now, "token"), Snapshot(bench.namespace, provided=seen)
         decided = caught_up(asked, snapshot, provide(asked, snapshot, (KIND,)))
+        self.absent = seen.absent
         self.row = backup_row(self.row, seen.runs.get("cache", ()), decided.services[0].missed)
         self.notes = await bench.provider.provide(its, decided)
         return decided
@@ -94,6 +105,19 @@ async def test_what_was_missed_is_made_up_for_once(bench: Bench, api_server: Api
 
     bench.now += 2 * DAY
     await rig.pass_()
+    assert rig.jobs() == {}, "without its Secrets no pod of a Job would ever start"
+    condition = backups_of(read_policy(policy(CACHE, backups=BACKUPS)["spec"]), [{"name": "cache"}], bench.now, rig.absent.values())  # fmt: skip
+    assert condition[:2] == ("False", "SecretNotFound")
+    assert f"kubectl -n {bench.namespace} create secret generic writer --from-literal=AWS_ACCESS_KEY_ID=" in condition[2]  # fmt: skip
+    assert "create secret generic password-of-backups" in condition[2]
+    path = rig.secret("writer")
+    rig.secret("password-of-backups")
+    async with bench.connection.stream("GET", path, headers=METADATA) as answer:
+        assert base64.b64encode(b"canary") not in await answer.read()
+    bench.now += 30
+
+    await rig.pass_()
+    assert rig.absent == {}
     began = bench.now
     lists = f"{NAME}-listing-{int(began) // 60}"
     assert (list(rig.jobs()), rig.notes) == ([lists], ())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from readiness import naming
+from readiness.cluster.asked import read_absent, read_warnings
 from readiness.cluster.certificates import certificate_of
 from readiness.cluster.connection import ApiError, Connection
 from readiness.cluster.own import key_of, services_of, tls_secrets_of, version_of
@@ -22,13 +23,14 @@ from readiness.dataservices.backed import is_run
 from readiness.dataservices.children import KINDS, belongs_to
 from readiness.dataservices.order import NOTE
 from readiness.dataservices.ordering import RETRY_SECONDS
-from readiness.dataservices.stuck import moment_of
 from readiness.model import Manifest
 from readiness.snapshot import Certificate, Obstacle, Provided
 
 FRESH_SECONDS: Final = 30.0
 SECRET_SECONDS: Final = 300.0
 EVENT_SECONDS: Final = 5.0
+BACKUPS: Final = "/backups"
+"""In the place of a data service: when Secrets of backups were last looked for."""
 Key = tuple[str, str]
 Place = tuple[str, str, str]
 """Kind, namespace and name."""
@@ -43,6 +45,7 @@ class Case:
     obstacles: dict[str, tuple[Obstacle, ...]] = field(default_factory=dict)
     repaired: dict[tuple[str, str], float] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Manifest, ...] = ()
     claims: dict[str, tuple[Manifest, ...]] = field(default_factory=dict)
     grows: tuple[str, ...] = ()
@@ -99,9 +102,13 @@ class Children:
                 await self._read_credentials(policy, name, case)
                 case.asked[name] = now
         await self._read_certificates(policy, case)
+        if now - case.asked.get(BACKUPS, 0.0) >= (RETRY_SECONDS if case.absent else SECRET_SECONDS):
+            case.absent = await read_absent(self._connection, policy)
+            case.asked[BACKUPS] = now
         case.claims = {name: await self._claims(policy, name, case) for name in case.grows}
         if case.curious and now - case.looked_at >= EVENT_SECONDS:
-            case.events, case.looked_at = await self._warnings(policy), now
+            warnings = await read_warnings(self._connection, key_of(policy)[0])
+            case.events, case.looked_at = warnings, now
         elif not case.curious:
             case.events = ()
 
@@ -120,6 +127,7 @@ class Children:
             runs=self._runs(namespace, label),
             credentials=dict(case.credentials),
             certificates=dict(case.certificates),
+            absent=dict(case.absent),
             obstacles=dict(case.obstacles),
             events=case.events,
             claims=dict(case.claims),
@@ -199,19 +207,6 @@ class Children:
             return ()
         _permitted(case, service)
         return tuple(found.get("items") or ())
-
-    async def _warnings(self, policy: Manifest) -> tuple[Manifest, ...]:
-        """Warnings of the namespace, the newest last. Empty where they may not be read."""
-        path = f"/api/v1/namespaces/{policy['metadata']['namespace']}/events"
-        try:
-            found = await self._connection.request("GET", path)
-        except ApiError:
-            return ()
-        newest: dict[tuple[str, str], Manifest] = {}
-        for event in sorted(found.get("items") or (), key=moment_of):
-            about = event.get("involvedObject") or {}
-            newest[about.get("name", ""), event.get("reason", "")] = event
-        return tuple(newest.values())
 
     def _labelled(self, namespace: str, label: str) -> Iterator[tuple[tuple[str, str], Manifest]]:
         """Children of one policy by its label, each in its newest known version."""

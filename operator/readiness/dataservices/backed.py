@@ -94,12 +94,16 @@ def _ended(pod: Manifest, part: str) -> Ended | None:
     return _with_outcome(ended, job_of(pod)) if ended else None
 
 
-def backups_of(spec: PolicySpec, rows: Sequence[Manifest], now: float) -> tuple[str, str, str]:
-    """Status, reason and message of BackupsHealthy."""
+def backups_of(
+    spec: PolicySpec, rows: Sequence[Manifest], now: float, absent: Iterable[str] = ()
+) -> tuple[str, str, str]:
+    """Status, reason and message of BackupsHealthy; `absent` says which Secrets are not there."""
     wanted = {s.name for s in spec.data_services if s.backup is None or s.backup.enabled}
     told = [row for row in rows if row["name"] in wanted]
     if spec.backups is None or not told:
         return "Unknown", "NothingDeclared", "the policy declares no backups"
+    if lacking := "; ".join(absent):
+        return "False", "SecretNotFound", lacking
     bad = list(_problems(told, now))
     if bad:
         return "False", bad[0][1], "; ".join(f"{name}: {words}" for name, _, words in bad)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness import naming
 from readiness.backups.catchup import UNSEEN_SECONDS, Known, Missed, Step, catch_up
+from readiness.backups.named import holds_up
 from readiness.dataservices.backed import job_of, rows_of
 from readiness.dataservices.order import Order
 from readiness.dataservices.provision import Act, Provision, Service, Write
@@ -28,7 +29,7 @@ _OVER: Final = frozenset({"Succeeded", "Failed"})
 
 def caught_up(wish: Wish, snapshot: Snapshot, decided: Provision) -> Provision:
     """The same with what has to be made up for: at most one Job for each service."""
-    if wish.spec.backups is None:
+    if wish.spec.backups is None or holds_up(snapshot.provided.absent):
         return decided
     rows = rows_of(wish.policy, snapshot.provided.runs)
     orders = {s.name: order_of(wish, snapshot, s) for s in wish.spec.data_services if kind_of(s)}
