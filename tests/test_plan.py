@@ -778,6 +778,58 @@ def test_what_an_earlier_template_showed_stands_for_half_an_hour_while_a_drill_q
     assert its.told == DRILLED
 
 
+def test_a_look_in_doubt_leaves_what_stands_to_the_template_it_was_seen_of():
+    its = Drilling()
+    its.step(NOW)
+    begun = NOW + 86400
+    its.step(begun, "2", busy=True)
+    assert its.told == PREVIOUS
+    its.step(begun + 300, "2", status=500)  # the new template's first clone fails
+    assert its.told == PREVIOUS
+    for after in range(320, 2 * 86400, 3600):  # and its repetition waits for a turn
+        its.step(begun + after, "2", busy=True)
+        assert its.told == (PREVIOUS if after <= 1800 else STALE), after
+
+
+def test_a_restart_amid_doubt_takes_nothing_for_fresh():
+    its = Drilling()
+    its.step(NOW)
+    begun = NOW + 3600
+    its.step(begun, "2", busy=True)
+    its.step(begun + 300, "2", status=500)
+    its.step(begun + 301, "2", busy=True)  # its repetition waits, and the report is written
+    its.restart(begun + 310)
+    assert [its.step(begun + after, "2", status=500) for after in (400, 402)] == [1, 1]
+    assert its.told == ("Fail", "Unhealthy", ())
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["seen-before", "never-seen"])
+def test_clones_of_two_templates_do_not_agree_with_each_other(known):
+    its = Drilling()
+    begun = NOW + 86400
+    if known:
+        its.step(NOW)
+    its.step(begun, "2", status=500)
+    its.step(begun + 10, "3", done=False, busy=True)
+    its.step(begun + 600, "3", status=500)
+    assert its.told[0] != "Fail"
+    its.step(begun + 602, "3", status=500)
+    assert its.told[0] == "Fail"
+
+
+def test_a_template_fails_by_clones_of_its_own_also_after_one_that_failed_alike():
+    its = Drilling()
+    for after in (0, 2):
+        its.step(NOW + after, status=500)
+    assert its.told[0] == "Fail"
+    begun = NOW + 3600
+    its.step(begun, "2", busy=True)
+    its.step(begun + 300, "2", status=500)
+    assert its.told[2] == ("PreviousRevision",)
+    its.step(begun + 302, "2", status=500)
+    assert (its.told[0], its.told[2]) == ("Fail", ())
+
+
 def test_a_rollout_while_nobody_watched_is_told_as_one():
     its = Drilling()
     its.step(NOW)

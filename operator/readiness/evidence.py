@@ -25,7 +25,8 @@ class Look:
     """The evidence of one control on one target.
 
     `standing` is the settled verdict (None before the first), confirmed at `at` (epoch seconds)
-    for the revision `key` (UNASKED: there was no way to ask). `streak` holds unsettled looks; the next look is due at `due`.
+    for the revision `key` (UNASKED: there was no way to ask). `streak` holds unsettled looks at the
+    revision `current`, which is there now; the next look is due at `due`. `revised_at`: since when it is not `key`.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Look:
     streak: tuple[Verdict, ...] = ()
     due: float = 0.0
     revised_at: float = 0.0
+    current: str = ""
 
 
 Memory = Mapping[tuple[str, str], Look]
@@ -63,10 +65,11 @@ class Series:
     def settle(
         self, look: Look, seen: Verdict, *, now: float, max_age: float, jitter: float
     ) -> Look:
-        """The look after one more observation.
+        """The look after one more observation of what `revised` has brought it to.
 
         A Pass stands at once unless it contradicts a Fail (missing data contradicts nothing); so
-        does what already stands. `jitter` in 0…1 spreads the next look over a tenth of the interval.
+        does what already stands of this revision. What is in doubt leaves what stands as it is.
+        `jitter` in 0…1 spreads the next look over a tenth of the interval.
         """
         streak = (*look.streak, seen)
         spoiled = sum(v.reason == SPOILED for v in streak)
@@ -75,7 +78,7 @@ class Series:
         streak = tuple(v for v in streak if v.reason != SPOILED)
         if not streak or seen.reason == SPOILED:
             verdict = seen
-        elif self._unopposed(look, seen) or (len(streak) == 1 and _alike(seen, look.standing)):
+        elif self._unopposed(look, seen) or (len(streak) == 1 and _stands_already(seen, look)):
             verdict = seen if seen.result.holds else replace(seen, confidence=_confidence(look))
         elif (agreed := self._agreed(streak)) is not None:
             verdict = agreed
@@ -87,7 +90,9 @@ class Series:
         if not verdict.result.holds:
             soon = self.failed_after if verdict.result is Result.FAIL else self.unproven_after
             interval = min(interval, soon * (1 - 0.1 * jitter))
-        return replace(look, standing=verdict, at=now, streak=(), due=now + interval, revised_at=0)
+        return Look(
+            look.current or look.key, verdict, now, due=now + interval, current=look.current
+        )
 
     def _unopposed(self, look: Look, seen: Verdict) -> bool:
         doubted = self.strict and not look.revised_at and _deviates(look.standing)
@@ -123,10 +128,12 @@ def series_of(safety: Safety) -> Series:
 
 
 def revised(look: Look, key: str, now: float) -> Look:
-    """The look after what it saw may have changed, or changed back."""
-    if look.key == key:
+    """The look after what it saw may have changed, or changed back. Doubts of another revision are none."""
+    if look.current != key:
+        look = replace(look, current=key, streak=())
+    if look.standing is None or look.key in (key, UNASKED):
         return replace(look, revised_at=0.0) if look.revised_at else look
-    return look if look.revised_at else replace(look, revised_at=now, streak=())
+    return look if look.revised_at else replace(look, revised_at=now)
 
 
 def unasked(verdict: Verdict, now: float) -> Look:
@@ -136,6 +143,10 @@ def unasked(verdict: Verdict, now: float) -> Look:
 
 def _alike(seen: Verdict, standing: Verdict | None) -> bool:
     return standing is not None and (seen.result, seen.reason) == (standing.result, standing.reason)
+
+
+def _stands_already(seen: Verdict, look: Look) -> bool:
+    return not look.revised_at and _alike(seen, look.standing)
 
 
 def _confidence(look: Look) -> str:

@@ -205,13 +205,14 @@ def _due(situation: Situation, ground: Ground, control: Control, subject: Subjec
 def _bound(
     situation: Situation, ground: Ground, control: Control, subject: Subject
 ) -> tuple[Look, str]:
-    """The look as remembered and the key of now; a recalled look gets it if nothing changed."""
+    """The look as remembered, brought to the key of now; a recalled look gets it if nothing changed."""
     key = _key(ground, control, subject)
     look = situation.memory.get((control.id, subject.target.name)) or Look(key)
     meta, status_ = situation.policy["metadata"], situation.policy.get("status") or {}
     same = status_.get("observedGeneration") == meta.get("generation")
     revision = recalled_key(*ground.revisions[subject.target.name])
-    return (replace(look, key=key) if same and look.key == revision else look), key
+    look = replace(look, key=key) if same and look.key == revision else look
+    return revised(look, key, situation.now), key
 
 
 def _key(ground: Ground, control: Control, subject: Subject) -> str:
@@ -236,7 +237,7 @@ def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answe
         seen, judged = answers.get(place), replace(subject, params=setting.params)
         if seen is not None:
             look = series_of(control.safety).settle(
-                replace(look, key=key), judge_safely(control, judged, seen.answers),
+                look, judge_safely(control, judged, seen.answers),
                 now=ground.now, max_age=setting.max_age, jitter=_jitter(ground.name, *place),
             )  # fmt: skip
         elif _without_evidence(look, ground.now, setting):
@@ -246,8 +247,6 @@ def _remember(rules: Rules, ground: Ground, situation: Situation, answers: Answe
                 if open_
                 else unasked(judge_safely(control, judged, {}), ground.now)
             )
-        else:
-            look = revised(look, key, ground.now)
         memory[place] = look
     return memory | _run_marker(situation)
 
