@@ -190,7 +190,12 @@ def test_defaults_are_the_models_and_only_in_specs():
         **{
             f"rdy.spec.dataServices[].{kind}.{field}": default
             for kind in ("redis", "mongodb", "rabbitmq")
-            for field, default in (("replicas", 3), ("storage", "1Gi"))
+            for field, default in (
+                ("replicas", 3),
+                ("storage", "1Gi"),
+                ("metrics", {}),
+                ("metrics.serviceMonitor", False),
+            )
         },
         "rdy.spec.dataServices[].rabbitmq.storage": "10Gi",
         **{

@@ -62,7 +62,7 @@ from readiness.scheduler import Queue
 from readiness.script import Script
 from readiness.server import Server
 from readiness.settings import Settings
-from readiness.snapshot import Provided
+from readiness.snapshot import Provided, Scraping
 from readiness.timeline import Problem, ProblemError
 
 STOPPED, FAILED = 0, 1
@@ -202,9 +202,7 @@ def build_operator(
         drill_settle=settings.drills_settle,
         operator_namespace=settings.operator_namespace,
         identity=settings.identity,
-        provided=Provided(
-            images=_images(settings), operator_image=settings.image, preview=settings.stores_preview
-        ),
+        provided=_provided(settings),
         pace=Pace(resync=settings.resync, inactivity=settings.watch_inactivity),
     )
     cluster = Cluster(connection, frame, Rim(time.time, elector.leads, redactor, queue.add_after))
@@ -233,9 +231,11 @@ def build_prometheus(
     return Prometheus(url, matchers, trust.edge, changed) if url else None
 
 
-def _images(settings: Settings) -> dict[str, str]:
-    kinds = ("redis", "mongodb", "rabbitmq", "resident")
-    return {kind: getattr(settings, f"stores_{kind}_image") for kind in kinds}
+def _provided(settings: Settings) -> Provided:
+    kinds = ("redis", "mongodb", "rabbitmq", "resident", "redis_exporter", "mongodb_exporter")
+    images = {kind: getattr(settings, f"stores_{kind}_image") for kind in kinds}
+    scraping = Scraping(settings.prometheus_namespaces, dict(settings.prometheus_labels))
+    return Provided(images=images, operator_image=settings.image, preview=settings.stores_preview, scraping=scraping)  # fmt: skip
 
 
 def build_office(settings: Settings, connection: Connection, metrics: Metrics) -> Office:

@@ -105,6 +105,12 @@ class Settings:
     prometheus_matchers: str = 'severity="critical"'
     """Which firing alerts make an incident: label matchers of PromQL, put into ALERTS{alertstate="firing",…}."""
 
+    prometheus_namespaces: tuple[str, ...] = ()
+    """Namespaces of the Prometheus that scrapes data services, separated by commas: nobody else outside a policy's own namespace reaches their metrics; none: anybody may."""
+
+    prometheus_labels: tuple[tuple[str, str], ...] = ()
+    """Labels by which a Prometheus operator picks what is made for it, such as release=kube-prometheus-stack, separated by commas."""
+
     stores_redis_image: str = ""
     """Image of the Redis that the operator provides; empty: a policy has to name one."""
 
@@ -116,6 +122,12 @@ class Settings:
 
     stores_resident_image: str = ""
     """Image of the sidecar of each MongoDB: one of the operator's own, of this release or an earlier one; empty: READINESS_IMAGE, so that a new release replaces the pods of every MongoDB, one after the other."""
+
+    stores_redis_exporter_image: str = ""
+    """Image of oliver006/redis_exporter, 1.45 or newer, which tells Prometheus of each Redis; empty: none is made."""
+
+    stores_mongodb_exporter_image: str = ""
+    """Image of percona/mongodb_exporter, 0.40 or newer, which tells Prometheus of each MongoDB; empty: none is made."""
 
     stores_preview: tuple[str, ...] = ()
     """Kinds of data services that are provided although they are a preview, separated by commas: mongodb."""
@@ -228,6 +240,13 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(_name(word) for word in _words(text))
 
 
+def _labels(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = tuple(word.partition("=") for word in _words(text))
+    if not all(re.fullmatch(r"[A-Za-z0-9][\w./-]*=[\w.-]*", "".join(pair)) for pair in pairs):
+        raise ValueError("labels such as release=prometheus, separated by commas")
+    return tuple((name, value) for name, _, value in pairs)
+
+
 def _previews(text: str) -> tuple[str, ...]:
     if unknown := set(_words(text)) - {"mongodb"}:
         raise ValueError(f"mongodb, and no {', '.join(sorted(unknown))}")
@@ -260,17 +279,11 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "seed": lambda text: _integer(text, 0, 2**53),
     "egress_allow": _hosts,
     "denied_addresses": _networks,
-    "image": _image,
     "drills_parallel": lambda text: _integer(text, 1, 20),
-    "drills_redis_image": _image,
-    "stores_redis_image": _image,
-    "stores_mongodb_image": _image,
-    "stores_rabbitmq_image": _image,
-    "stores_resident_image": _image,
     "stores_preview": _previews,
-    "drills_mongodb_image": _image,
-    "drills_rabbitmq_image": _image,
     "prometheus": _url,
+    "prometheus_namespaces": _names,
+    "prometheus_labels": _labels,
     "prometheus_matchers": _matchers,
     "log_level": _one_of("debug", "info", "warning", "error"),
     "log_format": _one_of("json", "text"),
@@ -280,4 +293,6 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
 def _parse(field: str, kind: str, text: str) -> Any:
     if field in _PARSERS:
         return _PARSERS[field](text)
+    if field.endswith("image"):
+        return _image(text)
     return _number(text, 0.01, 1e6) if kind == "float" else text

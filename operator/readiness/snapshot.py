@@ -129,6 +129,16 @@ class Switched:
 
 
 @dataclass(frozen=True, slots=True)
+class Scraping:
+    """How the cluster's Prometheus works: the namespaces that it scrapes from (none: anybody may), and the labels by which
+    it picks what is made for it.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Provided:
     """What was seen of the data services that the operator provides for one policy.
 
@@ -138,7 +148,7 @@ class Provided:
     `absent` says of Secrets that backups name and that are not there how they are made, by field.
     `claims` are the volumes' of services that grow, by service; they are read only then.
     `repaired` says when a child was last put back, by kind and name. `images` are the settings', and
-    `preview` the kinds that are provided although they are a preview.
+    `preview` the kinds that are provided although they are a preview. `unserved` are kinds of children that the cluster has not.
     """
 
     children: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
@@ -156,6 +166,8 @@ class Provided:
     images: Mapping[str, str] = field(default_factory=dict)
     operator_image: str = ""
     preview: tuple[str, ...] = ()
+    scraping: Scraping = field(default_factory=Scraping)
+    unserved: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,12 @@ def test_a_credential_that_a_newer_version_needs_is_not_made_of_thin_air_twice()
     its, seen = policy(CACHE), running(policy(CACHE))
     del seen["credentials"]["cache"]["key"]
 
-    assert run(its, token="other", **seen).writes == ()
+    (write,) = run(its, token="other", **seen).writes
+
+    assert (write.act, write.does) == (Act.AMEND, "passwords are made: key")
+    made = write.child["data"]
+    assert len(base64.b64decode(base64.b64decode(made["key"]))) == 30
+    assert {**made, "key": ""} == {**write.live["data"], "key": ""}
 
 
 def test_what_is_as_desired_is_not_written():

@@ -160,7 +160,8 @@ def child(kind: str, api: str, **annotations: str) -> dict[str, Any]:
 
 
 LABELS = {**OURS, "readiness.dev/policy": "shop", "readiness.dev/data-service": "cache"}
-APIS = {"StatefulSet": "apps/v1", "CronJob": "batch/v1", "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1"}  # fmt: skip
+APIS = {"StatefulSet": "apps/v1", "Deployment": "apps/v1", "ServiceMonitor": "monitoring.coreos.com/v1", "CronJob": "batch/v1", "Job": "batch/v1", "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1"}  # fmt: skip
+LASTING = [kind for kind in PLURALS if kind != "Job"]
 POLICY = {
     "metadata": {"name": "shop", "namespace": NAMESPACE, "uid": "u"},
     "spec": {"dataServices": [{"name": "cache", "redis": {"image": "redis:8"}}]},
@@ -168,9 +169,9 @@ POLICY = {
 
 
 def written() -> Provision:
-    """Every kind of child: created where it is new and where it is there, applied, deleted."""
-    writes = []
-    for kind in PLURALS:
+    """Every kind of child: created where it is new and where it is there, applied, deleted. A Job is only started."""
+    writes = [Write(Act.START, "cache", child("Job", APIS["Job"]))]
+    for kind in LASTING:
         desired = child(kind, APIS.get(kind, "v1"), **{DESIRED_HASH: "new"})
         live = child(kind, APIS.get(kind, "v1"))
         writes += [
@@ -274,7 +275,7 @@ async def test_the_operator_provides_with_what_it_is_granted(tmp_path: Path):
         connection = await connect(kubeconfig, lambda _method, _status: None)
         children, provider = hands(connection)
         await provider.provide(POLICY, written())
-        for kind in PLURALS:  # a Secret is looked up before it is created
+        for kind in LASTING:  # a Secret is looked up before it is created
             await provider._create(child(kind, APIS.get(kind, "v1"), **{DESIRED_HASH: "new"}))
         await children.refresh(POLICY)
         await connection.close()

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from readiness.api.external import SecretRef
 from readiness.api.formats import ObjectName, matching
-from readiness.api.types import Count, Schema, keyed, scalar_set
+from readiness.api.types import Count, Flag, Schema, keyed, scalar_set
 
 Bytes = Annotated[
     str,
@@ -81,6 +81,16 @@ class Tls(Schema):
     )
 
 
+class Monitoring(Schema):
+    """How Prometheus finds what a data service measures of itself."""
+
+    service_monitor: Flag = Field(
+        False,
+        description="Make a ServiceMonitor, for a Prometheus operator. Where its CRD is not installed, the row says "
+        "`MonitorNotServed`, and nothing waits for it.",
+    )
+
+
 class Provisioned(Schema):
     """A data service that the operator provides: the fields that every kind has."""
 
@@ -100,6 +110,9 @@ class Provisioned(Schema):
         max_length=50,
         description="Settings of the server on top of the operator's. One that the operator has to set itself is "
         "refused by name.",
+    )
+    metrics: Monitoring = Field(
+        Monitoring(), description="How Prometheus finds what it measures of itself."
     )
     unsafe: Annotated[tuple[Unsafe, ...], *scalar_set()] = Field(
         (),

@@ -24,6 +24,7 @@ from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided, Snapshot
 
 NODE: Manifest = {"metadata": {"name": "node"}}
+IMAGES = ("redis", "rabbitmq", "mongodb", "redis_exporter", "mongodb_exporter")
 EPILOG = (
     "Passwords are placeholders: the operator generates them once, into a Secret. Exit codes: 0 rendered, 1 a data "
     "service is refused, 2 usage or input error."
@@ -53,9 +54,9 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     add("paths", nargs="+", metavar="PATH", help="file, directory, or - for standard input")
     add("-n", "--namespace", default="default", help="namespace of policies that name none")
     add("--nodes", type=int, default=3, metavar="N", help="nodes of the cluster (default: 3)")
-    for kind in KINDS:
-        add(f"--{kind.name}-image", default="", metavar="IMAGE",
-            help=f"the operator's own setting for {kind.name}")  # fmt: skip
+    for name in IMAGES:
+        add(f"--{name.replace('_', '-')}-image", default="", metavar="IMAGE",
+            help=f"the operator's own setting for {name.replace('_', ' ')}")  # fmt: skip
     add("--operator-image", default=f"readiness-operator:{__version__}", metavar="IMAGE",
         help="the operator's own image, which backups run in")  # fmt: skip
     return found
@@ -64,7 +65,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Prints the children of every policy; refusals go to stderr."""
     found = load_valid(args.paths, console)
-    images: dict[str, str] = {k.name: getattr(args, f"{k.name}_image") for k in KINDS}
+    images = {name: getattr(args, f"{name}_image") for name in IMAGES}
     frame = Provided(images=images, operator_image=args.operator_image)
     refused = False
     for world in worlds_of(found.objects, Defaults(args.namespace)):

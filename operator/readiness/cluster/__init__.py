@@ -133,7 +133,7 @@ class Cluster:
             terminations=self._record.terminations(policy),
             passages=self._record.passages(policy),
             unreadable=self._unreadable.view(),
-            provided=self._children.view(policy),
+            provided=replace(self._children.view(policy), unserved=self._unreadable.absent),
         )
         return look(self._store, policy, frame)
 

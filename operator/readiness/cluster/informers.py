@@ -20,6 +20,8 @@ class Unreadable:
     """What the API server does not let us read, by plural, in its own words."""
 
     messages: dict[str, str] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+    """Kinds that may be missing from a cluster, and are."""
 
     def note(self, plural: str, message: str | None) -> bool:
         """Remembers (or with None forgets) a refusal; whether that is news."""
@@ -33,6 +35,12 @@ class Unreadable:
         if refused:
             self.messages[WORKLOADS_KEY] = refused[0]
         return self.messages != before
+
+    def served(self, kind: str, *, is_served: bool) -> bool:
+        """Remembers whether a cluster has a kind at all; whether that is news."""
+        before = self.absent
+        self.absent = before - {kind} if is_served else before | {kind}
+        return self.absent != before
 
     def view(self) -> Mapping[str, str]:
         """A copy that stays as it is."""
@@ -54,9 +62,10 @@ class KindSink:
         """The part of a listed object that is kept."""
         return self.kind.project(found)
 
-    def replaced(self, objects: Iterable[Manifest]) -> None:
+    def replaced(self, objects: Iterable[Manifest], *, is_served: bool = True) -> None:
         """These are all objects there are."""
-        if self.unreadable.note(self.kind.plural, None):
+        allowed = self.unreadable.note(self.kind.plural, None)
+        if self.unreadable.served(self.kind.name, is_served=is_served) or allowed:
             self.refusal()
         self.changed(self.store.replace(self.kind.name, self.namespace, objects))
 
@@ -74,7 +83,7 @@ class KindSink:
         """Forbidden, or not served at all; an optional kind may be absent."""
         absent = status == 404 and self.kind.optional
         if absent:
-            self.replaced(())
+            self.replaced((), is_served=False)
         elif self.unreadable.note(self.kind.plural, message):
             self.refusal()
 

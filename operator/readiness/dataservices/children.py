@@ -22,7 +22,8 @@ from readiness.dataservices.saving import build_saving
 from readiness.model import Manifest
 
 KINDS: Final = (
-    "ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "PodDisruptionBudget", "StatefulSet", "CronJob",
+    "ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "PodDisruptionBudget", "StatefulSet", "Deployment",
+    "CronJob", "ServiceMonitor",
 )  # fmt: skip
 """Kinds of children that are watched, in the order in which they are deleted from behind."""
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

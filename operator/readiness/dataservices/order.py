@@ -7,12 +7,12 @@ object; ownership, common labels and the hash of what is desired are added by `c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from readiness import naming
 from readiness.model import Manifest
-from readiness.snapshot import Certificate
+from readiness.snapshot import Certificate, Scraping
 
 if TYPE_CHECKING:
     from readiness.api.backups import Backups
@@ -53,7 +53,8 @@ class Order:
     `nodes` is how many nodes pods may be scheduled to, `credentials` what the credentials Secret
     holds: it has every key of `Kind.credentials`. `formed`: every member has been Ready once.
     `certificate` is what the Secret for TLS holds; without a cluster nobody knows. `backups` says where to and how often;
-    None: it has none. `resident_image` is that of the sidecar of a MongoDB, where it is not the operator's own.
+    None: it has none. `resident_image` is that of the sidecar of a MongoDB, where it is not the operator's own,
+    `exporter_image` that of what tells Prometheus of it, where it does not do so itself; empty: nobody does.
     """
 
     namespace: str
@@ -67,6 +68,8 @@ class Order:
     formed: bool = False
     certificate: Certificate | None = None
     resident_image: str = ""
+    exporter_image: str = ""
+    scraping: Scraping = field(default_factory=Scraping)
     backups: Backups | None = None
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from readiness import naming
 from readiness.backups.catchup import Missed
@@ -27,11 +27,20 @@ from readiness.dataservices.removal import (
     pending,
 )
 from readiness.dataservices.roll import next_replaced
+from readiness.dataservices.scraping import served, unscraped
 from readiness.dataservices.sizing import Sizing, size_of
-from readiness.dataservices.standing import lacking, live_of, look_of, place_of, rolling, unasked
+from readiness.dataservices.standing import (
+    lacking,
+    live_of,
+    look_of,
+    place_of,
+    rolling,
+    unasked,
+    unmade,
+)
 from readiness.dataservices.stuck import blocked_stops, obstacles_of
-from readiness.dataservices.tls import REASON as CERTIFICATE
 from readiness.dataservices.tls import changed_tls
+from readiness.dataservices.waking import FOREVER, REPAIR_SECONDS, next_at
 from readiness.dataservices.wish import (
     Wish,
     children_of,
@@ -42,16 +51,10 @@ from readiness.dataservices.wish import (
 )
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided, Seen, Snapshot
-from readiness.workload import is_ready, stamp_of
+from readiness.workload import is_ready
 
 if TYPE_CHECKING:
     from readiness.api.dataservice import DataService
-
-FOREVER: Final = float("inf")
-REPAIR_SECONDS: Final = 60.0
-LOOK_SECONDS: Final = 5.0
-LATE_SECONDS: Final = 30.0
-STEADY_SECONDS: Final = 300.0
 
 
 class Act(StrEnum):
@@ -148,7 +151,9 @@ def provide(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
     services = tuple(service for service, _ in found)
     writes = tuple(write for _, each in found for write in each)
     looks = tuple(service.look for service in services if service.look is not None)
-    return Provision(services, writes, looks, _next(wish, services, snapshot.provided))
+    return Provision(
+        services, writes, looks, next_at(wish, services, snapshot.provided.repaired.values())
+    )
 
 
 def _provided(
@@ -171,10 +176,14 @@ def _running(case: _Case, told: Service, sizing: Sizing) -> Told:
     met, pods = provided.obstacles.get(told.name, ()), provided.pods.get(told.name, ())
     sets = [child for child in live.values() if child["kind"] == "StatefulSet"]
     seen = provided.seen.get(told.name)
+    if (amend := unmade(case.kind, order)) is not None:
+        return told, tuple(_ordered(case, order, amend))
     turn = _turn(case, told.name, sizing, sets)
     if isinstance(turn.step, Resize):
         order = order.resized(turn.step.replicas)
-    desired = children_of(wish, case.kind, order)
+    whole = children_of(wish, case.kind, order)
+    desired = served(whole, provided.unserved)
+    unread, why = unscraped(order, whole, live, provided.unserved)
     if smaller := tuple(shrunk(told.name, desired, live)):
         return replace(told, obstacles=smaller), ()
     growth = growth_of(desired, live, provided.claims.get(told.name, ()), provided.events)
@@ -186,8 +195,8 @@ def _running(case: _Case, told: Service, sizing: Sizing) -> Told:
         look=look_of(case.kind, order, pods),
         obstacles=(*met, *stuck, *blocked_stops(pods, seen), *turn.obstacles, *growth.obstacles),
         waiting=growth.waiting or lacking(desired, live) or rolling(sets, pods) or turn.lacking,
-        doing=turn.doing,
-        reason=turn.reason,
+        doing=turn.doing or why,
+        reason=turn.reason or unread,
         grows=bool(growth.held),
     )
     if any(each.at + RETRY_SECONDS > wish.now for each in met):
@@ -272,29 +281,3 @@ def _removed(wish: Wish, provided: Provided, declared: set[str]) -> Iterator[Tol
             yield Service(name, waiting="it is being removed"), writes
         else:
             yield Service(name, obstacles=(pending(wish.policy, name),)), ()
-
-
-def _next(wish: Wish, services: tuple[Service, ...], provided: Provided) -> float:
-    """When warnings may tell more, a write may be tried again, or Secrets are read again."""
-    if not services:
-        return FOREVER
-    now = wish.now
-    met = (each.at for service in services for each in service.obstacles if each.at)
-    times = [
-        *(at + RETRY_SECONDS for at in met),
-        *(at + REPAIR_SECONDS + 1 for at in provided.repaired.values()),
-    ]
-    if any(each.reason == CERTIFICATE for service in services for each in service.obstacles):
-        times.append(now + RETRY_SECONDS)
-    if any(service.waiting for service in services):
-        times.append(
-            now + (LOOK_SECONDS if now - _since(wish.policy) < STEADY_SECONDS else LATE_SECONDS)
-        )
-    return min([now + STEADY_SECONDS, *(at for at in times if at > now)])
-
-
-def _since(policy: Manifest) -> float:
-    """Since when Provisioned says what it says; for ever, where it says nothing yet."""
-    rows = (policy.get("status") or {}).get("conditions") or ()
-    stamps = (row.get("lastTransitionTime") for row in rows if row.get("type") == "Provisioned")
-    return stamp_of(next(stamps, None)) or FOREVER

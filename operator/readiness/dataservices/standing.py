@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from readiness import naming
 from readiness.dataservices.children import belongs_to
+from readiness.dataservices.command import Amend
 from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.removal import Place
 from readiness.dataservices.roll import outdated
@@ -57,6 +58,13 @@ def lacking(desired: Iterable[Manifest], live: Mapping[Place, Manifest]) -> str:
 def place_of(child: Manifest) -> Place:
     """Kind and name of a child."""
     return child["kind"], child["metadata"]["name"]
+
+
+def unmade(kind: Kind, order: Order) -> Amend | None:
+    """Credentials that a newer version needs, of a service that an older one made: they are made first, and once."""
+    known = order.credentials
+    missing = tuple(each.key for each in kind.credentials if known and each.key not in known)
+    return Amend(f"passwords are made: {', '.join(missing)}", renew=missing) if missing else None
 
 
 def unasked(kind: Kind, policy: Manifest) -> str:

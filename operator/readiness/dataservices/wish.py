@@ -54,6 +54,8 @@ def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
         image=getattr(service, name).image or provided.images.get(name, ""),
         operator_image=provided.operator_image,
         resident_image=provided.images.get("resident") or provided.operator_image,
+        exporter_image=provided.images.get(f"{name}_exporter", ""),
+        scraping=provided.scraping,
         operator_namespace=snapshot.operator_namespace,
         nodes=sum(map(_schedulable, snapshot.nodes.values())),
         credentials=provided.credentials.get(service.name, {}),

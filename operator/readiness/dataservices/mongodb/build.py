@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from readiness import naming
+from readiness.dataservices.mongodb.exporter import exporter_of
 from readiness.dataservices.mongodb.members import SET
 from readiness.dataservices.mongodb.reconfigure import Wanted
 from readiness.dataservices.mongodb.settings import (
@@ -64,6 +65,7 @@ def build(order: Order) -> tuple[Manifest, ...]:
         _headless(members),
         build_budget(members),
         _stateful_set(members),
+        *exporter_of(order, members, hosts_of(order)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from readiness.dataservices.exporter import build_monitor, endpoint_of
 from readiness.dataservices.order import Kind, Order
 from readiness.dataservices.rabbitmq.commands import next_step
 from readiness.dataservices.rabbitmq.conf import PORTS, problems
@@ -15,7 +16,8 @@ from readiness.model import Manifest
 
 def build_rabbitmq(order: Order) -> tuple[Manifest, ...]:
     """Every child but the credentials Secret."""
-    return (*build_objects(order), build_members(order))
+    own = endpoint_of(order, order.host(order.name()))
+    return (*build_objects(order), build_members(order), *build_monitor(order, (own,)))
 
 
 RABBITMQ: Final = Kind("rabbitmq", PORTS["amqp"], CREDENTIALS, build_rabbitmq, problems, next_step)

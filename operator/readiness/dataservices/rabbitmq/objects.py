@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from readiness.dataservices.exporter import METRICS, scrapers_of
 from readiness.dataservices.order import Order
 from readiness.dataservices.parts import (
     build_account,
@@ -64,7 +65,7 @@ def _script(name: str) -> str:
 
 
 def _wall(order: Order) -> Manifest:
-    """Members among themselves, clients of the namespace, looks of the operator and of its drills, and metrics for all."""
+    """Members among themselves, clients of the namespace, looks of the operator and of its drills, and who reads metrics."""
     members = {"podSelector": {"matchLabels": part_of(order).selector}}
     home = {"kubernetes.io/metadata.name": order.operator_namespace}
     operator = {"namespaceSelector": {"matchLabels": home}}
@@ -83,7 +84,7 @@ def _wall(order: Order) -> Manifest:
                 {"from": [members], "ports": cluster},
                 {"from": [{"podSelector": {}}], "ports": [_port(ports["amqp"])]},
                 {"from": [operator, drill], "ports": [_port(ports["management"])]},
-                {"ports": [_port(ports["metrics"])]},
+                {**scrapers_of(order), "ports": [_port(ports[METRICS])]},
             ],
         },
     }

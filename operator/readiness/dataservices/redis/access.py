@@ -6,7 +6,8 @@ ACL files hold hashes only. Each user has its current password and, while it is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from readiness.dataservices.order import Credential, Order
@@ -20,6 +21,10 @@ NEXT: Final = ".next"
 PREVIOUS: Final = ".previous"
 """Ends the key of a password that is still accepted while clients take up the one that replaced it."""
 
+EXPORTER: Final = "exporter"
+LOGINS: Final = "exporter.json"
+"""Key of the Secret that servers read, for their exporter."""
+
 _CLIENT: Final = "+ping +auth +hello +client -client|kill -client|list -client|pause -client|unpause -client|no-evict"
 """By what is taken away: a rule that names a subcommand which Redis 7.0 does not know keeps it from starting."""
 MEMBER_USERS: Final[Mapping[str, str]] = {
@@ -31,12 +36,16 @@ MEMBER_USERS: Final[Mapping[str, str]] = {
     "probe": "-@all +ping +info +role",
     "keeper": "-@all +ping +info +role +client|pause +client|unpause +client|kill",
     "backup": "-@all +ping +info +psync +sync +replconf",
+    # not `slowlog get`: what it tells are other people's commands
+    "exporter": "-@all +ping +info +latency|latest +latency|histogram +slowlog|len",
 }
 SENTINEL_USERS: Final[Mapping[str, str]] = {
     "quorum": "allchannels +@all",
     "app": f"allchannels -@all {_CLIENT} +role +info +subscribe +psubscribe +unsubscribe +punsubscribe "
     "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|replicas +sentinel|slaves "
     "+sentinel|sentinels +sentinel|ckquorum +sentinel|myid",
+    "exporter": "allchannels -@all +ping +info +sentinel|masters +sentinel|slaves +sentinel|sentinels "
+    "+sentinel|ckquorum",
 }
 _RENEWING: Final = " +config|set"
 """Of the user that scripts inside a pod are: a renewed certificate is read when its setting is made again."""
@@ -63,8 +72,24 @@ def acl_of(users: Mapping[str, str], credentials: Mapping[str, str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def build_access(order: Order) -> Manifest:
-    """What servers read: the ACL files, and with what a member follows another."""
+def logins_of(order: Order, parts: Sequence[Part]) -> str:
+    """With what the exporter logs in, by server: it has nothing for anybody else."""
+    found = {
+        f"{scheme_of(order)}://{EXPORTER}@{host}:{port}": order.credentials[EXPORTER]
+        for part in parts
+        for host in part.hosts
+        for port in part.ports.values()
+    }
+    return json.dumps(found, indent=1)
+
+
+def scheme_of(order: Order) -> str:
+    """How an address says whether there is TLS."""
+    return "rediss" if redis_of(order).tls else "redis"
+
+
+def build_access(order: Order, parts: Sequence[Part]) -> Manifest:
+    """What servers read: the ACL files, and with what a member follows another; and what their exporter reads."""
     given = order.credentials
     keeper = MEMBER_USERS["keeper"] + (_RENEWING if redis_of(order).tls else "")
     member = f"masteruser replication\nmasterauth {given['replication']}\n"
@@ -74,6 +99,7 @@ def build_access(order: Order) -> Manifest:
             "member.acl": acl_of({**MEMBER_USERS, "keeper": keeper}, given),
             "sentinel.acl": acl_of(SENTINEL_USERS, given),
             "member.conf": member,
+            LOGINS: logins_of(order, parts),
         },
     )
 
@@ -81,7 +107,6 @@ def build_access(order: Order) -> Manifest:
 def build_binding(order: Order, sentinels: Part, group: str) -> Manifest:
     """What an application needs, in the form of the service binding specification."""
     password = order.credentials["app"]
-    scheme = "rediss" if redis_of(order).tls else "redis"
     nodes = ",".join(f"{host}:26379" for host in sentinels.hosts)
     contents = {
         "type": "redis",
@@ -92,7 +117,7 @@ def build_binding(order: Order, sentinels: Part, group: str) -> Manifest:
         "password": password,
         "master-name": group,
         "sentinels": nodes,
-        "uri": f"{scheme}+sentinel://app:{password}@{nodes}/{group}/0",
+        "uri": f"{scheme_of(order)}+sentinel://app:{password}@{nodes}/{group}/0",
         **authority_of(order),
     }
     return build_secret(order.name(), contents, "servicebinding.io/redis")

@@ -26,6 +26,7 @@ from readiness.dataservices.parts import (
     spread,
 )
 from readiness.dataservices.redis.access import build_access, build_binding
+from readiness.dataservices.redis.exporter import exporter_of
 from readiness.dataservices.redis.settings import (
     DOWN_AFTER,
     FAILOVER_TIMEOUT,
@@ -55,7 +56,7 @@ def build(order: Order) -> tuple[Manifest, ...]:
     members, sentinels = members_of(order), sentinels_of(order)
     return (
         build_account(order),
-        build_access(order),
+        build_access(order, (members, sentinels)),
         build_binding(order, sentinels, group_of(order)),
         build_config(order.name("config"), {**SCRIPTS, "redis.conf": config_of(order)}),
         *([build_formed(order)] if order.formed else ()),
@@ -63,6 +64,7 @@ def build(order: Order) -> tuple[Manifest, ...]:
         build_service(sentinels, sentinels.name),
         _member_set(members, sentinels),
         _sentinel_set(members, sentinels),
+        *exporter_of(order, (members, sentinels), order.host(sentinels.name)),
     )  # fmt: skip
 
 
