@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from readiness.model import Result
+from readiness.drills.arms import KNOCK
+from readiness.drills.reading import Seen, read
+from readiness.model import Outcome, Result
 from readiness.request import DrillRequest
-from readiness.timeline import Moment, Problem, Timeline
+from readiness.timeline import NEVER, Moment, Problem, Timeline
 
 from .simulated import Pod, Server, simulate
 from .test_shapes import SHAPES
@@ -27,6 +29,14 @@ def spoiled(seen: Timeline, row: dict[str, Any]) -> Timeline:
     if seen.arm not in row.get("arms", [seen.arm]):
         return seen
     new = dict(row.get("timeline", {}))
+    facts = read(seen)
+    signal = facts.signal.hi if isinstance(facts, Seen) else seen.stopped
+    late = [x for x in seen.labelled(KNOCK) if x.start >= signal + 2]
+    if "attempts" in row:
+        new["exchanges"] = [x for x in seen.exchanges if x not in late[row["attempts"] :]]
+    if row.get("unreachable"):
+        away = {"outcome": Outcome.TIMEOUT, "connected": NEVER, "first": NEVER, "whole": False}
+        new["exchanges"] = [replace(x, **away) if x in late else x for x in seen.exchanges]
     if "problem" in new:
         new["problem"] = Problem(**new["problem"])
     if "moments" in new:

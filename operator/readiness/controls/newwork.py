@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 from readiness.control import Control, Subject, failed, not_applicable, passed, unknown
@@ -21,8 +22,10 @@ from readiness.request import Answers
 from readiness.timeline import NEVER, Exchange
 
 LAST: Final = 10
-ENOUGH_SECONDS: Final = 1.0
-"""How long the window for refusals must last: ten knocks."""
+PACE: Final = 0.1
+"""A connection that hangs is an attempt for each of these in which it goes on waiting: no more are opened beside it."""
+QUICK: Final = 2.0
+"""An end is quick where its window has no room for ten knocks; one later than this is not, however slow the pace."""
 FEWEST: Final = 5
 SHARE: Final = 0.99
 _NOTHING_NEW: Final = "connection refused, reset without an answer, or 429 or 503"
@@ -30,16 +33,31 @@ _NOTHING_NEW: Final = "connection refused, reset without an answer, or 429 or 50
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """New requests between the time from which they must be refused and the end."""
+    """New requests between the time from which they must be refused and the end.
+
+    `pace` is the time between two of them, `hung` the longest that one stood before a door that nobody opened.
+    """
 
     knocks: tuple[Exchange, ...]
     reused: tuple[Exchange, ...]
     lasts: float
+    pace: float
+    hung: float
 
     @property
     def served(self) -> tuple[Exchange, ...]:
         """Those that were answered like any other."""
         return tuple(x for x in self.knocks if kind_of(x) is Kind.SERVED)
+
+    @property
+    def quick(self) -> bool:
+        """Whether the end came before ten could be tried."""
+        return self.lasts < min(LAST * self.pace, QUICK)
+
+    @property
+    def tried(self) -> int:
+        """Attempts that came to somebody's door, answered or not."""
+        return sum(_arrived(x) for x in self.knocks) + int(self.hung / PACE)
 
     @property
     def still(self) -> bool:
@@ -48,13 +66,24 @@ class Window:
 
 
 def _window(terms: Terms, seen: Seen) -> Window:
-    begins = seen.signal.hi + terms.refuse_after + terms.lame_duck
-    inside = [x for x in seen.timeline.exchanges if begins <= x.start < seen.exit.lo]
+    begins, ends = seen.signal.hi + terms.refuse_after + terms.lame_duck, seen.exit.lo
+    inside = [x for x in seen.timeline.exchanges if begins <= x.start < ends]
+    all_ = seen.timeline.labelled(KNOCK)
+    gaps = (later.start - x.start for x, later in pairwise(all_))
+    refused = (x for x in all_ if _arrived(x) and kind_of(x) is not Kind.SERVED)
+    hung = (min(x.end, ends) - max(x.start, begins) for x in refused)
     return Window(
         tuple(x for x in inside if x.label == KNOCK),
         tuple(x for x in inside if x.label == HELD and x.held),
-        seen.exit.lo - begins,
+        ends - begins,
+        max(PACE, min(gaps, default=PACE)),
+        max(0.0, max(hung, default=0.0)),
     )
+
+
+def _arrived(x: Exchange) -> bool:
+    """What found no way to the pod tried nothing."""
+    return kind_of(x) is not Kind.VANISHED
 
 
 def judge_refusal(subject: Subject, answers: Answers) -> Verdict:
@@ -89,9 +118,20 @@ def _judge_refusal(terms: Terms, seen: Seen) -> Verdict:
             expected="idle connections closed, or answers with Connection: close",
             observed="an answer that keeps its connection open", fix=remedies.CLOSE, evidence=hung,
         )  # fmt: skip
-    if window.lasts < ENOUGH_SECONDS:
-        return _ended_first(terms, seen, hung)
-    return passed("NewWorkRefused", "soon after SIGTERM no new request is served", evidence=hung)
+    return _ended_first(terms, seen, hung) if window.quick else _refused(window, hung)
+
+
+def _refused(window: Window, hung: str) -> Verdict:
+    if window.tried >= LAST:
+        return passed(
+            "NewWorkRefused", "soon after SIGTERM no new request is served", evidence=hung
+        )
+    return unknown(
+        "TooFewAttempts", "too few new requests were tried after the signal",
+        expected=_NOTHING_NEW, observed=f"fewer than {LAST} attempts",
+        fix="it is repeated by itself; a preStop that is a command lets it be tried less often than one that sleeps",
+        evidence=hung,
+    )  # fmt: skip
 
 
 def _ended_first(terms: Terms, seen: Seen, hung: str) -> Verdict:
@@ -188,7 +228,8 @@ PLUGINS: Final = (
         severity=Severity.P1,
         criterion="From shutdown.refuseAfter (2 s) after SIGTERM, or after shutdown.lameDuck, no new request is served: fresh "
         "connections every 100 ms are refused, reset without an answer, or answered 429 or 503, and connections that "
-        "were open are closed or told to. Fails when 2 or more are served; an end before that is fine.",
+        "were open are closed or told to. Fails when 2 or more are served; an end before that is fine, but fewer than ten "
+        "attempts until a later one prove nothing.",
         fix="close the listening socket at SIGTERM",
         safety=Safety.DRILL, max_age=trial.WEEK,
         ask=trial.arms("waves", "held"), judge=judge_refusal,
