@@ -20,8 +20,9 @@ FROM ${PYTHON}
 LABEL org.opencontainers.image.title="readiness-operator" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.documentation="https://readiness.dev"
-# restic makes the backups; e2e/image.py takes the same package of the same suite.
-RUN apt-get update && apt-get install -y --no-install-recommends restic && rm -rf /var/lib/apt/lists/*
+# restic makes the backups, over SFTP with ssh, which wants to know who it is; e2e/image.py takes the same packages of the same suite.
+RUN apt-get update && apt-get install -y --no-install-recommends restic openssh-client && rm -rf /var/lib/apt/lists/* \
+ && echo readiness:x:65532:65532::/tmp:/usr/sbin/nologin >> /etc/passwd
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532

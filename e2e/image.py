@@ -36,12 +36,13 @@ REPOSITORY: Final = "readiness-operator"
 SUITE: Final = "trixie"
 PYTHON: Final = "3.13"  # of that suite, and of the Dockerfile
 PACKAGES: Final = ("python3", "ca-certificates")
-TOOLS: Final = ("restic",)  # of the operator's image alone
+TOOLS: Final = ("restic", "openssh-client")  # of the operator's image alone
 SITE: Final = f"usr/local/lib/python{PYTHON}/dist-packages"
 LAUNCHER: Final = (
     "#!/usr/bin/python3\nimport sys\nfrom readiness.__main__ import main\nsys.exit(main())\n"
 )
 SOURCES: Final = ("operator", "pyproject.toml", "README.md", "LICENSE")
+ACCOUNTS: Final = "root:x:0:0:root:/root:/bin/sh\nreadiness:x:65532:65532::/tmp:/usr/sbin/nologin\n"
 CONFIG: Final = images.Config(
     entrypoint=("readiness",),
     user="65532:65532",
@@ -158,8 +159,10 @@ def code_layer() -> archive.Layer:
         launcher.parent.mkdir(parents=True)
         launcher.write_text(LAUNCHER)
         launcher.chmod(0o755)
+        (root / "etc").mkdir()
+        (root / "etc/passwd").write_text(ACCOUNTS)
 
-    return cached("code", hash_of(*SOURCES), fill)
+    return cached("code", hash_of(*SOURCES) + ACCOUNTS, fill)
 
 
 def version() -> str:

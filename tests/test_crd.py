@@ -207,6 +207,8 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.dataServices[].external.rabbitmq.managementPort": 15672,
         "rdy.spec.deletionPolicy": "Retain",
         "rdy.spec.backups.destination.s3.endpoint": "https://s3.amazonaws.com",
+        "rdy.spec.backups.destination.sftp.port": 22,
+        "rdy.spec.backups.destination.sftp.directory": "backups",
         "rdy.spec.backups.restoreDrill": {},
         "rdy.spec.backups.restoreDrill.schedule": "0 4 * * 0",
         "rdy.spec.backups.schedule": "0 2 * * *",

@@ -78,6 +78,7 @@ class Place:
             "RESTIC_PASSWORD": PASSWORD,
             "RESTIC_REPOSITORY": self.url,
             "HOME": str(self.home),
+            "PATH": "/usr/bin:/bin",
             **self.secret,
         }
         return subprocess.run([programs.restic(), *arguments], env=environ, capture_output=True, check=True).stdout  # fmt: skip

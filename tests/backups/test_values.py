@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from readiness.api import read_policy
 from readiness.backups.codec import (
     LIMIT,
     dump_manifest,
@@ -14,7 +15,14 @@ from readiness.backups.codec import (
     load_manifest,
     load_outcome,
 )
-from readiness.backups.destination import CredentialsError, Repository, environment_of
+from readiness.backups.destination import (
+    CredentialsError,
+    Repository,
+    environment_of,
+    options_of,
+    repository_of,
+    secret_of,
+)
 from readiness.backups.manifest import BackupManifest, File, Sample, Source, Tally, Verified
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.snapshots import host_of, load_snapshots, set_of, tags_of
@@ -108,6 +116,7 @@ BASE = {"RESTIC_PASSWORD_FILE": "/p/password"}
          {"GOOGLE_APPLICATION_CREDENTIALS": "/c/credentials.json"}),
         (Repository("azure:box:/shop"), {"AZURE_ACCOUNT_NAME": "a", "AZURE_ACCOUNT_KEY": "k"},
          {"AZURE_ACCOUNT_NAME": "a", "AZURE_ACCOUNT_KEY": "k"}),
+        (Repository("sftp://b@backup.example.com:22/backups"), {"ssh-privatekey": "k", "known_hosts": "h"}, {}),
     ],
 )  # fmt: skip
 def test_restic_is_told_what_its_destination_needs_and_no_more(
@@ -121,6 +130,34 @@ def test_restic_is_told_what_its_destination_needs_and_no_more(
 def test_a_secret_that_lacks_a_key_is_told_by_the_key():
     with pytest.raises(CredentialsError, match="lacks AWS_SECRET_ACCESS_KEY"):
         environment_of(Repository("s3:h/b"), {"AWS_ACCESS_KEY_ID": "id"}, "/c", "/p")
+    with pytest.raises(CredentialsError, match="lacks known_hosts"):
+        environment_of(Repository("sftp://b@h:22/b"), {"ssh-privatekey": "k"}, "/c", "/p")
+
+
+def test_ssh_trusts_one_key_and_shows_one():
+    """The first word of an option that ssh is given counts."""
+    assert options_of(Repository("s3:h/b"), "/c", "/log") == ()
+    dash, words = options_of(Repository("sftp://b@h:22/b"), "/c", "/log")
+    assert (dash, words.partition("=")[0]) == ("-o", "sftp.args")
+    for each in ("StrictHostKeyChecking=yes", "UserKnownHostsFile=/c/known_hosts", "GlobalKnownHostsFile=/dev/null", "-i /c/ssh-privatekey", "IdentitiesOnly=yes", "BatchMode=yes", "-F /dev/null"):  # fmt: skip
+        assert each in words
+
+
+@pytest.mark.parametrize(
+    ("where", "url"),
+    [
+        ({"directory": "/srv/backups"}, "sftp://b@h.example.com:22//srv/backups/shop/checkout/cache"),
+        ({}, "sftp://b@h.example.com:22/backups/shop/checkout/cache"),
+        ({"port": 2222, "directory": "x"}, "sftp://b@h.example.com:2222/x/shop/checkout/cache"),
+    ],
+)  # fmt: skip
+def test_a_repository_lies_in_a_directory_of_the_server(where: dict[str, object], url: str):
+    declared = {"host": "h.example.com", "user": "b", "secretRef": {"name": "w"}} | where
+    backups = {"destination": {"sftp": declared}, "passwordSecretRef": {"name": "p"}}
+    destination = read_policy({"backups": backups}).backups.destination
+
+    assert repository_of(destination, "shop", "checkout", "cache").url == url
+    assert secret_of(destination) == "w"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +172,9 @@ def test_a_secret_that_lacks_a_key_is_told_by_the_key():
         (1, 'Get "https://s3": tls: failed to verify certificate: x509: certificate signed by unknown authority', Reason.UNTRUSTED),
         (1, "x509: certificate has expired or is not yet valid: current time", Reason.CLOCK),
         (1, "Storage backend has reached its minimum free drive threshold.", Reason.FULL),
+        (1, "subprocess ssh: Host key verification failed.\nFatal: unable to start the sftp session", Reason.UNTRUSTED),
+        (1, "unexpected EOF\nb@h: Permission denied (publickey).", Reason.DENIED),
+        (1, "ssh: Could not resolve hostname h: Name or service not known", Reason.UNREACHABLE),
         (1, "write /repository/data/00/x: no space left on device", Reason.FULL),
         (1, "mkdir /repository/data: read-only file system", Reason.READ_ONLY),
         (1, "The specified bucket does not exist", Reason.NO_REPOSITORY),

@@ -135,6 +135,24 @@ def test_the_wall_lets_nobody_in_and_out_to_the_store_and_the_destination():
     assert spec["egress"][-1] == {"to": [{"namespaceSelector": {}}]}
 
 
+@pytest.mark.parametrize(
+    ("host", "way"),
+    [
+        ("backup.example.com", {"ports": [{"port": 2022, "protocol": "TCP"}]}),
+        ("files.storage.svc", {"to": [{"namespaceSelector": {}}]}),
+    ],
+)
+def test_a_server_of_sftp_is_reached_and_its_secret_is_a_file(host: str, way: Manifest):
+    sftp = {"host": host, "port": 2022, "user": "b", "secretRef": {"name": "key"}}
+    found = children(destination={"sftp": sftp})
+    pod = job(found)[2]
+
+    assert found[f"NetworkPolicy/{NAME}-backup"]["spec"]["egress"][-1] == way
+    (secret,) = [v["secret"]["secretName"] for v in pod["volumes"] if v["name"] == "destination"]
+    assert secret == "key"
+    assert f"--repository=sftp://b@{host}:2022/backups/shop/checkout/cache" in containers(pod)["save"]["args"]  # fmt: skip
+
+
 def test_a_volume_takes_the_place_of_a_bucket_in_development():
     pod = job(children(destination={"volume": {"claimName": "disk"}}))[2]
     save = containers(pod)["save"]

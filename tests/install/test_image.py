@@ -61,6 +61,9 @@ def test_the_dockerfile_installs_the_lock() -> None:
 def test_both_have_the_same_tools() -> None:
     final = DOCKERFILE.rpartition("FROM ")[2]
     assert f"apt-get install -y --no-install-recommends {' '.join(image.TOOLS)} &&" in final
+    account = image.ACCOUNTS.splitlines()[-1]
+    assert f"echo {account} >> /etc/passwd" in final
+    assert account.split(":")[2:4] == image.CONFIG.user.split(":"), "ssh asks who it is"
 
 
 def test_both_start_the_same_way() -> None:

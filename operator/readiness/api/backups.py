@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from readiness.api.external import SecretRef
+from readiness.api.external import Host, PortNumber, SecretRef
 from readiness.api.formats import HOST_PATTERN, ObjectName, Schedule, TimeZone, matching
 from readiness.api.provisioned import Bytes
 from readiness.api.types import Count, Flag, Rule, Schema
@@ -36,6 +36,19 @@ Region = Annotated[
     str,
     StringConstraints(max_length=63),
     matching(r"^[A-Za-z0-9-]+$", "must be the name of a region, such as eu-west-1"),
+]
+Login = Annotated[
+    str,
+    StringConstraints(max_length=32),
+    matching(r"^[a-z_][a-z0-9_-]*$", "must be the name of a user such as backup"),
+]
+Directory = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    matching(
+        r"^/?[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+        "must be a directory such as /srv/backups, or backups below that of the login",
+    ),
 ]
 _READ_BY: Final = "The operator never reads it; only the Jobs are given it. A key `ca.crt` is the authority to trust."
 
@@ -81,6 +94,22 @@ class Azure(Schema):
     )
 
 
+class SFTP(Schema):
+    """A directory of a server that speaks SFTP."""
+
+    host: Host = Field(description="Name of the server.")
+    port: PortNumber = Field(22, description="Its port.")
+    user: Login = Field(description="Who logs in, with a key.")
+    directory: Directory = Field(
+        "backups",
+        description="Directory under which repositories lie; one that does not begin with '/' is below that of the login.",
+    )
+    secret_ref: SecretRef = Field(
+        description="Secret with the keys `ssh-privatekey`, without a passphrase, and `known_hosts`, which has the "
+        "server's own key: no other server is spoken to. The operator never reads it; only the Jobs are given it."
+    )
+
+
 class Volume(Schema):
     """A volume of this cluster, for development: it goes when the cluster goes (BKP-003)."""
 
@@ -95,12 +124,15 @@ class Destination(Schema):
     s3: S3 | None = Field(None, description="A bucket that speaks S3.")
     gcs: GCS | None = Field(None, description="A bucket of Google Cloud Storage.")
     azure: Azure | None = Field(None, description="A container of Azure Blob Storage.")
+    sftp: SFTP | None = Field(None, description="A server that speaks SFTP.")
     volume: Volume | None = Field(None, description="A volume of this cluster, for development.")
     rules = (
         Rule(
-            cel="[has(self.s3), has(self.gcs), has(self.azure), has(self.volume)].exists_one(x, x)",
-            message="exactly one of s3, gcs, azure and volume must be set",
-            holds=lambda d: sum(x is not None for x in (d.s3, d.gcs, d.azure, d.volume)) == 1,
+            cel="[has(self.s3), has(self.gcs), has(self.azure), has(self.sftp), has(self.volume)].exists_one(x, x)",
+            message="exactly one of s3, gcs, azure, sftp and volume must be set",
+            holds=lambda d: (
+                sum(x is not None for x in (d.s3, d.gcs, d.azure, d.sftp, d.volume)) == 1
+            ),
         ),
     )
 

@@ -20,10 +20,13 @@ VOLUME: Final = "/repository"
 """Where a destination that is a volume is mounted."""
 AUTHORITY: Final = "ca.crt"
 GOOGLE: Final = "credentials.json"
+SSH_KEY: Final = "ssh-privatekey"
+SSH_HOSTS: Final = "known_hosts"
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     "gs": (GOOGLE,),
     "azure": ("AZURE_ACCOUNT_NAME",),
+    "sftp": (SSH_KEY, SSH_HOSTS),
 }
 """Keys that a destination's Secret must have, by the scheme of the repository."""
 PASSED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -46,7 +49,7 @@ class Repository:
 
     @property
     def scheme(self) -> str:
-        """s3, gs, azure; empty for a directory."""
+        """s3, gs, azure, sftp; empty for a directory."""
         head, colon, _ = self.url.partition(":")
         return head if colon else ""
 
@@ -60,12 +63,16 @@ def repository_of(destination: Destination, *store: str) -> Repository:
         return Repository(f"gs:{gcs.bucket}:/{_below(gcs.prefix, path)}")
     if (azure := destination.azure) is not None:
         return Repository(f"azure:{azure.container}:/{_below(azure.prefix, path)}")
+    if (sftp := destination.sftp) is not None:
+        return Repository(
+            f"sftp://{sftp.user}@{sftp.host}:{sftp.port}/{_below(sftp.directory, path)}"
+        )
     return Repository(f"{VOLUME}/{path}")
 
 
 def secret_of(destination: Destination) -> str:
     """Name of the Secret with a destination's credentials; a volume has none."""
-    found = destination.s3 or destination.gcs or destination.azure
+    found = destination.s3 or destination.gcs or destination.azure or destination.sftp
     return found.secret_ref.name if found else ""
 
 
@@ -107,3 +114,15 @@ def environment_of(
     if repository.region:
         found["AWS_DEFAULT_REGION"] = repository.region
     return found
+
+
+def options_of(repository: Repository, credentials: str, log: str) -> tuple[str, ...]:
+    """What restic is told on its command line: how ssh logs in, with this key only and to the server of that key only; where it says why not."""
+    if repository.scheme != "sftp":
+        return ()
+    said = {
+        "BatchMode": "yes", "IdentitiesOnly": "yes", "StrictHostKeyChecking": "yes", "GlobalKnownHostsFile": "/dev/null",
+        "UserKnownHostsFile": f"{credentials}/{SSH_HOSTS}", "ConnectTimeout": "20", "ServerAliveInterval": "15",
+    }  # fmt: skip
+    words = " ".join(f"-o {key}={value}" for key, value in said.items())
+    return ("-o", f"sftp.args=-F /dev/null -E {log} -i {credentials}/{SSH_KEY} {words}")

@@ -14,6 +14,7 @@ _RANDOM: Final = (
 _KEYS: Final = {
     "s3": "--from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…",
     "gcs": "--from-file=credentials.json",
+    "sftp": "--from-file=ssh-privatekey --from-file=known_hosts",
     "azure": "--from-literal=AZURE_ACCOUNT_NAME=… --from-literal=AZURE_ACCOUNT_KEY=…",
 }
 

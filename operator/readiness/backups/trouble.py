@@ -18,7 +18,7 @@ _CODES: Final[Mapping[int, Reason]] = {
 }
 _WORDS: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     (Reason.CLOCK, ("requesttimetooskewed", "difference between the request time", "expired or is not yet valid")),
-    (Reason.UNTRUSTED, ("x509:", "tls: ")),
+    (Reason.UNTRUSTED, ("x509:", "tls: ", "host key verification failed")),
     (Reason.FULL, (
         "no space left", "quota exceeded", "quotaexceeded", "bucket quota", "minimum free drive", "storagefull",
         "insufficientstorage", "disk quota",
@@ -34,7 +34,7 @@ _WORDS: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     )),
     (Reason.UNREACHABLE, (
         "no such host", "connection refused", "i/o timeout", "network is unreachable", "no route to host", "connection reset",
-        "handshake timeout", "deadline exceeded", "server misbehaving", "reduce your request rate", "service unavailable",
+        "handshake timeout", "could not resolve hostname", "connection timed out", "connection closed by", "deadline exceeded", "server misbehaving", "reduce your request rate", "service unavailable",
         "internal error", "unexpected eof",
     )),
 )  # fmt: skip
@@ -47,7 +47,8 @@ _SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.LOCKED: "somebody else holds the repository's lock: see `restic list locks`",
     Reason.DENIED: "the destination refuses these credentials, or what they ask: compare the rights in docs/backups.md",
     Reason.UNREACHABLE: "the destination does not answer: check its endpoint, and that a NetworkPolicy lets this pod reach it",
-    Reason.UNTRUSTED: "the destination's certificate is not trusted: put its authority into the destination's Secret as ca.crt",
+    Reason.UNTRUSTED: "the destination is not trusted: put the authority of its certificate into the destination's Secret as ca.crt, "
+    "or the server's key of SFTP as known_hosts",
     Reason.CLOCK: "the clocks of this node and of the destination differ by minutes: set them",
     Reason.FULL: "the destination has no room left, or its quota is used up",
     Reason.READ_ONLY: "the destination cannot be written",

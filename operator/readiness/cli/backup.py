@@ -18,6 +18,7 @@ from readiness.backups.destination import (
     PASSWORD_KEY,
     Repository,
     environment_of,
+    options_of,
 )
 from readiness.backups.manifest import DUMPS
 from readiness.backups.snapshots import DIRECTORY, host_of
@@ -84,13 +85,15 @@ def restic_of(args: argparse.Namespace) -> Restic:
     """The repository that the options name; its secrets are read when they are needed."""
     from readiness.engines.restic import Restic
 
+    repository, credentials = Repository(args.repository, args.region), str(args.credentials.absolute())  # fmt: skip
+
     def environment() -> dict[str, str]:
         files = args.credentials.iterdir() if args.credentials.is_dir() else ()
         secret = {path.name: path.read_text() for path in files if path.is_file()}
-        repository, password = Repository(args.repository, args.region), str(args.password_file.absolute())  # fmt: skip
-        return environment_of(repository, secret, str(args.credentials.absolute()), password)
+        return environment_of(repository, secret, credentials, str(args.password_file.absolute()))
 
-    return Restic(environment, args.cache)
+    log = args.cache.absolute().with_suffix(".ssh")
+    return Restic(environment, args.cache, options_of(repository, credentials, str(log)), log)
 
 
 def _save(args: argparse.Namespace, console: Console) -> Outcome:

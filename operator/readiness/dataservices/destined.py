@@ -85,11 +85,16 @@ def _way_out(destination: Destination) -> list[Manifest]:
     """To the port of the destination; behind a Service of this cluster its pods may listen at any."""
     if destination.volume is not None:
         return []
-    address = urlsplit(destination.s3.endpoint if destination.s3 else "https:")
-    host = address.hostname or "."
+    if (sftp := destination.sftp) is not None:
+        host, port = sftp.host, int(sftp.port)
+    else:
+        address = urlsplit(destination.s3.endpoint if destination.s3 else "https:")
+        host, port = (
+            address.hostname or ".",
+            address.port or {"http": 80, "https": 443}[address.scheme],
+        )
     if "." not in host or host.endswith((".svc", ".cluster.local")):
         return [{"to": [{"namespaceSelector": {}}]}]
-    port = address.port or {"http": 80, "https": 443}[address.scheme]
     return [{"ports": [{"port": port, "protocol": "TCP"}]}]
 
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -41,13 +41,18 @@ class StoppedError(ResticError):
 
 
 class Restic:
-    """One repository. `environment` is all that its processes are given; asked each time, it may raise CredentialsError."""
+    """One repository. `environment` is all that its processes are given; asked each time, it may raise CredentialsError.
+
+    `options` stand on every command line, which anybody may read: no secret is in them. `aside` is a file in which a program
+    that restic starts leaves its last words: restic ends before it has repeated them.
+    """
 
     def __init__(
-        self, environment: Callable[[], Mapping[str, str]], cache: Path, program: str = ""
-    ) -> None:
-        self._program = program or shutil.which("restic") or "restic"
-        self._environment = environment
+        self, environment: Callable[[], Mapping[str, str]], cache: Path, options: Sequence[str] = (),
+        aside: Path | None = None,
+    ) -> None:  # fmt: skip
+        self._program = (shutil.which("restic") or "restic", *options)
+        self._environment, self._aside = environment, aside
         self._ours = {
             "PATH": PATH,
             "TZ": "UTC",
@@ -76,7 +81,7 @@ class Restic:
                 late = True
             finally:
                 _stop(process)
-            _judge(arguments[0], None if late else process.returncode, errors)
+            self._judge(arguments[0], None if late else process.returncode, errors)
             answer.seek(0)
             return answer.read()
 
@@ -91,7 +96,7 @@ class Restic:
                 process.wait()
             finally:
                 _stop(process)
-            _judge(arguments[0], process.returncode, errors)
+            self._judge(arguments[0], process.returncode, errors)
 
     def _start(
         self, arguments: tuple[str, ...], answer: int | IO[bytes], errors: IO[bytes],
@@ -101,10 +106,24 @@ class Restic:
             environment = {**self._environment(), **self._ours}
         except CredentialsError as error:
             raise ResticError(Reason.CREDENTIALS, arguments[0], str(error)) from None
+        if self._aside is not None:
+            self._aside.unlink(missing_ok=True)
         return subprocess.Popen(
-            [self._program, *arguments], stdout=answer, stderr=errors, stdin=subprocess.DEVNULL,
+            [*self._program, *arguments], stdout=answer, stderr=errors, stdin=subprocess.DEVNULL,
             env=environment, cwd=at,
         )  # fmt: skip
+
+    def _judge(self, command: str, code: int | None, errors: IO[bytes]) -> None:
+        """Raises for a code that is not 0; None: it did not end in time."""
+        errors.seek(max(0, errors.tell() - LAST_WORDS))
+        words = errors.read().decode(errors="replace")
+        if code != 0 and self._aside is not None and self._aside.exists():
+            words += self._aside.read_text(errors="replace")[-LAST_WORDS:]
+        sys.stderr.write(words)
+        if code != 0:
+            reason = reason_of(code if code is not None else 1, words)
+            late = code is None and reason is Reason.RESTIC
+            raise ResticError(Reason.UNREACHABLE if late else reason, command)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -118,14 +137,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
     if process.stdout:
         process.stdout.close()
-
-
-def _judge(command: str, code: int | None, errors: IO[bytes]) -> None:
-    """Raises for a code that is not 0; None: it did not end in time."""
-    errors.seek(max(0, errors.tell() - LAST_WORDS))
-    words = errors.read().decode(errors="replace")
-    sys.stderr.write(words)
-    if code != 0:
-        reason = reason_of(code if code is not None else 1, words)
-        late = code is None and reason is Reason.RESTIC
-        raise ResticError(Reason.UNREACHABLE if late else reason, command)
