@@ -23,6 +23,7 @@ from readiness.backups.destination import (
     repository_of,
     secret_of,
 )
+from readiness.backups.destination import host_of as destination_host_of
 from readiness.backups.manifest import BackupManifest, File, Sample, Source, Tally, Verified
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.snapshots import host_of, load_snapshots, set_of, tags_of
@@ -158,6 +159,7 @@ def test_a_repository_lies_in_a_directory_of_the_server(where: dict[str, object]
 
     assert repository_of(destination, "shop", "checkout", "cache").url == url
     assert secret_of(destination) == "w"
+    assert destination_host_of(destination) == "h.example.com", "or BKP-003 would call it a volume"
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,19 @@ def host_of(destination: Destination) -> str:
     """Name of the server; a volume has none."""
     if destination.s3 is not None:
         return urlsplit(destination.s3.endpoint).hostname or ""
+    if destination.sftp is not None:
+        return destination.sftp.host
     if destination.gcs is not None:
         return "storage.googleapis.com"
     return "blob.core.windows.net" if destination.azure is not None else ""
+
+
+def port_of(destination: Destination) -> int:
+    """Where the server listens."""
+    if destination.sftp is not None:
+        return int(destination.sftp.port)
+    address = urlsplit(destination.s3.endpoint if destination.s3 else "https:")
+    return address.port or {"http": 80, "https": 443}[address.scheme]
 
 
 def is_inside(host: str) -> bool:

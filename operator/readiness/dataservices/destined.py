@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from readiness import naming
 from readiness.backups.destination import (
@@ -15,6 +14,9 @@ from readiness.backups.destination import (
     PASSWORD_DIR,
     PASSWORD_KEY,
     VOLUME,
+    host_of,
+    is_inside,
+    port_of,
     repository_of,
     secret_of,
 )
@@ -85,17 +87,9 @@ def _way_out(destination: Destination) -> list[Manifest]:
     """To the port of the destination; behind a Service of this cluster its pods may listen at any."""
     if destination.volume is not None:
         return []
-    if (sftp := destination.sftp) is not None:
-        host, port = sftp.host, int(sftp.port)
-    else:
-        address = urlsplit(destination.s3.endpoint if destination.s3 else "https:")
-        host, port = (
-            address.hostname or ".",
-            address.port or {"http": 80, "https": 443}[address.scheme],
-        )
-    if "." not in host or host.endswith((".svc", ".cluster.local")):
+    if is_inside(host_of(destination)):
         return [{"to": [{"namespaceSelector": {}}]}]
-    return [{"ports": [{"port": port, "protocol": "TCP"}]}]
+    return [{"ports": [{"port": port_of(destination), "protocol": "TCP"}]}]
 
 
 def build_mount(name: str, path: str = "", *, read_only: bool = False) -> Manifest:
