@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import image
@@ -31,6 +31,18 @@ def install(folder: Path, name: str, root: Path) -> None:
     folder.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
     program.chmod(0o755)
+
+
+@contextmanager
+def running(words: list[str], at: Path, environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """What is typed. Everything it started ends with it."""
+    process = subprocess.Popen(words, cwd=at, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextmanager

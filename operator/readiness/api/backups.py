@@ -207,5 +207,5 @@ class Backup(Schema):
     )
     scratch: Bytes | None = Field(
         None,
-        description="Size of the volume that a dump passes through. Default: that of a member's volume.",
+        description="Size of the volume that a dump passes through. Default: that of a member's volume, of a MongoDB three times that.",
     )

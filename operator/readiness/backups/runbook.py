@@ -30,11 +30,22 @@ rabbitmqctl import_definitions restored/definitions.json
 ```
 """,
     "mongodb": """\
+A server without users, on loopback only; with `ttlMonitorEnabled` on, documents that come to their end would go while you look.
 ```sh
-mongorestore --archive=restored/dump.archive --oplogReplay --port "$PORT"
+mkdir restored/db
+mongod --dbpath restored/db --port "$PORT" --bind_ip 127.0.0.1 --setParameter ttlMonitorEnabled=false > restored/mongod.log 2>&1 &
+until mongosh --quiet --port "$PORT" --eval 1 2> /dev/null; do sleep 0.5; done
+mongorestore --port "$PORT" --archive=restored/dump.archive --oplogReplay
+mongosh --quiet --port "$PORT" --eval 'db.getMongo().getDBNames().forEach((d) => db.getSiblingDB(d).getCollectionNames().forEach((c) => print(d + "." + c, db.getSiblingDB(d).getCollection(c).countDocuments({}))))'
 ```
+Compare the counts with `tallies` in `restored/manifest.json`.
 """,
 }
+_FILLED: Final[dict[Kind, str]] = {
+    "redis": "`NEW` is HOST:PORT of the new instance, `admin` a file with the password of its user `admin`.",
+    "mongodb": "`NEW` is HOST:PORT of any member of the new set, `admin` a file with the password of its user `admin`, who has the roles `restore` and `readAnyDatabase`. Users that the new set lacks come along.",
+}
+"""What a new instance is filled by; kinds that are not filled over the network are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +99,11 @@ def _secrets(way: Way) -> tuple[str, ...]:
 
 
 def _ours(way: Way) -> tuple[str, ...]:
-    if way.kind != "redis":
+    if way.kind not in _FILLED:
         return (f"Not for a {way.kind} yet.\n",)
     credentials = " --credentials ./credentials" if way.credentials else ""
     return (
-        "`NEW` is HOST:PORT of the new instance, `admin` a file with the password of its user `admin`. The plan is shown before anything is done.\n",
+        f"{_FILLED[way.kind]} The plan is shown before anything is done.\n",
         (
             f"```sh\nreadiness restore --kind {way.kind} --namespace {way.namespace} --policy {way.policy} --service {way.service} \\\n"
             f"  --repository {way.repository}{credentials} --password-file password \\\n"

@@ -118,8 +118,8 @@ class Dump:
     """How one service is dumped, and the dump verified: by commands in its own image.
 
     Both find `scripts` in /scripts, leave what they have in /backup, and are told `told`. Only the first is given the
-    password of `user` (in /passwords) and `volumes`, and reaches `ports`; the second has `memory`. They have the `room` of so
-    many volumes of a member.
+    password of `user` (in /passwords) and `volumes`, reaches `ports` and has `memory_to_dump`; the second has `memory`. They
+    have the `room` of so many volumes of a member.
     """
 
     scripts: Mapping[str, str]
@@ -131,6 +131,7 @@ class Dump:
     memory: str
     volumes: tuple[Manifest, ...] = ()
     room: int = 1
+    memory_to_dump: str = "256Mi"
 
 
 @dataclass(frozen=True, slots=True)

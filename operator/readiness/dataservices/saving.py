@@ -146,7 +146,7 @@ def _saving_pod(kind: Kind, order: Order, dump: Dump) -> Manifest:
         naming.BACKUP,
         {
             "initContainers": [
-                _container("dump", runs | {"command": [*dump.dump]}, [*shared, *given], "256Mi"),
+                _container("dump", runs | {"command": [*dump.dump]}, [*shared, *given], dump.memory_to_dump),
                 _container("verify", runs | {"command": [*dump.verify]}, shared, dump.memory),
             ],
             "containers": [_ours("save", order, save, [backup, *build_destination_mounts(order)])],

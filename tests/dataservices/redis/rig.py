@@ -29,6 +29,7 @@ ENTER = """
 root=$1 pod=$2 hosts=$3 user=$4
 shift 4
 mount --bind /dev "$root/dev"
+mount --bind /proc "$root/proc"
 mount --bind "$hosts" "$root/etc/hosts"
 mount --bind "$hosts.only" "$root/etc/nsswitch.conf"
 for each in "$pod"/*/; do

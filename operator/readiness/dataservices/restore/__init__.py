@@ -10,3 +10,5 @@ RESTORED: Final = "/restore"
 _HERE: Final = Path(__file__).parent
 SCRIPTS: Final = {each.stem: each.read_text() for each in sorted(_HERE.glob("*.sh"))}
 """By kind."""
+LOOK: Final = (_HERE / "mongodb.js").read_text()
+"""What a MongoDB holds, said by its own shell."""
