@@ -7,36 +7,17 @@ import json
 from typing import Any
 
 import pytest
+from rendered import IMAGES, NAME, built, wish_of
 
-from readiness.api import read_policy
 from readiness.dataservices.kinds import KINDS
 from readiness.dataservices.provision import provide
-from readiness.dataservices.wish import Wish, children_of, order_of
 from readiness.model import Manifest
 from readiness.snapshot import Provided, Scraping, Snapshot
 
-NAME = "checkout-cache-9cd7d755"
-KNOWN = {kind.name: kind for kind in KINDS}
-IMAGES = {each: f"{each}:1" for each in (*KNOWN, "redis_exporter", "mongodb_exporter")}
-TLS = {"tls": {"secretRef": {"name": "cache-tls"}}}
-FOUND = {"metrics": {"serviceMonitor": True}}
 PLACES = {"redis": 9121, "mongodb": 9216}
 METRICS = {"redis": 6, "mongodb": 3, "rabbitmq": 1}
-
-
-def wish_of(kind: str, spec: dict[str, Any]) -> Wish:
-    body = {"dataServices": [{"name": "cache", kind: spec}]}
-    policy = {"metadata": {"name": "checkout", "namespace": "shop", "uid": "u"}, "spec": body}
-    return Wish(policy, read_policy(body), 1e9, "token")
-
-
-def built(kind: str, spec: dict[str, Any] | None = None, **frame: Any) -> dict[str, Manifest]:
-    """The children by `Kind/part`, with what the frame says besides images."""
-    wish = wish_of(kind, {**(spec or {})})
-    provided = Provided(**{"images": IMAGES, **frame})
-    order = order_of(wish, Snapshot("shop", provided=provided), wish.spec.data_services[0])
-    found = children_of(wish, KNOWN[kind], order)
-    return {f"{c['kind']}/{c['metadata']['name'].removeprefix(NAME).strip('-')}": c for c in found}
+TLS = {"tls": {"secretRef": {"name": "cache-tls"}}}
+FOUND = {"metrics": {"serviceMonitor": True}}
 
 
 def container(found: dict[str, Manifest]) -> Manifest:
