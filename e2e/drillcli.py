@@ -17,6 +17,18 @@ Manifest = dict[str, Any]
 MOST_SECONDS = 1200
 
 
+def type_drill(
+    cluster: Cluster, namespace: str, what: str, name: str, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """`readiness drill WHAT deployment/NAME`, which prints its findings as JSON."""
+    command = [
+        *(sys.executable, "-m", "readiness", "drill", what, f"deployment/{name}"),
+        *("-n", namespace, "-o", "json", *options),
+    ]
+    environ = {**cluster.environ, "PYTHONPATH": str(image.ROOT / "operator")}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Said:
     """Findings by control, what was told meanwhile, the exit code and how long it took."""
@@ -69,13 +81,8 @@ class Place(Space):
 
     def drill(self, name: str, *options: str, what: str = "shutdown") -> Said:
         """One drill of a Deployment."""
-        command = [
-            *(sys.executable, "-m", "readiness", "drill", what, f"deployment/{name}"),
-            *("-n", self.name, "--image", self.image, "-o", "json", *options),
-        ]
-        environ = {**self.cluster.environ, "PYTHONPATH": str(image.ROOT / "operator")}
         began = time.monotonic()
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)  # fmt: skip
+        done = type_drill(self.cluster, self.name, what, name, "--image", self.image, *options)
         took = time.monotonic() - began
         rows = json.loads(done.stdout)["findings"] if done.stdout else []
         found = ", ".join(f"{row['id']} {row['result']} {row['reason']}" for row in rows)

@@ -4,9 +4,6 @@ Minutes for each worker, so it runs with the slow suite; tests/apps/test_job_mat
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +14,7 @@ import pytest
 import image
 import jobs
 from clusters import Cluster
+from drillcli import type_drill
 from drillspace import restricted
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
 from recipes import Recipe, build_image
@@ -29,7 +27,7 @@ DEFECTS: Final = ("SHD-007/always-none", "SHD-009/acknowledged-first", "SHD-009/
 ROWS: Final = dict.fromkeys(jobs.VARIANTS, "") | {
     id_.lower().replace("/", "-"): id_ for id_ in DEFECTS
 }
-AT_ONCE, DRILL_SECONDS = 2, 900
+AT_ONCE = 2
 FAMILIES: Final = {"shutdown": ("SHD-007", "SHD-009"), "startup": ("CFG-014",)}
 
 
@@ -73,12 +71,8 @@ def drilled(
     rows: list[Manifest] = []
     for family, ids in FAMILIES.items():
         words = [f"--control={id_}" for id_ in ids]
-        done = subprocess.run(
-            [sys.executable, "-m", "readiness", "drill", family, f"deployment/{name}", "-n", SPACE, "-o", "json",
-             "--policy", str(path), "--image", images[0], "--store-image", f"redis={images[1]}", *words],
-            capture_output=True, text=True, timeout=DRILL_SECONDS, check=False,
-            env={**os.environ, **cluster.environ, "PYTHONPATH": str(image.ROOT / "operator")},
-        )  # fmt: skip
+        meets = ("--policy", str(path), "--image", images[0], "--store-image", f"redis={images[1]}")
+        done = type_drill(cluster, SPACE, family, name, *meets, *words)
         assert done.stdout, done.stderr
         rows += json.loads(done.stdout)["findings"]
     return {row["id"]: row for row in rows}

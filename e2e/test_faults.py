@@ -6,8 +6,6 @@ admits restricted pods only, with nothing of the operator installed but the righ
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +16,7 @@ import demo
 import image
 import matrix
 from clusters import Cluster
+from drillcli import type_drill
 from drillspace import Space, restricted
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
 from readiness.model import Manifest
@@ -44,7 +43,6 @@ CALLS: Final = (
 )
 UPSTREAMS: Final = ("upstreams", *CALLS, "--call", "/ask")
 DEPENDENCIES: Final = ("dependencies", *CALLS, "--upstream", "pay=PAY_URL/v1", "--deep", "/health?deep=true")  # fmt: skip
-SECONDS: Final = 600
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,8 @@ class Shop:
 
     def drilled(self, name: str, which: str, *words: str) -> dict[str, str]:
         """`Result Reason` by control, by one look."""
-        command = [
-            sys.executable, "-m", "readiness", "drill", which, f"deployment/{name}", "-n", SPACE, "--once", "-o", "json",
-            "--image", self.operator, "--store-image", f"redis={self.redis}", *words,
-        ]  # fmt: skip
-        paths = {"PYTHONPATH": str(image.ROOT / "operator"), **self.space.cluster.environ}
-        done = subprocess.run(command, env=os.environ | paths, capture_output=True, text=True, timeout=SECONDS, check=False)  # fmt: skip
+        meets = ("--image", self.operator, "--store-image", f"redis={self.redis}")
+        done = type_drill(self.space.cluster, SPACE, which, name, "--once", *meets, *words)
         assert done.stdout, done.stderr
         return {f["id"]: f"{f['result']} {f['reason']}" for f in json.loads(done.stdout)["findings"]}  # fmt: skip
 

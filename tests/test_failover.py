@@ -251,13 +251,13 @@ def test_the_window_wakes_the_policy():
     assert decided.next_at <= SUNDAY
 
 
-def answers(here: Situation, **problem: Problem) -> plan.Answered:
+def answers(here: Situation, lost: int = 0, **problem: Problem) -> plan.Answered:
     ledger = Ledger(1.0, 60.0, 5000, gaps=((4.0, 6.0),), read=True)
     moments = tuple(Moment(at, name, pod) for at, name, pod in ((0.5, "whole", ""), (4.0, "ousted", NAMES[0]), (6.0, "primary", NAMES[1]), (40.0, "whole", "")))  # fmt: skip
     seen = {
         CALM: Timeline(CALM, ledger=replace(ledger, gaps=((1.0, 1.1),))),
         HANDOVER: Timeline(HANDOVER, ledger=ledger, moments=moments),
-        KILLED: Timeline(KILLED, ledger=ledger, moments=moments),
+        KILLED: Timeline(KILLED, ledger=replace(ledger, lost=lost), moments=moments),
     }
     seen |= {arm: Timeline(arm, problem=each) for arm, each in problem.items()}
     (trial,) = asked(here)
@@ -307,10 +307,7 @@ def test_a_missing_right_is_answered_with_what_gives_it():
 
 def test_a_failure_is_one_at_once_and_is_not_tried_again_in_the_same_window():
     here = situation()
-    found = answers(here)
-    ((place, given),) = found.items()
-    worse = {r: replace(t, ledger=replace(t.ledger, lost=2)) if t.arm == KILLED else t for r, t in given.answers.items()}  # type: ignore[union-attr, type-var]  # fmt: skip
-    decided = plan.make(RULES, here, {place: replace(given, answers=worse)})
+    decided = plan.make(RULES, here, answers(here, lost=2))
     (seen,) = [each for each in decided.findings if each.id == "HA-004"]
 
     assert (seen.result, seen.verdict.reason) == ("Fail", "FailoverLosesWrites")

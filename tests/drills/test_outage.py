@@ -43,8 +43,8 @@ def drill(**changed: dict[str, Any]) -> dict[str, Timeline]:
     return {arm: replace(seen, **changed.get(arm, {})) for arm, seen in right.items()}
 
 
-def late(*gap: float) -> Ledger:
-    return replace(WELL, gaps=(gap,))  # type: ignore[arg-type]
+def late(begins: float, ends: float) -> Ledger:
+    return replace(WELL, gaps=((begins, ends),))
 
 
 def served(*down: tuple[float, float], well: bool = True) -> tuple[Served, ...]:
