@@ -29,7 +29,7 @@ HTTP_CONTROLS: Final = (
     "AUT-001", "CFG-009", "OBS-001", "OBS-012",
 )  # fmt: skip
 DRILL_CONTROLS: Final = ("CFG-001", "CFG-002", "CFG-006", "CFG-007", "ERR-002", "LIM-007")
-FAULT_CONTROLS: Final = ("CFG-012", "REL-002", "REL-003", "HLT-004")
+FAULT_CONTROLS: Final = ("CFG-012", "REL-002", "REL-003", "HLT-004", "HA-010")
 STOP_CONTROLS: Final = ("SHD-001", "SHD-002", "SHD-003", "SHD-004", "SHD-005", "SHD-006")
 DRILL_ENVIRONMENT: Final = {"ENVIRONMENT": "production", "API_TOKEN": "matrix", "DATA_DIR": "/tmp"}
 DRILL_DECLARED: Final[Manifest] = {
@@ -61,6 +61,7 @@ FAULT_STORES: Final = [{"name": "cache", "external": {"redis": {"hosts": ["cache
 FAULT_DECLARED: Final[Manifest] = {
     "health": {"path": "/health", "deepPath": "/health?deep=true"},
     "uses": ["cache"],
+    "scenarios": [{"name": "write", "steps": [{"name": "note", "request": {"method": "POST", "path": "/notes"}}]}],
     "upstreams": [
         {
             "name": name, "urlEnv": f"{name.upper()}_URL", "path": "/v1", "hosts": [f"{name}.example.com"],

@@ -17,6 +17,8 @@ JOB: Final = "job"
 """The scenario that starts a job, waits until it is done, and tells whether its effect is there once."""
 WORKING: Final = "working"
 """Its step that holds while a worker has the job."""
+WRITE: Final = "write"
+"""The scenario that writes to the stores, and is refused while they take no writes."""
 SECONDS: Final = "seconds"
 """The placeholder for how long a job is to take."""
 LONGEST_VALUE: Final = 256

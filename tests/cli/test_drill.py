@@ -153,7 +153,7 @@ def test_what_is_no_store_is_told_how_to_be_one(text):
 @pytest.mark.parametrize(
     ("which", "ids"),
     [
-        ("upstreams", {"CFG-012", "REL-002", "REL-003"}), ("dependencies", {"HLT-004"}),
+        ("upstreams", {"CFG-012", "REL-002", "REL-003"}), ("dependencies", {"HLT-004", "HA-010"}),
         ("errors", {"ERR-002"}),
     ],
 )  # fmt: skip

@@ -72,12 +72,13 @@ const ping = (host, port) => new Promise((done) => {
   const end = (up) => { line.destroy(); done(up); };
   line.setTimeout(1000, () => end(false)).on("data", () => end(true)).on("error", () => end(false)).on("close", () => done(false));
 });
-const states = () => Promise.all([
-  ...(env.DEPENDENCIES ?? "orders,cache").split(",").map(async (text) => {
-    const [name, address] = text.split("=");
-    const [host, port] = (address ?? "").split(":");
-    return [name, !address || (await ping(host, Number(port)))];
-  }),
+const stores = () => Promise.all((env.DEPENDENCIES ?? "orders,cache").split(",").map(async (text) => {
+  const [name, address] = text.split("=");
+  const [host, port] = (address ?? "").split(":");
+  return [name, !address || (await ping(host, Number(port)))];
+}));
+const states = async () => Promise.all([
+  ...(await stores()),
   ...Object.entries(upstreams).map(async ([name, url]) =>
     [name, await fetch(url, { signal: AbortSignal.timeout(1000) }).then((a) => a.status < 500, () => false)]),
 ]);
@@ -107,6 +108,9 @@ const answer = async (request, url, secure) => {
     return json(status, { upstream: name, status }, noStore);
   }
   if (request.method === "OPTIONS" && url.pathname.startsWith("/api/")) return { status: 204, headers: {}, body: "" };
+  if (url.pathname === "/notes" && request.method === "POST") {
+    return (await stores()).every(([, well]) => well) ? json(201, {}) : json(503, { error: "not kept" }, { "retry-after": "5" });
+  }
   if (!["GET", "HEAD"].includes(request.method)) return json(405, { error: "method not allowed" }, { allow: "GET, HEAD" });
   if (url.pathname === "/metrics" && !secure) {
     return { status: 200, headers: { "content-type": "application/openmetrics-text; version=1.0.0; charset=utf-8" }, body: exposition() };

@@ -77,6 +77,8 @@ class Shop:
             )
         if request.path in CALLS and request.method == CALLS[request.path][0]:
             return await self._call(request)
+        if (request.method, request.path) == ("POST", "/notes"):
+            return await self._note(request)
         return self._routed(request)
 
     def _routed(self, request: Request) -> Response:
@@ -119,6 +121,14 @@ class Shop:
             return problem(request, 404, "Not found")
         status = await call(self._manners, method, url)
         return as_json({"upstream": name, "status": status}, status, NO_STORE)
+
+    async def _note(self, request: Request) -> Response:
+        """Who is told that it is kept can rely on it: every store has said so."""
+        kept = [await reachable(self._manners, name) for name in self._config.dependencies]
+        if all(kept):
+            return as_json({"kept": True}, 201, NO_STORE)
+        refused = problem(request, 503, "Not kept, try again later")
+        return replace(refused, headers=(*refused.headers, ("Retry-After", "5")))
 
     def _orders(self, request: Request) -> Response:
         return as_json({"orders": []}, 200, NO_STORE) if self._known(request) else unauthorized()

@@ -124,7 +124,8 @@ class Scenario(Schema):
 
     name: Name = Field(
         description="Name, by which controls know it. job (SHD-007, SHD-009): starts a job that takes {seconds}, has a "
-        "step `working` that holds while a worker has it, and ends with steps that hold once its effect is there, once."
+        "step `working` that holds while a worker has it, and ends with steps that hold once its effect is there, once. "
+        "write (HA-010): writes to the stores of uses, again and again."
     )
     steps: Annotated[
         tuple[ScenarioStep, ...], *keyed("name"), AfterValidator(_extracted_before)

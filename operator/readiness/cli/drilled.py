@@ -47,7 +47,7 @@ FAMILIES: Final = {
     "limits": "LIM",
 }
 """Which controls each drill is, by family."""
-BESIDES: Final = {"CFG-012": "upstreams"}
+BESIDES: Final = {"CFG-012": "upstreams", "HA-010": "dependencies"}
 """Those whose family is of another drill."""
 LOOKS: Final = 3
 

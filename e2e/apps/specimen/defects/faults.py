@@ -108,6 +108,39 @@ def remembering(application: Application) -> Application:
     return answer
 
 
+def is_note(request: Request) -> bool:
+    return (request.method, request.path) == ("POST", "/notes")
+
+
+def noting(change: Callable[[Response], Response], seconds: float = 0.0) -> Callable[[Application], Application]:  # fmt: skip
+    """Answers otherwise, or later, where a note could not be kept."""
+
+    def wrap(application: Application) -> Application:
+        async def answer(request: Request) -> Response:
+            response = await application(request)
+            if not is_note(request) or response.status != 503:
+                return response
+            await asyncio.sleep(seconds)
+            return change(response)
+
+        return answer
+
+    return wrap
+
+
+def giving_up(application: Application) -> Application:
+    """Once a note could not be kept, none is."""
+    worst: list[Response] = []
+
+    async def answer(request: Request) -> Response:
+        response = await application(request)
+        if is_note(request) and response.status == 503:
+            worst[:] = [response]
+        return worst[0] if is_note(request) and worst else response
+
+    return answer
+
+
 def cached(application: Application) -> Application:
     """Looks at its dependencies once in half a minute."""
     kept: dict[str, Any] = {"until": 0.0}
@@ -150,11 +183,15 @@ DEFECTS: dict[str, StartDefect] = {
         defect("REL-003/one-pace", "gaps grow", "GapsDoNotGrow", treating(wait=lambda n: 1.0)),
         defect("REL-003/no-jitter", "gaps differ from clone to clone", "NoJitter", treating(wait=lambda n: 2.0 * 2**n)),
         defect("HLT-004/lies", "deep health is ill while a dependency is silent", "DeepHealthLies", saying(lying)),
-        defect("HLT-004/connects", "an open connection is no answer", "DeepHealthLies", treating(ping=connects)),
+        defect("HLT-004/connects", "an open connection is no answer", "DeepHealthLies", treating(ping=connects), HA_010="WriteAccepted"),
         defect("HLT-004/cached", "deep health is ill within 10 s", "DeepHealthLies", saying(cached)),
-        defect("HLT-004/hangs", "deep health answers although a dependency does not", "DeepHealthHangs", treating(patience=3600.0)),
-        defect("HLT-004/slow", "it answers within 10 s", "DeepHealthHangs", treating(patience=12.0)),
+        defect("HLT-004/hangs", "deep health answers although a dependency does not", "DeepHealthHangs", treating(patience=3600.0), HA_010="WriteHangs"),
+        defect("HLT-004/slow", "it answers within 10 s", "DeepHealthHangs", treating(patience=12.0), HA_010="WriteHangs"),
         defect("HLT-004/shallow-depends", "shallow health needs no dependency", "ShallowDepends", saying(depending), REL_002="HealthSuffers"),
         defect("HLT-004/no-recovery", "deep health is well again within 30 s", "NoRecovery", saying(remembering)),
+        defect("HA-010/accepts", "a write that no store has taken is refused", "WriteAccepted", saying(noting(lambda said: replace(said, status=202)))),
+        defect("HA-010/hangs", "it is refused within 10 s", "WriteHangs", saying(noting(lambda said: said, seconds=3600))),
+        defect("HA-010/blames", "it is refused with 5xx", "WrongStatus", saying(noting(lambda said: replace(said, status=409)))),
+        defect("HA-010/no-recovery", "writes hold again within 30 s", "NoRecovery", saying(giving_up)),
     )
 }  # fmt: skip
