@@ -144,6 +144,13 @@ def test_a_new_wish_is_applied_at_once_and_is_no_drift():
     assert write.live is seen["children"]["StatefulSet", NAME]
 
 
+def test_before_a_change_is_taken_up_it_is_not_provided():
+    """Who waits for the condition after an apply must not be told of what was before."""
+    found = run(policy({"name": "cache", "redis": {"image": "redis:9"}}), **running(policy(CACHE)))
+
+    assert provisioned_of(found) == ("False", "Provisioning", f"cache: StatefulSet/{NAME} is still to be changed")  # fmt: skip
+
+
 def test_what_is_no_longer_wished_is_noticed():
     seen = running(policy({"name": "cache", "redis": {"config": [{"name": "a", "value": "1"}]}}))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from readiness import naming
-from readiness.dataservices.children import belongs_to
+from readiness.dataservices.children import belongs_to, hash_of
 from readiness.dataservices.command import Amend
 from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.removal import Place
@@ -42,15 +42,17 @@ def live_of(wish: Wish, provided: Provided, service: str) -> dict[Place, Manifes
 
 
 def lacking(desired: Iterable[Manifest], live: Mapping[Place, Manifest]) -> str:
-    """What is not there yet, or not Ready, in a few words; empty when nothing is."""
+    """What is not there yet, not as declared, or not Ready, in a few words; empty when nothing is."""
     for child in desired:
         there = live.get(place_of(child))
         if there is None and child["kind"] != "Secret":
             return f"{child['kind']}/{child['metadata']['name']} is still to be created"
         if there is not None and child["kind"] == "StatefulSet":
             wanted, ready = child["spec"]["replicas"], ready_members(there)
+            name = child["metadata"]["name"]
+            if hash_of(there) != hash_of(child):
+                return f"StatefulSet/{name} is still to be changed"
             if ready != wanted:
-                name = child["metadata"]["name"]
                 return f"StatefulSet/{name}: {ready} of {wanted} members are Ready"
     return ""
 
