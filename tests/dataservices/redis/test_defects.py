@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-import readiness.controls
+from looked import deviating, no_name, secret_of, verdicts_of
 from readiness.api.policy import PolicySpec
-from readiness.control import Requirement, Subject
+from readiness.control import Subject
 from readiness.engines.guard import Egress, Guard
 from readiness.engines.inspection import Inspector
 from readiness.inspection import StoreAnswer
-from readiness.model import Manifest, Result, Verdict
-from readiness.registry import discover
-from readiness.request import Answers
+from readiness.model import Manifest, Verdict
 from readiness.snapshot import Snapshot
 from readiness.subjects import subjects_of
 
@@ -41,7 +37,6 @@ user admin on >admin-secret ~* &* +@all
 user look on >{PASSWORDS["look"]} &* -@all +sentinel|master +sentinel|replicas +sentinel|sentinels +sentinel|ckquorum +ping
 """
 LOOKED = ("HA-001", "HA-009", "HLT-006", "DAT-008", "DAT-014")
-CONTROLS: Mapping[str, Any] = discover(readiness.controls, Requirement)
 
 
 def binary(name: str) -> list[str]:
@@ -123,11 +118,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             found.stop(name)
 
 
-def secret(name: str, *, allowed: bool = True) -> Manifest:
-    data = {"username": name, "password": PASSWORDS.get(name, "wrong-secret")}
-    labels = {"readiness.dev/probe": "allowed"} if allowed else {}
-    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
-    return {"metadata": {"name": name, "labels": labels}, "data": encoded}
+def secret(name: str) -> Manifest:
+    return secret_of(name, PASSWORDS.get(name, "wrong-secret"))
 
 
 SECRETS = {name: secret(name) for name in ("look", "app", "wrong")} | {
@@ -152,25 +144,13 @@ def judged(declared: Manifest = DECLARED, egress: bool = True) -> dict[str, Verd
     async def find(_namespace: str, name: str) -> Manifest | None:
         return SECRETS.get(name)
 
-    async def resolve(_host: str, _port: int) -> list[str]:
-        raise OSError("no such name")
-
-    guard = Guard(Egress(tuple(f"{address}/32" for address in NAMES.values())), resolve)
+    guard = Guard(Egress(tuple(f"{address}/32" for address in NAMES.values())), no_name)
     request = subject.store.request
     answer: StoreAnswer = asyncio.run(Inspector(guard, find).inspect(request))
-    answers: Answers = {request: answer}
-    found = {}
-    for id_ in LOOKED:
-        control = CONTROLS[id_]
-        params = MappingProxyType({param.name: param.default for param in control.params})
-        found[id_] = control.judge(replace(subject, params=params), answers)
+    found = verdicts_of(dict.fromkeys(LOOKED, subject), {request: answer})
     for verdict in found.values():
         assert not any(password in str(verdict) for password in PASSWORDS.values())
     return found
-
-
-def deviating(found: Mapping[str, Verdict]) -> dict[str, str]:
-    return {id_: f"{v.result}/{v.reason}" for id_, v in found.items() if v.result is not Result.PASS}  # fmt: skip
 
 
 def test_a_healthy_set_passes_everything(lab: Lab) -> None:
