@@ -209,7 +209,8 @@ def test_users_have_what_they_need_and_guest_is_none_of_them():
         "app-a": [], "app-b": [], "monitoring": ["monitoring"],
         "definitions": ["administrator"], "readiness-operator": ["administrator"],
     }  # fmt: skip
-    assert [row["user"] for row in found["permissions"]] == list(APPLICATION)
+    assert [row["user"] for row in found["permissions"]] == [*APPLICATION, "monitoring"]
+    assert {found["permissions"][-1][what] for what in ("configure", "write", "read")} == {"^$"}
     assert found["vhosts"] == [{"name": "/", "default_queue_type": "quorum"}]
 
 

@@ -41,7 +41,8 @@ class User:
 
 USERS: Final = (
     *(User(name, (), (".*", ".*", ".*")) for name in APPLICATION),
-    User("monitoring", ("monitoring",)),
+    # who may not enter a virtual host is told of none of its queues; with these rights no name in it can be touched
+    User("monitoring", ("monitoring",), ("^$", "^$", "^$")),
     # only an administrator may export definitions; without a right on any name it reads no message
     User("definitions", ("administrator",)),
     User(OPERATOR, ("administrator",)),

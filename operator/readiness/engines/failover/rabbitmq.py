@@ -26,6 +26,7 @@ from readiness.failover import FailoverScript, StoreSubject
 BROKEN: Final = (OSError, TimeoutError)
 AGAIN: Final = 0.02
 DRY_SECONDS: Final = 3.0
+UNSEEN: Final = "its user monitoring is not told of the queue that the drill writes to"
 MONITOR: Final = "monitoring"
 _NODES: Final = "/api/nodes?columns=name,running,partitions,mem_alarm,disk_free_alarm"
 _QUEUES: Final = "/api/queues?disable_stats=true&enable_queue_totals=true"
@@ -56,7 +57,11 @@ class RabbitClient:
             with suppress(httpx.HTTPError, ValueError, KeyError, TypeError):
                 seen = await self._read(host)
                 queues = {queue.name: queue.leader for queue in seen.queues or ()}
-                words = disturbances(seen, len(self.subject.hosts))
+                unseen = self._link is not None and self.queue not in queues
+                words = (
+                    *disturbances(seen, len(self.subject.hosts)),
+                    *((UNSEEN,) if unseen else ()),
+                )
                 return View(queues.get(self.queue, ""), "; ".join(words))
         return View("", "no member tells of itself")
 
