@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -123,6 +124,17 @@ def test_what_was_dumped_can_be_restored_with_restic_alone(place: Place):
     manifest = load_manifest((place.home / "restored/manifest.json").read_bytes())
     assert manifest.size == outcome.size
     assert manifest.backup_set == outcome.backup_set == "20251114T1013Z"
+
+
+def test_who_asks_a_bucket_without_a_name_is_refused_where_the_repository_is(bucket: Place):
+    """What BKP-007 asks, and what a server of buckets answers."""
+    bucket.write()
+    bucket.run()
+    server, _, path = bucket.url.removeprefix("s3:http://").partition("/")
+    anybody = http.client.HTTPConnection(server, timeout=10)
+    anybody.request("GET", f"/{path}/config")
+
+    assert anybody.getresponse().status == 403
 
 
 def test_a_repository_tells_what_it_holds_and_is_left_as_it_is(place: Place):
