@@ -47,6 +47,8 @@ RETENTION: Final = "retention"
 RESTORE_DRILL: Final = "restore-drill"
 LISTING: Final = "listing"
 """Part of a Job that asks a repository what it holds."""
+RUNBOOK: Final = "runbook"
+"""Part of the ConfigMap in which the way back of a data service is written down."""
 FORMED: Final = "formed"
 """Part of the ConfigMap that exists since every member of a data service has been Ready once."""
 

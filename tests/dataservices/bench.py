@@ -24,7 +24,7 @@ from readiness.snapshot import Provided, Snapshot
 CACHE: Object = {"name": "cache", "redis": {"config": [{"name": "a", "value": "1"}]}}
 NAME = naming.store("shop", "cache")
 _numbers = itertools.count(1)
-READ = [kind for kind in KINDS if kind.name in (*CHILDREN, "Pod")]
+READ = [kind for kind in KINDS if kind.name in (*CHILDREN, "Pod") and not kind.optional]
 
 
 class KilledError(BaseException):

@@ -160,7 +160,7 @@ def child(kind: str, api: str, **annotations: str) -> dict[str, Any]:
 
 
 LABELS = {**OURS, "readiness.dev/policy": "shop", "readiness.dev/data-service": "cache"}
-APIS = {"StatefulSet": "apps/v1", "Deployment": "apps/v1", "ServiceMonitor": "monitoring.coreos.com/v1", "CronJob": "batch/v1", "Job": "batch/v1", "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1"}  # fmt: skip
+APIS = {"StatefulSet": "apps/v1", "Deployment": "apps/v1", "ServiceMonitor": "monitoring.coreos.com/v1", "PrometheusRule": "monitoring.coreos.com/v1", "CronJob": "batch/v1", "Job": "batch/v1", "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1"}  # fmt: skip
 LASTING = [kind for kind in PLURALS if kind != "Job"]
 POLICY = {
     "metadata": {"name": "shop", "namespace": NAMESPACE, "uid": "u"},

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from readiness.backups.runbook import PAGE
+
 EXPECTED: Final = "readiness_backup_expected"
 SUCCESS: Final = "readiness_backup_last_success_timestamp_seconds"
 FAILURE: Final = "readiness_backup_last_failure_timestamp_seconds"
@@ -32,13 +34,15 @@ METRICS: Final = {
     RTO: "Seconds from the first byte to a server that held everything, in the newest successful drill.",
 }
 """Every metric, labelled with namespace, policy and service, and what it means."""
+CONFIGS: Final = "https://kubernetes.default.svc/api/v1/namespaces/{}/configmaps"
+"""Where the ConfigMaps of a namespace are read by whoever may: what an alert leads to is in the cluster itself."""
 OLDEST_HOURS: Final = 26
 OLDEST_DRILL_DAYS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Whose backups they are. `runbook` is where the way back is written down."""
+    """Whose backups they are. `runbook` is the ConfigMap in which the way back is written down."""
 
     namespace: str
     policy: str
@@ -120,11 +124,16 @@ def _rule(alert: Alert, store: Store) -> dict[str, Any]:
         "summary": alert.summary.replace("{s}", f"{store.service} of {store.namespace}/{store.policy}"),
         "description": alert.fix,
     }  # fmt: skip
+    if store.runbook:
+        said["runbook_url"] = f"{CONFIGS.format(store.namespace)}/{store.runbook}"
+        said["runbook"] = (
+            f"kubectl -n {store.namespace} get configmap {store.runbook} -o go-template='{{{{index .data \"{PAGE}\"}}}}'"
+        )
     return {
         "alert": alert.name,
         "expr": alert.expression.replace("{m}", f"{{{matchers}}}"),
         "for": alert.lasts,
         # an absence has no labels of its own but those that are asked for: a rule says them itself
         "labels": labels | {"severity": alert.severity},
-        "annotations": said | ({"runbook": store.runbook} if store.runbook else {}),
+        "annotations": said,
     }

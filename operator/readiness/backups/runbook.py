@@ -7,12 +7,18 @@ that the rest can be pasted as it is. Pure; no secret is in it, only the names o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from readiness.backups.manifest import DUMPS, Kind
+from readiness.backups.destination import repository_of, secret_of
+from readiness.backups.manifest import DUMPS
 from readiness.backups.snapshots import OURS, host_of
 
-_LOADED: Final[dict[Kind, str]] = {
+if TYPE_CHECKING:
+    from readiness.api.backups import Backups
+
+PAGE: Final = "runbook.md"
+"""The key of the ConfigMap that holds it."""
+_LOADED: Final[dict[str, str]] = {
     "redis": """\
 A Redis with append-only mode on ignores `dump.rdb` and begins empty, without a word. So: without it first, then switched on.
 ```sh
@@ -41,7 +47,7 @@ mongosh --quiet --port "$PORT" --eval 'db.getMongo().getDBNames().forEach((d) =>
 Compare the counts with `tallies` in `restored/manifest.json`.
 """,
 }
-_FILLED: Final[dict[Kind, str]] = {
+_FILLED: Final[dict[str, str]] = {
     "redis": "`NEW` is HOST:PORT of the new instance, `admin` a file with the password of its user `admin`.",
     "mongodb": "`NEW` is HOST:PORT of any member of the new set, `admin` a file with the password of its user `admin`, who has the roles `restore` and `readAnyDatabase`. Users that the new set lacks come along.",
 }
@@ -52,13 +58,20 @@ _FILLED: Final[dict[Kind, str]] = {
 class Way:
     """Whose backups, and where they are. `credentials` is empty for a destination that is a volume."""
 
-    kind: Kind
+    kind: str
     namespace: str
     policy: str
     service: str
     repository: str
     password: str
     credentials: str = ""
+
+
+def way_of(kind: str, store: tuple[str, str, str], backups: Backups) -> Way:
+    """The way back of a store, by its namespace, policy and name."""
+    password = backups.password_secret_ref.name if backups.password_secret_ref else ""
+    repository = repository_of(backups.destination, *store).url
+    return Way(kind, *store, repository, password, secret_of(backups.destination))
 
 
 def build_runbook(way: Way) -> str:

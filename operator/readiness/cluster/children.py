@@ -270,7 +270,7 @@ PLURALS: Final[Mapping[str, str]] = {
     "Secret": "secrets", "ServiceAccount": "serviceaccounts", "ConfigMap": "configmaps",
     "Service": "services", "NetworkPolicy": "networkpolicies",
     "PodDisruptionBudget": "poddisruptionbudgets", "StatefulSet": "statefulsets",
-    "Deployment": "deployments", "CronJob": "cronjobs", "Job": "jobs", "ServiceMonitor": "servicemonitors",
+    "Deployment": "deployments", "CronJob": "cronjobs", "Job": "jobs", "ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules",
 }  # fmt: skip
 CLAIMS: Final[Mapping[str, str]] = {"PersistentVolumeClaim": "persistentvolumeclaims"}
 """Claims are made by StatefulSets; here they are read and changed."""

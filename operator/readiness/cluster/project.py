@@ -231,6 +231,7 @@ KINDS: Final = (
          {"metadata": _META | {"generation": KEEP}, "spec": KEEP, "status": _BUDGET_STATUS}),
     Kind("CronJob", "cronjobs", "batch/v1", {"metadata": _NAMES}, reduce=_ours),
     Kind("ServiceMonitor", "servicemonitors", "monitoring.coreos.com/v1", {"metadata": _NAMES}, optional=True, reduce=_ours),
+    Kind("PrometheusRule", "prometheusrules", "monitoring.coreos.com/v1", {"metadata": _NAMES}, optional=True, reduce=_ours),
     Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io/v1", {"metadata": _NAMES, "spec": KEEP}),
     Kind("ServiceAccount", "serviceaccounts", "v1", {"metadata": _NAMES, "automountServiceAccountToken": KEEP}),
     Kind("ConfigMap", "configmaps", "v1", {"metadata": _NAMES}, reduce=_leaking),

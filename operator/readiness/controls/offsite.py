@@ -109,7 +109,7 @@ def _way_of(subject: Subject, store: Store, backups: Backups) -> Hop | Verdict:
 
 
 def _url_of(repository: Repository, backups: Backups) -> str:
-    """Of an Azure container nobody knows the account but its Secret; who logs in with a key is never anybody."""
+    """Empty where it cannot be known: an Azure account stands in a Secret, and a server of SFTP speaks no HTTP."""
     destination = backups.destination
     if destination.s3 is not None:
         return f"{repository.url.removeprefix('s3:')}/config"

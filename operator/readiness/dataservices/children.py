@@ -18,12 +18,13 @@ from typing import Any, Final
 from readiness import naming
 from readiness.dataservices.order import Credential, Kind, Order
 from readiness.dataservices.parts import build_secret
+from readiness.dataservices.recovery import build_recovery
 from readiness.dataservices.saving import build_saving
 from readiness.model import Manifest
 
 KINDS: Final = (
     "ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "PodDisruptionBudget", "StatefulSet", "Deployment",
-    "CronJob", "ServiceMonitor",
+    "CronJob", "ServiceMonitor", "PrometheusRule",
 )  # fmt: skip
 """Kinds of children that are watched, in the order in which they are deleted from behind."""
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -46,7 +47,12 @@ def generated_of(kind: Kind, order: Order, key: str, token: str) -> str:
 
 def desired_of(kind: Kind, order: Order, owner: Manifest | None) -> tuple[Manifest, ...]:
     """The credentials Secret, then every child; `owner` is a reference where deletion takes them along."""
-    found = (_credentials(order), *kind.build(order), *build_saving(kind, order))
+    found = (
+        _credentials(order),
+        *kind.build(order),
+        *build_saving(kind, order),
+        *build_recovery(kind, order),
+    )
     return tuple(_shared(child, kind, order, owner) for child in found)
 
 
