@@ -41,6 +41,11 @@ def load_verified(text: str | bytes) -> Verified:
     return _VERIFIED.validate_json(text)
 
 
+def dump_verified(verified: Verified) -> str:
+    """What was found in a dump, for the container that saves it."""
+    return _VERIFIED.dump_json(verified).decode()
+
+
 def dump_outcome(outcome: Outcome) -> str:
     """One line that fits: of the snapshots the newest, of the message the beginning."""
     told = replace(outcome, snapshots=outcome.snapshots[:LISTED], message=outcome.message[:1024])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["redis", "mongodb", "rabbitmq"]
+Kind = Literal["redis", "mongodb", "rabbitmq", "volume"]
 MANIFEST: Final = "manifest.json"
 SOURCE: Final = "source.json"
 VERIFY: Final = "verify.json"
@@ -16,6 +16,7 @@ DUMPS: Final[dict[str, str]] = {
     "redis": "dump.rdb",
     "mongodb": "dump.archive",
     "rabbitmq": "definitions.json",
+    "volume": "volume.tar",
 }
 """The file that each kind dumps to."""
 

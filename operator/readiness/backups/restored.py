@@ -12,7 +12,7 @@ from typing import Final
 
 from readiness.backups.manifest import BackupManifest, File, Kind, Sample, Tally, Verified
 
-SAMPLED: Final[frozenset[Kind]] = frozenset({"redis", "mongodb"})
+SAMPLED: Final[frozenset[Kind]] = frozenset({"redis", "mongodb", "volume"})
 """Kinds whose content is sampled; definitions of a RabbitMQ are counted only."""
 SHOWN: Final = 3
 

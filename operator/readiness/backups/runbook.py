@@ -35,6 +35,12 @@ Messages are not in it: quorum queues protect those, and nothing else does.
 rabbitmqctl import_definitions restored/definitions.json
 ```
 """,
+    "volume": """\
+```sh
+mkdir volume && tar -xpf restored/volume.tar -C volume
+```
+Databases of SQLite in it are whole; give the files the owner that the application runs as.
+""",
     "mongodb": """\
 A server without users, on loopback only; with `ttlMonitorEnabled` on, documents that come to their end would go while you look.
 ```sh

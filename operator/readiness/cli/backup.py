@@ -6,6 +6,7 @@ Secrets are read from files; none is an option.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import time
 from contextlib import suppress
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from readiness.engines.restic import Restic
     from readiness.pruning import Order as Pruning
 
+SOURCE: Final = "/source"
+"""Where a volume is mounted that is to be saved."""
 TERMINATION: Final = Path("/dev/termination-log")
 EPILOG: Final = "Exit codes: 0 done, or another run had done it; 1 not done; 2 usage error."
 
@@ -53,6 +56,13 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     list_ = verbs.add_parser("list", help="tell which complete snapshots there are")
     add_store(list_)
     list_.add_argument("--run", default="by-hand", help="name of the Job")
+    pack = verbs.add_parser("pack", help="dump the files of a volume")
+    pack.add_argument("--source", type=Path, default=Path(SOURCE), help="where it is mounted")
+    inspect = verbs.add_parser("inspect", help="verify the dump of a volume")
+    for verb in (pack, inspect):
+        verb.add_argument(
+            "--directory", type=Path, default=Path(DIRECTORY), help="where the dump lies"
+        )
     return found
 
 
@@ -76,6 +86,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Does it, and says how that ended: to stdout, and where a pod leaves its last words."""
     if args.verb == "prune" and args.dry_run:
         return _show(args, console)
+    if args.verb in ("pack", "inspect"):
+        return _volume(args, console)
     outcome = _VERBS[args.verb](args, console)
     tell(outcome, console)
     return 1 if outcome.result == "Failed" else 0
@@ -107,6 +119,23 @@ def _prune(args: argparse.Namespace, console: Console) -> Outcome:
     from readiness.pruning import prune
 
     return prune(_rules(args), restic_of(args), _rim(console))
+
+
+def _volume(args: argparse.Namespace, console: Console) -> int:
+    from readiness.engines.volume import VolumeError
+    from readiness.packing import pack_volume, verify_volume
+
+    try:
+        if args.verb == "pack":
+            pack_volume(args.source, args.directory, time.time, console.say)
+        else:
+            verify_volume(args.directory)
+    except VolumeError as error:
+        console.fail(f"readiness backup {args.verb}", str(error))
+        with suppress(OSError):  # not in a pod
+            TERMINATION.write_text(json.dumps({"reason": error.reason, "message": str(error)}))
+        return 1
+    return 0
 
 
 def _list(args: argparse.Namespace, console: Console) -> Outcome:

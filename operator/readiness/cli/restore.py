@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from readiness.backups.manifest import DUMPS
 from readiness.cli.backup import add_store, restic_of
 from readiness.cli.console import Console, UsageError, parser
 
@@ -39,7 +38,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     """Which snapshot, and where to."""
     found = parser(prog, text, EPILOG)
     add_store(found)
-    found.add_argument("--kind", choices=sorted(DUMPS), required=True, help="of the data service")
+    found.add_argument("--kind", choices=sorted(PORTS), required=True, help="of the data service")
     found.add_argument("--snapshot", default="latest", metavar="WHICH",
         help="latest, an id, a backup set such as 20261121T0213Z, or a time: the last one not after it")  # fmt: skip
     found.add_argument("--into", required=True, metavar="HOST[:PORT]", help="the new instance, which must be empty")  # fmt: skip

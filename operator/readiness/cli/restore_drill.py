@@ -21,7 +21,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     found.add_argument("--run", required=True, help="name of the Job")
     found.add_argument("--directory", type=Path, default=Path(RESTORED), help="shared with the server")  # fmt: skip
     found.add_argument("--host", default="127.0.0.1", help="of the server; anything but loopback is refused")  # fmt: skip
-    found.add_argument("--port", type=int, required=True, help="of the server")
+    found.add_argument("--port", type=int, default=9, help="of the server; a volume has none")
     return found
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from readiness.backups.manifest import Kind
-from readiness.engines.restores import mongodb, rabbitmq, redis
+from readiness.engines.restores import mongodb, rabbitmq, redis, volume
 from readiness.engines.restores.place import Driver, LoadError, Place, Target
 
 DRIVERS: Final[Mapping[Kind, Driver]] = {
     "redis": redis.DRIVER,
     "rabbitmq": rabbitmq.DRIVER,
     "mongodb": mongodb.DRIVER,
+    "volume": volume.DRIVER,
 }
 
 __all__ = ["DRIVERS", "Driver", "LoadError", "Place", "Target"]
