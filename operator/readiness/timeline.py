@@ -148,7 +148,7 @@ class Sample:
     tmpfs, without page cache. `rss` are those of its processes, where each counts what it shares.
     `held` is the length of all periods in which its CPU quota held it back, `waited` how long its
     threads could have run and did not; both in seconds since it started. `killed` counts processes
-    that it lost for want of memory.
+    that it lost for want of memory. `clone` says which of the arm's it was.
     """
 
     at: float
@@ -157,6 +157,7 @@ class Sample:
     held: float = NEVER
     waited: float = NEVER
     killed: int = -1
+    clone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +231,9 @@ class Timeline:
     `grace` and `hook` are the clone's terminationGracePeriodSeconds and preStop sleep (None: a hook whose duration is not
     shown). `parallel` is what the application proved to work on at once. `lag` is the longest our
     own loop was late, `throttled` the share of the time since it was Ready in which the clone was held back
-    (NEVER: not measured), `crowded` the share of the time in which we waited for a CPU, `starved` how long,
+    (NEVER: not measured; of several clones the worst), `crowded` the share of the time in which we waited for a CPU, `starved` how long,
     at most, the clone did once it was told to end (NEVER: not measured). `samples` are what a meter read, where memory moved;
-    `blind` is the longest it did not look, `unmeasured` why it could not.
+    `blind` is the longest it did not look, `unmeasured` why it could not. `images` are digests of what its clones ran.
     """
 
     arm: str
@@ -247,6 +248,7 @@ class Timeline:
     starved: float = NEVER
     container: str = ""
     node: str = ""
+    images: tuple[str, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     moments: tuple[Moment, ...] = ()
     endings: tuple[Ending, ...] = ()

@@ -16,7 +16,7 @@ import matrix
 import readiness.controls
 from readiness.api import read_policy
 from readiness.control import Control, Requirement, Subject
-from readiness.drills.reading import MOST_LAG
+from readiness.drills.spoiled import MOST_LAG
 from readiness.engines import Dialer, Egress, Guard, Resolver, build_trust
 from readiness.engines.drill import CAPS, Drill, Props, Reports
 from readiness.model import Manifest, Verdict

@@ -125,7 +125,7 @@ def test_a_worker_shares_its_stores_with_no_other_arm() -> None:
 def test_the_other_clone_comes_when_the_first_has_gone() -> None:
     steps = [type(step).__name__ for step in arms("SHD-009")["job"].steps]
 
-    assert steps == ["Boot", "Play", "Pause", "Play", "Stop", "Exit", "Boot", "Play", "Pause", "Play"]  # fmt: skip
+    assert steps == ["Meter", "Boot", "Play", "Pause", "Play", "Stop", "Exit", "Meter", "Boot", "Play", "Pause", "Play"]  # fmt: skip
 
 
 def test_jobs_are_counted_where_the_log_outlives_the_process() -> None:
@@ -160,5 +160,5 @@ def test_a_job_is_waited_for_as_long_as_it_takes_and_as_its_scenario_says() -> N
 def test_all_of_it_ends_within_what_is_allowed() -> None:
     asked = tuple(arm for id_ in IDS for arm in arms(id_).values())
 
-    assert all(isinstance(arm.steps[0], Boot) for arm in asked)
+    assert all(isinstance(arm.steps[1], Boot) for arm in asked)
     assert deadline_of(asked) < 1200

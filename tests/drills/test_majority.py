@@ -28,6 +28,7 @@ TABLE = table_of("majority.yaml")
 ROWS = TABLE["rows"]
 HA010 = KNOWN["HA-010"]
 assert isinstance(HA010, Control)
+CONTROLS: Mapping[str, Control] = {"HA-010": HA010}
 STORES = [
     {"name": "cache", "redis": {}, "backup": {"enabled": False}},
     {"name": "queue", "external": {"rabbitmq": {"hosts": ["queue"]}}},
@@ -62,7 +63,7 @@ def outcome(arm: Arm, row: Mapping[str, Any]) -> Timeline:
 
 @pytest.mark.parametrize("row", ROWS, ids=names_of(ROWS))
 def test_row(row: dict[str, Any]) -> None:
-    assert_row(row, {"HA-010": HA010}, subject_for(row), lambda _id, arm: outcome(arm, row))
+    assert_row(row, CONTROLS, subject_for(row), lambda _id, arm: outcome(arm, row))
 
 
 def test_every_side_is_shown() -> None:
@@ -80,7 +81,7 @@ def test_each_store_is_taken_from_a_clone_of_its_own_and_given_back() -> None:
     for arm in asked:
         name = arm.name.partition("-")[2]
         assert arm.apart
-        assert isinstance(arm.steps[0], Boot)
+        assert isinstance(arm.steps[1], Boot)
         assert [(s.of, s.mode) for s in arm.steps if isinstance(s, Fault)] == [
             (name, "refuse"), (name, "open"), (name, "blackhole"), (name, "open"),
         ]  # fmt: skip

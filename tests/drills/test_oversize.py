@@ -16,7 +16,7 @@ from readiness.step import Send
 from readiness.timeline import Ending, Exchange, Moment, Problem, Sample, Timeline
 
 from .simulated import Pod
-from .tables import TEXTS, table_of
+from .tables import TEXTS, assert_bound, assert_fair, table_of
 from .worlds import KNOWN, subject_of, told
 
 TABLE = table_of("oversize.yaml")
@@ -98,6 +98,8 @@ def test_row(row: dict[str, Any]) -> None:
     verdict = CONTROL.judge(subject, answers)
 
     assert told(verdict) == row["expect"], verdict
+    assert_fair(CONTROL, subject, answers)
+    assert_bound(CONTROL, subject, answers)
     for name in TEXTS:
         if name in row:
             assert row[name] in getattr(verdict, name), verdict

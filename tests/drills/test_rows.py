@@ -16,6 +16,7 @@ from readiness.request import DrillRequest
 from readiness.timeline import NEVER, Moment, Problem, Timeline
 
 from .simulated import Pod, Server, simulate
+from .tables import assert_bound, assert_fair
 from .test_shapes import SHAPES
 from .worlds import CONTROLS, subject_of, told
 
@@ -59,6 +60,8 @@ def test_row(row: dict[str, Any]) -> None:
 
         assert told(verdict) == expected, verdict
         assert verdict == CONTROLS[id_].judge(subject, answers)
+        assert_fair(CONTROLS[id_], subject, answers)
+        assert_bound(CONTROLS[id_], subject, answers)
         for name in TEXTS:
             if name in row and id_ == next(iter(row["expect"])):
                 assert row[name] in getattr(verdict, name), verdict

@@ -11,8 +11,8 @@ from typing import Final
 
 from readiness.control import Control, Subject, declaration, failed, passed, unknown
 from readiness.drills import trial, twice
-from readiness.drills.reading import disturbed, timeline_of
-from readiness.drills.starting import RESOLUTION, config_of
+from readiness.drills.answered import timeline_of
+from readiness.drills.starting import config_of
 from readiness.drills.subject import drill_subject
 from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, Request
@@ -40,7 +40,7 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     request = twice.request_of(subject)
     if request is None:
         return _not_asked(subject)
-    verdict = trial.proven(timeline_of(answers, request), partial(_judge, subject))
+    verdict = trial.proven(timeline_of(subject, answers, request), partial(_judge, subject))
     return replace(verdict, where=subject.where, via="drill/twice")
 
 
@@ -70,7 +70,7 @@ def _judge(subject: Subject, seen: Timeline) -> Verdict:
         return wrong
     evidence = f"Ready {starts[0]:.1f} s after the first start, {starts[1]:.1f} s after the second"
     if starts[1] > twice.limit_of(subject, starts[0]):
-        return replace(_slower(seen), evidence=evidence)
+        return replace(_slower(), evidence=evidence)
     return passed(
         "SetUpOnce",
         "a second start on the same store sets nothing up, and is not slower",
@@ -112,10 +112,7 @@ def _repeated(subject: Subject, pattern: str) -> Verdict:
     )  # fmt: skip
 
 
-def _slower(seen: Timeline) -> Verdict:
-    """Late as a machine is on which the prober itself comes late, a start says nothing."""
-    if seen.lag > RESOLUTION:
-        return disturbed("the prober itself was held up")
+def _slower() -> Verdict:
     return failed(
         "SlowerStart", "a second start on the same store is slower than the first",
         expected=f"Ready as soon as the first time, {twice.SHARE:.0%} later at most, with a probe's period and "

@@ -10,13 +10,13 @@ from typing import Final
 
 from readiness.control import Control, Subject, failed, passed, unknown
 from readiness.drills import trial
+from readiness.drills.answered import timeline_of
 from readiness.drills.arms import boot_seconds
-from readiness.drills.reading import timeline_of
 from readiness.drills.subject import drill_subject
 from readiness.model import Outcome, Safety, Severity, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.script import Arm
-from readiness.step import Boot, Logs, Pause, Send
+from readiness.step import Boot, Logs, Meter, Pause, Send
 from readiness.timeline import Said
 
 LABEL: Final = "trigger"
@@ -32,7 +32,8 @@ def ask(subject: Subject) -> tuple[Request, ...]:
         return ()
     about = errors.trigger.partition("?")[0]
     look = Logs(LABEL, about=about, fields=errors.log_fields, within=WITHIN)
-    steps = (Boot(boot_seconds(subject)), Send(LABEL, errors.trigger), look, Pause(AGAIN), look)
+    boot = (Meter(), Boot(boot_seconds(subject)))
+    steps = (*boot, Send(LABEL, errors.trigger), look, Pause(AGAIN), look)
     return (DrillRequest(drill_subject(subject), Arm("error", steps)),)
 
 
@@ -47,7 +48,7 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     asked = ask(subject)
     if not asked:
         return trial.not_asked(subject)
-    verdict = trial.proven(timeline_of(answers, asked[0]), _judge)
+    verdict = trial.proven(timeline_of(subject, answers, asked[0]), _judge)
     return replace(verdict, where=subject.where, via="drill/error")
 
 

@@ -13,9 +13,10 @@ from typing import Final
 
 from readiness.control import Control, Subject, declaration, failed, passed, unknown
 from readiness.drills import trial
+from readiness.drills.answered import timeline_of
 from readiness.drills.arms import terms_of
 from readiness.drills.jobs import job_seconds, requests_of, scenario_of
-from readiness.drills.reading import LAG, timeline_of
+from readiness.drills.reading import LAG
 from readiness.model import Result, Safety, Severity, Verdict
 from readiness.request import Answers, Request, Timeline
 from readiness.scenario import JOB
@@ -134,7 +135,7 @@ def _judged(
         return trial.not_asked(subject)
     verdicts = {}
     for name, request in asked.items():
-        verdict = trial.proven(timeline_of(answers, request), judge)
+        verdict = trial.proven(timeline_of(subject, answers, request), judge)
         evidence = f"{name}: {verdict.result}/{verdict.reason}"
         verdicts[name] = replace(
             verdict, where=subject.where, via=f"drill/{name}", evidence=evidence

@@ -12,13 +12,8 @@ from typing import Final
 
 from readiness.control import Control, Param, Subject, failed, passed, unknown
 from readiness.drills import oversize, trial
-from readiness.drills.reading import (
-    MOST_THROTTLED,
-    NOT_DRILLED,
-    disturbed,
-    problem_verdict,
-    timeline_of,
-)
+from readiness.drills.answered import NOT_DRILLED, problem_verdict, timeline_of
+from readiness.drills.spoiled import MOST_THROTTLED, disturbed, fair
 from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.timeline import NEVER, Ending
@@ -53,21 +48,21 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
     asked = oversize.request_of(subject, _allowed(subject))
     if asked is None:
         return trial.not_asked(subject)
-    verdicts = [_judged(answers, asked, partial(_judge, _allowed(subject)))]
+    verdicts = [_judged(subject, answers, asked, partial(_judge, _allowed(subject)))]
     if worst := oversize.worst_request_of(subject):
         verdicts.append(
-            _judged(answers, worst, partial(_judge_peak, oversize.memory_limit(subject)))
+            _judged(subject, answers, worst, partial(_judge_peak, oversize.memory_limit(subject)))
         )
     return replace(trial.worst(verdicts), where=subject.where)
 
 
-def _judged(answers: Answers, asked: DrillRequest, judge: Judge) -> Verdict:
+def _judged(subject: Subject, answers: Answers, asked: DrillRequest, judge: Judge) -> Verdict:
     """How it ended comes first: what was killed for its memory need not be metered."""
-    seen = timeline_of(answers, asked)
+    seen = timeline_of(subject, answers, asked)
     if seen is None:
         return NOT_DRILLED
     verdict = _uncontrolled(seen) or _killed(seen) or problem_verdict(seen) or judge(seen)
-    return replace(verdict, via=f"drill/{asked.arm.name}")
+    return replace(fair(verdict, seen), via=f"drill/{asked.arm.name}")
 
 
 def _allowed(subject: Subject) -> int:

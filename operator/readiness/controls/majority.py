@@ -11,10 +11,10 @@ from functools import partial
 from typing import Final
 
 from readiness.control import Control, Subject, failed, passed, unknown
-from readiness.drills import faulting, trial
+from readiness.drills import trial
+from readiness.drills.answered import timeline_of
 from readiness.drills.majority import BACK_WITHIN, MODES, back, requests_of
-from readiness.drills.reading import disturbed, timeline_of
-from readiness.model import Result, Safety, Severity, Verdict
+from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, Request, Timeline
 from readiness.scenario import WRITE
 
@@ -40,7 +40,7 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
         return trial.not_asked(subject)
     found = []
     for store, request in requests.items():
-        verdict = trial.proven(timeline_of(answers, request), partial(_judge, store))
+        verdict = trial.proven(timeline_of(subject, answers, request), partial(_judge, store))
         evidence = f"{store}: {verdict.result}/{verdict.reason}"
         found.append(replace(verdict, where=subject.where, via=f"drill/{request.arm.name}", evidence=evidence))  # fmt: skip
     return trial.worst(found)
@@ -48,8 +48,6 @@ def judge(subject: Subject, answers: Answers) -> Verdict:
 
 def _judge(store: str, seen: Timeline) -> Verdict:
     found = next(filter(None, (_judge_mode(store, seen, mode) for mode in MODES)), None)
-    if found is not None and found.result is Result.FAIL and seen.lag > faulting.MOST_LAG:
-        return disturbed("the prober itself was held up")
     return found or passed("RefusesWrites", "while a store takes no writes, writing requests are answered with 5xx, and afterwards as before")  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from readiness.api.durations import seconds
 from readiness.control import Control, Subject, failed, not_applicable, passed, unknown
 from readiness.drills import starting, trial
 from readiness.drills.keeping import judge_paths
+from readiness.drills.spoiled import fair
 from readiness.drills.starting import Case, Start
 from readiness.model import Safety, Severity, Verdict
 from readiness.request import Answers, Request
@@ -76,7 +77,9 @@ def _judged(subject: Subject, answers: Answers, cases: Sequence[Case], judge: Ju
     judged = []
     for case in cases:
         seen = starting.read_case(subject, answers, asked, case)
-        verdict = seen if isinstance(seen, Verdict) else judge(limit, case, seen)
+        verdict = (
+            seen if isinstance(seen, Verdict) else fair(judge(limit, case, seen), seen.timeline)
+        )
         evidence = f"{case.told}: {verdict.result}/{verdict.reason}"
         judged.append(replace(verdict, where=subject.where, via=f"drill/{case.arm.name}", evidence=evidence))  # fmt: skip
     return trial.worst(judged)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness import hops
 from readiness.control import Subject, failed, unknown
-from readiness.drills.reading import disturbed
+from readiness.drills.spoiled import MOST_CROWDED, disturbed
 from readiness.failover import Application
 from readiness.model import Verdict
 from readiness.timeline import Timeline
@@ -22,7 +22,6 @@ RECOVERS: Final = 60.0
 """How long after the primary went an application may answer 5xx, or nothing."""
 ENOUGH: Final = 30.0
 """Nothing more is disturbed once an application has not been well for so long."""
-MOST_CROWDED: Final = 0.7
 
 
 def applications_of(subject: Subject, store: str) -> tuple[Application, ...]:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 from readiness.api.durations import seconds
 from readiness.control import Subject
 from readiness.drills import trial
+from readiness.drills.answered import NOT_DRILLED, problem_verdict, timeline_of
 from readiness.drills.arms import KNOCK, boot_seconds
-from readiness.drills.reading import NOT_DRILLED, disturbed, problem_verdict, timeline_of
+from readiness.drills.spoiled import fair
 from readiness.drills.subject import drill_subject
-from readiness.model import Result, Verdict
+from readiness.model import Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
 from readiness.script import Arm, Edit
-from readiness.step import Ask, Body, Boot, Calls, Fault, Knock, Send, Step
+from readiness.step import Ask, Body, Boot, Calls, Fault, Knock, Meter, Send, Step
 
 if TYPE_CHECKING:
     from readiness.api.upstream import Upstream
@@ -40,7 +41,6 @@ DIRECT: Final = (Edit("NO_PROXY", "*"), Edit("no_proxy", "*"))
 """A proxy does not know the sink, and a clone does not reach the proxy."""
 PACE, MOST_KNOCKS = 0.5, 100
 FAILURES: Final = 2
-MOST_LAG: Final = 0.5
 ILL_WORDS: Final = tuple(
     rf"(?<![a-z]){word}(?![a-z])"
     for word in (
@@ -152,16 +152,15 @@ def judged(
     cases: Iterable[Case],
     judge: Callable[[Subject, Case, Mapping[str, Timeline]], Verdict],
 ) -> Verdict:
-    """The worst verdict on any case. A Fail on a machine that was held up proves nothing."""
+    """The worst verdict on any case."""
     found = []
     for case in cases:
         if not all(_may(subject, arm) for arm in case.arms.values()):
             return trial.not_asked(subject)
         seen = _read(subject, answers, case)
-        verdict = seen if isinstance(seen, Verdict) else judge(subject, case, seen)
-        held_up = not isinstance(seen, Verdict) and any(t.lag > MOST_LAG for t in seen.values())
-        if verdict.result is Result.FAIL and held_up:
-            verdict = disturbed("the prober itself was held up")
+        verdict = (
+            seen if isinstance(seen, Verdict) else fair(judge(subject, case, seen), *seen.values())
+        )
         evidence = f"{case.name}: {verdict.result}/{verdict.reason} {verdict.evidence}".strip()
         via = verdict.via or f"drill/{next(iter(case.arms.values())).name}"
         found.append(replace(verdict, where=subject.where, via=via, evidence=evidence))
@@ -204,7 +203,7 @@ def _outage(subject: Subject, name: str, fault: str, rest: str, calls: tuple[Ste
 def _arm(subject: Subject, name: str, steps: tuple[Step, ...]) -> Arm:
     edits = tuple(u.edit for u in drill_subject(subject).upstreams) if subject.workload else ()
     edits += DIRECT if edits else ()
-    return Arm(name, (Boot(boot_seconds(subject)), *steps), edits)
+    return Arm(name, (Meter(), Boot(boot_seconds(subject)), *steps), edits)
 
 
 def _call(upstream: Upstream, label: str, within: float) -> Send:
@@ -238,7 +237,7 @@ def _read(subject: Subject, answers: Answers, case: Case) -> dict[str, Timeline]
     """The timelines of a case, or why one of them proves nothing."""
     found = {}
     for name, request in _requests(subject, case).items():
-        seen = timeline_of(answers, request)
+        seen = timeline_of(subject, answers, request)
         if seen is None:
             return NOT_DRILLED
         problem = problem_verdict(seen)

@@ -18,7 +18,7 @@ from readiness.drills.subject import drill_subject
 from readiness.request import DrillRequest
 from readiness.scenario import JOB, WORKING, Scene
 from readiness.script import Arm
-from readiness.step import Boot, Exit, Linger, Logs, Pause, Play, Step, Stop
+from readiness.step import Boot, Exit, Linger, Logs, Meter, Pause, Play, Step, Stop
 
 if TYPE_CHECKING:
     from readiness.api.scenario import Scenario, ScenarioStep
@@ -89,17 +89,17 @@ def _short(subject: Subject) -> Arm:
     before, after = _parted(subject)
     scenes = (*(scene for scene in before if scene.name != WORKING), *after)
     played = Play("short", scenes, SHORT, longer=SHORT)
-    return Arm("job-short", (Boot(boot_seconds(subject)), played), apart=True)
+    return Arm("job-short", (Meter(), Boot(boot_seconds(subject)), played), apart=True)
 
 
 def _long(subject: Subject) -> Arm:
     """One clone takes the job and is ended; another, which comes when the first has gone, must do it."""
     before, after = _parted(subject)
-    length, boot = job_seconds(subject), Boot(boot_seconds(subject))
+    length, boot = job_seconds(subject), (Meter(), Boot(boot_seconds(subject)))
     steps: tuple[Step, ...] = (
-        boot, Play("start", before, length), Pause(SETTLE), Play("still", _once(before[-1:]), length),
+        *boot, Play("start", before, length), Pause(SETTLE), Play("still", _once(before[-1:]), length),
         Stop(), Exit(terms_of(subject).grace + 10),
-        boot, Play("done", after, length, longer=length, succeed=False),
+        *boot, Play("done", after, length, longer=length, succeed=False),
         Pause(QUIET), Play("again", _once(after), length, succeed=False),
     )  # fmt: skip
     return Arm("job", steps, apart=True)
@@ -112,12 +112,12 @@ def _counted(subject: Subject) -> Iterable[Arm]:
     if pattern is None or field is None:
         return
     before, _ = _parted(subject)
-    boot = Boot(boot_seconds(subject))
+    boot = (Meter(), Boot(boot_seconds(subject)))
     looks = [Logs("jobs", (pattern,), number=field, within=within) for within in (0.0, 3.0)]
     end = (looks[0], Stop("TERM"), Linger(terms_of(subject).drain + LAST_WORDS), looks[1])
-    yield Arm("jobs-0", (boot, Pause(SETTLE), *end), apart=True)
+    yield Arm("jobs-0", (*boot, Pause(SETTLE), *end), apart=True)
     started = Play("start", before, job_seconds(subject))
-    yield Arm("jobs-1", (boot, started, Pause(SETTLE), *end), apart=True)
+    yield Arm("jobs-1", (*boot, started, Pause(SETTLE), *end), apart=True)
 
 
 def _once(scenes: Iterable[Scene]) -> tuple[Scene, ...]:

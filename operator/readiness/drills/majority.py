@@ -18,7 +18,7 @@ from readiness.drills.subject import drill_subject
 from readiness.request import DrillRequest
 from readiness.scenario import WRITE
 from readiness.script import Arm
-from readiness.step import Boot, Fault, Play, Step
+from readiness.step import Boot, Fault, Meter, Play, Step
 
 WELL: Final = "well"
 MODES: Final = ("refuse", "blackhole")
@@ -42,7 +42,8 @@ def requests_of(subject: Subject) -> Mapping[str, DrillRequest]:
 
 def _arm(subject: Subject, store: str) -> Arm:
     """On stores of its own: what another clone wrote could be in the way."""
-    return Arm(f"majority-{store}", (Boot(boot_seconds(subject)), *_steps(subject, store)), apart=True)  # fmt: skip
+    steps = (Meter(), Boot(boot_seconds(subject)), *_steps(subject, store))
+    return Arm(f"majority-{store}", steps, apart=True)
 
 
 def _steps(subject: Subject, store: str) -> Iterator[Step]:

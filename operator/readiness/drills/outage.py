@@ -11,15 +11,15 @@ from typing import Final
 
 from readiness.control import failed, passed, unknown
 from readiness.disturbance import Audit, Oust, Record, Recover, Whole
+from readiness.drills.answered import problem_verdict
 from readiness.drills.clientele import (
-    MOST_CROWDED,
     RECOVERS,
     is_harmed,
     judge_served,
     told,
     uncontrolled,
 )
-from readiness.drills.reading import disturbed, problem_verdict
+from readiness.drills.spoiled import MOST_CROWDED, disturbed
 from readiness.failover import Application, StoreSubject, longest_of
 from readiness.model import Result, Verdict
 from readiness.naming import PART_LABEL

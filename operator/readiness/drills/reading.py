@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Final
 
 from readiness.control import unknown
+from readiness.drills.answered import NOT_DRILLED, problem_verdict
 from readiness.drills.arms import FAST, HELD, KNOCK
-from readiness.evidence import SPOILED
-from readiness.model import Outcome, Result, Verdict
-from readiness.request import Answers, Request
+from readiness.drills.spoiled import disturbed, spoiled
+from readiness.model import Outcome, Verdict
 from readiness.timeline import NEVER, Ending, Exchange, Timeline
 
 LAG: Final = 1.0
@@ -24,11 +24,6 @@ STALL: Final = 1.0
 SKEW: Final = 1.0
 UNCLEAR: Final = LAG + 1.5
 """A bracket wider than the kubelet's lag, its clock's resolution and a slow API decides nothing."""
-MOST_LAG: Final = 0.2
-MOST_THROTTLED: Final = 0.25
-HELD_UP: Final = "the prober itself was held up"
-NOT_DRILLED: Final = unknown("NotDrilled", "the drill gave no answer", fix="wait for its next run")
-_REASONS: Final = {"Refused": "DrillRefused", "NotReady": "ControlArmFailed", "Ended": "ControlArmFailed", "Unplayed": "ControlArmFailed", "Denied": "AdmissionDenied"}  # fmt: skip
 _LOST: Final = ("ContainerStatusUnknown", "NodeLost", "NodeShutdown", "Evicted", "Preempted")
 """Reasons that the kubelet or the node gave, not the application; their exit codes are made up."""
 
@@ -98,12 +93,6 @@ class Seen:
         return replace(self, signal=Span(min(other.signal.lo - late, hi), hi))
 
 
-def timeline_of(answers: Answers, request: Request) -> Timeline | None:
-    """The timeline that answers a request, where there is one."""
-    answer = answers.get(request)
-    return answer if isinstance(answer, Timeline) else None
-
-
 def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verdict:
     """The facts of an arm, or why it proves nothing. `interrupted`: by a signal, not by deletion."""
     if timeline is None:
@@ -111,7 +100,7 @@ def read(timeline: Timeline | None, *, interrupted: bool = False) -> Seen | Verd
     if interrupted:
         timeline = replace(timeline, hook=0.0)
     ending, via = timeline.ending, f"drill/{timeline.arm}"
-    wrong = _cause(timeline) or _spoiled(timeline) or _uncontrolled(timeline)
+    wrong = _cause(timeline) or spoiled(timeline) or _uncontrolled(timeline)
     wrong = wrong or problem_verdict(timeline)
     if wrong is not None:
         return replace(wrong, via=via)
@@ -140,43 +129,9 @@ def kind_of(seen: Exchange) -> Kind:
     return Kind.STALLED if hung and seen.first == NEVER else Kind.BROKEN
 
 
-def problem_verdict(timeline: Timeline) -> Verdict | None:
-    """Why an arm of any drill could not be carried out; None when it was."""
-    if timeline.problem is None:
-        return None
-    reason, words = timeline.problem.reason, timeline.problem.words
-    return Verdict(
-        Result.BLOCKED if reason == "Denied" else Result.UNKNOWN, _REASONS.get(reason, reason),
-        f"the drill could not be carried out: {words}",
-        fix=timeline.problem.fix or "`readiness drill` shows each step of a clone as it goes",
-        via=f"drill/{timeline.arm}",
-    )  # fmt: skip
-
-
 def _cause(timeline: Timeline) -> Verdict | None:
     """What kept the clone from being Ready; a busy prober did not."""
     return problem_verdict(timeline) if timeline.moment("ready") == NEVER else None
-
-
-def _spoiled(timeline: Timeline) -> Verdict | None:
-    """What disturbed the look itself, so that it says nothing about the application."""
-    if timeline.lag > MOST_LAG:
-        return replace(disturbed(HELD_UP), evidence=f"{timeline.lag:.2f} s late")
-    if timeline.throttled > MOST_THROTTLED:
-        return disturbed("the clone's CPU was throttled")
-    if timeline.moment("flapped") != NEVER:
-        return disturbed("the clone's node was not Ready")
-    return None
-
-
-def disturbed(what: str) -> Verdict:
-    """The look itself was spoiled: it is taken again."""
-    """The verdict on a look that says nothing, and is taken again by itself."""
-    return unknown(
-        SPOILED, f"the look was spoiled: {what} meanwhile",
-        expected="an undisturbed clone", observed=what,
-        fix="it is repeated by itself; if that does not help, give the node or the clone more CPU",
-    )  # fmt: skip
 
 
 def _uncontrolled(timeline: Timeline) -> Verdict | None:

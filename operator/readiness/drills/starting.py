@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from readiness.api.durations import seconds
 from readiness.control import Subject, unknown
+from readiness.drills.answered import NOT_DRILLED, problem_verdict, timeline_of
 from readiness.drills.arms import boot_seconds
 from readiness.drills.metering import starved_of
-from readiness.drills.reading import HELD_UP, NOT_DRILLED, disturbed, problem_verdict, timeline_of
 from readiness.drills.saying import named
+from readiness.drills.spoiled import disturbed
 from readiness.drills.subject import drill_subject
 from readiness.model import Verdict
 from readiness.request import Answers, DrillRequest, Request, Timeline
@@ -58,6 +59,7 @@ class Start:
     """What became of a clone. `ending` None: it started, or hung. `named`: its log held the word;
     `idle`: the log of the complete clone holds it as well, so that it proves nothing."""
 
+    timeline: Timeline
     started: bool
     ending: Ending | None
     late: bool
@@ -121,7 +123,7 @@ def read_control(
     subject: Subject, answers: Answers, asked: Mapping[str, DrillRequest]
 ) -> Verdict | None:
     """Why the control arm proves nothing; None when it started."""
-    seen = timeline_of(answers, asked[COMPLETE])
+    seen = timeline_of(subject, answers, asked[COMPLETE])
     found = _read(seen, "", seconds(config_of(subject).startup_fail))
     if isinstance(found, Start) and found.started:
         return None
@@ -142,10 +144,10 @@ def read_case(
 ) -> Start | Verdict:
     """What became of the clone of one case."""
     limit = seconds(config_of(subject).startup_fail)
-    found = _read(timeline_of(answers, asked[case.arm.name]), case.word, limit)
+    found = _read(timeline_of(subject, answers, asked[case.arm.name]), case.word, limit)
     if isinstance(found, Verdict):
         return found
-    complete = timeline_of(answers, asked[COMPLETE])
+    complete = timeline_of(subject, answers, asked[COMPLETE])
     return replace(found, idle=complete is not None and _said(complete, case.word))
 
 
@@ -176,7 +178,7 @@ def _varied(subject: Subject, variant: Variant) -> Arm:
     if variant.expect == "refuse":
         return _refusing(subject, name, variant.says, *edits)
     steps = (
-        Boot(boot_seconds(subject), succeed=False), Logs("log", (variant.says,), within=WARNING)
+        Meter(), Boot(boot_seconds(subject), succeed=False), Logs("log", (variant.says,), within=WARNING)
     )  # fmt: skip
     return Arm(name, steps, edits, _explicit(config_of(subject)))
 
@@ -202,7 +204,7 @@ def _read(seen: Timeline | None, word: str, limit: float) -> Start | Verdict:
     if seen.ending is not None:
         return _ended(seen, seen.ending, word, limit)
     if seen.moment("ready") != NEVER:
-        return Start(True, None, False, _said(seen, word))
+        return Start(seen, True, None, False, _said(seen, word))
     return _hung(seen, word, limit)
 
 
@@ -214,7 +216,7 @@ def _hung(seen: Timeline, word: str, limit: float) -> Start | Verdict:
             fix="it is repeated by itself; see whether nodes have room for a clone",
         )  # fmt: skip
     late = _late(seen, until - running + RESOLUTION, limit, until)  # this clock is exact
-    return late if isinstance(late, Verdict) else Start(False, None, True, _said(seen, word))
+    return late if isinstance(late, Verdict) else Start(seen, False, None, True, _said(seen, word))
 
 
 def _ended(seen: Timeline, ending: Ending, word: str, limit: float) -> Start | Verdict:
@@ -225,7 +227,9 @@ def _ended(seen: Timeline, ending: Ending, word: str, limit: float) -> Start | V
     if ending.started:
         took = ending.finished - ending.started
     late = _late(seen, took, limit, ending.at)
-    return late if isinstance(late, Verdict) else Start(False, ending, late, _said(seen, word))
+    return (
+        late if isinstance(late, Verdict) else Start(seen, False, ending, late, _said(seen, word))
+    )
 
 
 def _late(seen: Timeline, took: float, limit: float, until: float) -> bool | Verdict:
@@ -235,10 +239,6 @@ def _late(seen: Timeline, took: float, limit: float, until: float) -> bool | Ver
     """
     if took <= limit + RESOLUTION:
         return False
-    if seen.lag > RESOLUTION:
-        return disturbed(HELD_UP)
-    if seen.moment("flapped") != NEVER:
-        return disturbed("the clone's node was not Ready")
     starved = starved_of(seen.samples, until)
     if took > limit + RESOLUTION + (UNREADY if starved == NEVER else starved):
         return True

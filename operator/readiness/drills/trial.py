@@ -11,18 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from readiness.control import Subject, declaration, unknown
+from readiness.drills.answered import NOT_DRILLED, problem_verdict, timeline_of
 from readiness.drills.arms import KNOCK, requests_of
-from readiness.drills.reading import (
-    NOT_DRILLED,
-    Kind,
-    Seen,
-    Span,
-    disturbed,
-    kind_of,
-    problem_verdict,
-    read,
-    timeline_of,
-)
+from readiness.drills.reading import Kind, Seen, Span, kind_of, read
+from readiness.drills.spoiled import fair
 from readiness.lasting import lasting_volumes
 from readiness.model import Result, Verdict
 from readiness.request import Answers, Request
@@ -30,13 +22,6 @@ from readiness.timeline import NEVER, Timeline
 
 WEEK: Final = 7 * 86400.0
 SLOW_LINE: Final = declaration("shutdown.slowRequest").removeprefix("shutdown.")
-MOST_CROWDED: Final = 0.7
-MOST_STARVED: Final = 0.5
-_LATE: Final = frozenset(
-    {"DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "KilledAtGrace", "LikelyLameDuck", "LingersWhenIdle", "WaitsForConnections"}
-)  # fmt: skip
-"""What a machine that has no CPU left does to an application that would have been in time."""
-_CROWDED: Final = "the machine was crowded"
 _RANK: Final = (Result.FAIL, Result.BLOCKED, Result.UNKNOWN, Result.PASS, Result.NOT_APPLICABLE)
 
 
@@ -56,7 +41,7 @@ def read_arms(subject: Subject, answers: Answers, *names: str) -> dict[str, Seen
     """
     found: dict[str, Seen | Verdict] = {}
     for name, request in requests_of(subject, *names).items():
-        found[name] = read(timeline_of(answers, request), interrupted=name == "sigint")
+        found[name] = read(timeline_of(subject, answers, request), interrupted=name == "sigint")
     held = found.get("held")
     if isinstance(held, Seen):
         return {n: s.with_hook_of(held) if isinstance(s, Seen) else s for n, s in found.items()}
@@ -67,7 +52,7 @@ def proven(seen: Timeline | None, judge: Callable[[Timeline], Verdict]) -> Verdi
     """A verdict on an arm that was carried out; else why it was not."""
     if seen is None:
         return NOT_DRILLED
-    return problem_verdict(seen) or judge(seen)
+    return problem_verdict(seen) or fair(judge(seen), seen)
 
 
 def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdict]) -> Verdict:
@@ -75,35 +60,23 @@ def judged(subject: Subject, seen: Seen | Verdict, judge: Callable[[Seen], Verdi
     if isinstance(seen, Verdict):
         return replace(seen, where=subject.where)
     verdict = judge(seen)
-    if verdict.reason in _LATE and (what := _held_up(verdict, seen)):
-        verdict = replace(disturbed(what), evidence=verdict.evidence)
+    deaf = verdict.reason == "KilledAtGrace" and seen.timeline.arm == "idle"
+    verdict = fair(verdict, seen.timeline, took=seen.took.lo, deaf=deaf)
     evidence = f"{verdict.evidence} {evidence_of(seen)}".strip()
     return replace(
         verdict, where=subject.where, via=f"drill/{seen.timeline.arm}", evidence=evidence
     )
 
 
-def _held_up(verdict: Verdict, seen: Seen) -> str:
-    """What kept the clone from being in time, by our own feeling or by what was read beside it.
-
-    Who is killed with nothing to do is deaf, however crowded it is, unless that very clone waited for a CPU."""
-    silent = verdict.reason == "KilledAtGrace" and seen.timeline.arm == "idle"
-    if seen.timeline.crowded > MOST_CROWDED and not silent:
-        return _CROWDED
-    starved = seen.timeline.starved > MOST_STARVED * seen.took.lo
-    return "the clone waited for a CPU" if starved else ""
-
-
 def deaf(subject: Subject, answers: Answers, name: str, told: Verdict) -> Verdict | None:
     """`told` where the clone was still there at the end of an arm although it got its signal."""
     request = requests_of(subject, name).get(name)
-    answer = timeline_of(answers, request) if request else None
+    answer = timeline_of(subject, answers, request) if request else None
     if answer is None or answer.ending is not None or answer.problem is None:
         return None
     if answer.problem.reason != "Aborted" or not answer.moment("sent") != NEVER == answer.moment("gone"):  # fmt: skip
         return None
-    verdict = disturbed(_CROWDED) if answer.crowded > MOST_CROWDED else told
-    return replace(verdict, where=subject.where, via=f"drill/{name}")
+    return replace(fair(told, answer), where=subject.where, via=f"drill/{name}")
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

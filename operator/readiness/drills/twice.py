@@ -13,7 +13,7 @@ from readiness.drills.starting import config_of
 from readiness.drills.subject import drill_subject
 from readiness.request import DrillRequest
 from readiness.script import Arm
-from readiness.step import Boot, Exit, Logs, Pause, Peek, Step, Stop
+from readiness.step import Boot, Exit, Logs, Meter, Pause, Peek, Step, Stop
 from readiness.timeline import NEVER, Timeline
 from readiness.workload import app_container
 
@@ -30,7 +30,7 @@ def request_of(subject: Subject) -> DrillRequest | None:
     pattern = config_of(subject).bootstrap_pattern
     if subject.workload is None or pattern is None:
         return None
-    whose, boot = drill_subject(subject), Boot(boot_seconds(subject))
+    whose, boot = drill_subject(subject), (Meter(), Boot(boot_seconds(subject)))
     if not whose.stores:
         return None
     first, second = (
@@ -40,7 +40,7 @@ def request_of(subject: Subject) -> DrillRequest | None:
     places = places_of(subject)
     looks = [(Peek(label, places),) if places else () for label in ("first", "second")]
     end = (Pause(SETTLE), *looks[0], Stop(), Exit(terms_of(subject).grace + 10))
-    steps: tuple[Step, ...] = (boot, first, *end, boot, Pause(SAID), second, *looks[1])
+    steps: tuple[Step, ...] = (*boot, first, *end, *boot, Pause(SAID), second, *looks[1])
     return DrillRequest(whose, Arm("twice", steps, apart=True))
 
 

@@ -197,7 +197,8 @@ class Processes:
 
     def _pod(self, manifest: Manifest, state: Manifest, *, ready: bool = False) -> Manifest:
         conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
-        statuses = [{"name": manifest["spec"]["containers"][0]["name"], "state": state}]
+        container = manifest["spec"]["containers"][0]
+        statuses = [{"name": container["name"], "state": state, "imageID": container.get("image", "")}]  # fmt: skip
         return manifest | {
             "status": {
                 "podIP": _address(manifest),

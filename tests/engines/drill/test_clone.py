@@ -62,3 +62,12 @@ def test_whether_anything_isolated_it(word, exposed):
 
     assert clone.moment("exposed") == exposed
     assert clone.endings == []  # not the application's
+
+
+def test_the_image_is_known_once_it_was_told():
+    clone = Clone("app", lambda: 1.0)
+    for told in ("", "registry/app@sha256:a", ""):
+        statuses = [{"name": "app", "imageID": told}, {"name": "proxy", "imageID": "sha256:b"}]
+        clone.saw("MODIFIED", {"metadata": {"name": "c"}, "status": {"containerStatuses": statuses}})  # fmt: skip
+
+    assert clone.image == "sha256:a"

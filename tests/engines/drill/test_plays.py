@@ -51,7 +51,9 @@ def drilled(*arms: Arm, stores: dict[str, Manifest | Problem] | None = None) -> 
 
         def build(workload: Manifest, arm: Arm, nth: int, props: Props) -> Manifest:
             told[f"{arm.name}-{nth}"] = [s["metadata"]["name"] for s in props.stores.values() if isinstance(s, dict)]  # fmt: skip
-            return clone(f"{arm.name}-{nth}", SERVER)
+            made = clone(f"{arm.name}-{nth}", SERVER)
+            made["spec"]["containers"][0]["image"] = f"registry/app@sha256:{nth}"
+            return made
 
         subject = DrillSubject("test", "t", "apps/v1", "Deployment", "x", port=port)
         script = Script("run", subject, arms, clones=1, deadline=40.0)
@@ -136,6 +138,7 @@ def test_a_second_boot_brings_another_clone_on_which_the_steps_after_it_act():
     assert NEVER < seen.moment("ready") < seen.stopped < seen.moment("created", 1) < seen.moment("ready", 1)  # fmt: skip
     assert seen.ending is not None
     assert [bool(said.found) for said in seen.said] == [True, True]
+    assert seen.images == ("sha256:0", "sha256:1")
 
 
 def test_a_second_clone_that_ends_by_itself_ends_the_arm():

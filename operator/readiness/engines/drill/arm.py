@@ -7,7 +7,7 @@ Whatever goes wrong ends the arm with a Problem; the timeline up to then is kept
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from readiness.drills.metering import blind_of, thinned, throttled_of, waited_of
@@ -36,7 +36,11 @@ from readiness.step import (
     Stop,
 )
 from readiness.timeline import Moment, Problem, ProblemError, Timeline
-from readiness.workload import DEFAULT_GRACE_SECONDS, app_container, pre_stop_seconds
+from readiness.workload import (
+    DEFAULT_GRACE_SECONDS,
+    app_container,
+    pre_stop_seconds,
+)
 
 STEPS: Final[Mapping[type, Callable[[Act, Any], Any]]] = {
     Boot: steps.boot,
@@ -92,14 +96,21 @@ def _timeline(act: Act, problem: Problem | None) -> Timeline:
     grace = manifest["spec"].get("terminationGracePeriodSeconds")
     moments = (*act.moments, *(m for _, each in act.clones for m in each.moments))
     endings = tuple(ending for _, each in act.clones for ending in each.endings)
-    ready = next((m.at for m in clone.moments if m.name == "ready"), 0.0)
+    own = [sample for sample in act.samples if sample.clone == 0]
     return Timeline(
         act.name, stopped=act.stopped, hook=act.hook, parallel=act.parallel,
         grace=float(DEFAULT_GRACE_SECONDS if grace is None else grace),
         container=clone.container, node=clone.node, endings=endings, said=tuple(act.said),
         checks=tuple(act.checks), imprints=tuple(act.imprints), calls=tuple(act.calls), problem=problem,
-        throttled=throttled_of(act.samples, ready), starved=waited_of(act.samples, act.stopped), samples=thinned(act.samples),
-        blind=blind_of(act.samples), unmeasured=act.unmeasured,
+        throttled=max(_throttled(act)), starved=waited_of(own, act.stopped), samples=thinned(act.samples),
+        blind=blind_of(own), unmeasured=act.unmeasured, images=tuple(dict.fromkeys(c.image for _, c in act.clones if c.image)),
         exchanges=tuple(sorted(act.done, key=lambda x: x.start)),
         moments=tuple(sorted(moments, key=lambda m: m.at)),
     )  # fmt: skip
+
+
+def _throttled(act: Act) -> Iterator[float]:
+    """Of each clone, since it was Ready."""
+    for nth, (_, clone) in enumerate(act.clones):
+        ready = next((m.at for m in clone.moments if m.name == "ready"), 0.0)
+        yield throttled_of((s for s in act.samples if s.clone == nth), ready)

@@ -13,7 +13,7 @@ from typing import Final
 from readiness.drills.isolation import OPEN, WAITER
 from readiness.model import Manifest
 from readiness.timeline import Ending, Moment, Problem
-from readiness.workload import STUCK, is_ready, stamp_of
+from readiness.workload import STUCK, image_digest, is_ready, stamp_of
 
 PULL: Final = STUCK | {"RunContainerError"}
 PATIENT: Final = {"ErrImagePull", "CreateContainerConfigError"}
@@ -25,7 +25,8 @@ def _nobody(moment: Moment) -> None:
 
 
 class Clone:
-    """The newest state of one pod. `nth` says which of an arm's clones it is; `told`: it was asked to end."""
+    """The newest state of one pod. `nth` says which of an arm's clones it is; `told`: it was asked to end; `image` is the digest
+    of what it runs, once the kubelet has told it."""
 
     def __init__(
         self, container: str, now: Callable[[], float], tell: Callable[[Moment], None] = _nobody, nth: int = 0,
@@ -37,6 +38,7 @@ class Clone:
         self.moments: list[Moment] = []
         self.endings: list[Ending] = []
         self.gone = False
+        self.image = ""
         self._now = now
         self._tell = tell
         self._changed = asyncio.Event()
@@ -44,6 +46,7 @@ class Clone:
     def saw(self, event: str, pod: Manifest) -> None:
         """Take one event in; stamps what is new in it."""
         self.pod = pod
+        self.image = image_digest([pod], self.container) or self.image
         spec = pod.get("spec") or {}
         if spec.get("nodeName"):
             self._once("scheduled", spec["nodeName"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
+from dataclasses import replace
 
 from readiness.drills.metering import read_line
 from readiness.engines.drill.act import Act
@@ -14,8 +15,8 @@ from readiness.timeline import Problem, ProblemError, Sample
 
 
 def meter(act: Act, step: Meter) -> None:
-    """Samples, as soon as the container runs, to its end."""
-    act.spawn(_meter(act, act.clone, step))
+    """Samples of the next clone, as soon as its container runs, to its end."""
+    act.spawn(_meter(act, act.clones[act.nth + 1][1], step))
 
 
 async def metered(act: Act, step: Metered) -> None:
@@ -35,7 +36,7 @@ async def _meter(act: Act, clone: Clone, step: Meter) -> None:
             told = read_line(line, act.world.epoch)
             if isinstance(told, Sample):
                 if told.at > last:  # a log that was cut is read again from its beginning
-                    act.samples.append(told)
+                    act.samples.append(replace(told, clone=clone.nth))
                 last = max(last, told.at)
                 act.metered.set()
             elif told:

@@ -26,7 +26,7 @@ from readiness.naming import drill
 from readiness.request import Hop, HopKind
 from readiness.script import STORE_SECONDS, Arm, Script, seconds_of
 from readiness.step import Boot
-from readiness.timeline import Moment, Problem, ProblemError, Timeline
+from readiness.timeline import NEVER, Moment, Problem, ProblemError, Timeline
 from readiness.workload import config_maps
 
 CAPS: Final = Caps(connect=3.0)
@@ -218,11 +218,13 @@ class Drill:
         names = [manifest["metadata"]["name"] for manifest in manifests]
         self._clones |= {name: clone for name, (_, clone) in zip(names, act.clones, strict=True)}
         seen = await run_arm(act, arm)
-        lag = max((late for at, late in self._late if at >= seen.moment("ready")), default=0.0)
+        ready = seen.moment("ready")
+        since = ready if ready != NEVER else seen.moment("created")
+        lag = max((late for at, late in self._late if at >= since), default=0.0)
         problem, unmeasured = seen.problem, _plain(seen.unmeasured, names)
         if problem is not None:
             problem = replace(problem, words=_plain(problem.words, names))
-        crowded = self._crowd.share(seen.moment("ready"))
+        crowded = self._crowd.share(since)
         seen = replace(seen, lag=lag, crowded=crowded, unmeasured=unmeasured, problem=problem)
         self._report(seen)
         await self._close(manifests)
