@@ -18,6 +18,10 @@ from readiness.naming import DRILL
 END_CONTROL: Final = "SHD-001p"
 SETTLED: Final = 5
 """A container that started less than so many seconds before its pod was asked to go was not up yet."""
+KEPT: Final = 8
+"""As many as fit the evidence of a report's row, and more of one kind than a verdict asks for."""
+MOST: Final = 64
+WEEK: Final = 7 * 86400
 LATE: Final = 10
 """So much later than the grace period no kubelet kills but one whose node was away."""
 _TEMPLATES: Final = (
@@ -73,6 +77,25 @@ def parse_terminations(text: str) -> Iterator[Termination]:
     for when, pod, template, code, used, grace in _LINE.findall(text):
         finished = epoch_of(when)
         yield Termination(pod, template, finished - int(used), finished, int(grace), int(code))
+
+
+def kept(ends: Iterable[Termination]) -> tuple[Termination, ...]:
+    """What verdicts need of all these: of each container the newest, and the newest of each template that ended alike.
+
+    So a kill is not forgotten for the orderly ends that follow it. What is a week older than the newest no verdict asks for.
+    """
+    of_container: dict[str, list[Termination]] = {}
+    for end in sorted(ends, key=lambda e: -e.finished):
+        mine = of_container.setdefault(end.container, [])
+        alike = sum((e.template, e.killed, e.code) == (end.template, end.killed, end.code) for e in mine)  # fmt: skip
+        if alike < KEPT and (not mine or mine[0].finished - end.finished <= WEEK):
+            mine.append(end)
+    return tuple(e for mine in of_container.values() for e in _foremost(mine))
+
+
+def _foremost(ends: list[Termination]) -> list[Termination]:
+    """Of many templates and codes within a week the newest few ends, then kills."""
+    return [*ends[:KEPT], *sorted(ends[KEPT:], key=lambda e: not e.killed)][:MOST]
 
 
 def template_of(pods: Iterable[Manifest]) -> str:

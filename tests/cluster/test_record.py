@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ from cluster.test_store import policy, thing
 
 from readiness import plan, rules
 from readiness.cluster.project import KINDS
-from readiness.cluster.record import KEPT, TIDY, Record
+from readiness.cluster.record import TIDY, Record
 from readiness.cluster.store import Store
 from readiness.recall import needs_recall
 from readiness.snapshot import Snapshot
-from readiness.terminations import Termination
+from readiness.terminations import KEPT, MOST, WEEK, Termination
 
 EVENTS = yaml.safe_load((Path(__file__).parents[1] / "terminations.yaml").read_text())
+REF = ("shop", "Deployment", "api")
+RULES = rules.load()
 POD = next(kind for kind in KINDS if kind.name == "Pod")
 
 
@@ -64,11 +67,66 @@ def test_a_thousand_ends_keep_the_newest_few_of_each_container():
     record = Record(lambda _: True)
     for n in range(1000):
         ends = [Termination(f"p{n}", "h", n, n + 1, 30, 0, name) for name in ("app", "log")]
-        record._add(("shop", "Deployment", "api"), ends)
+        record._add(REF, ends)
 
     ends = record.terminations(policy("p"))["t"]
     assert len(ends) == 2 * KEPT
     assert min(e.finished for e in ends) == 1000 - KEPT + 1
+
+
+def test_a_thousand_templates_and_codes_keep_no_more_than_fits():
+    record = Record(lambda _: True)
+    for n in range(1000):
+        record._add(REF, [Termination(f"p{n}", f"h{n}", n, n + 30, 30, 137 - n % 3, "app")])
+
+    ends = record.terminations(policy("p"))["t"]
+    assert len(ends) == MOST
+    assert {e.finished for e in ends} >= set(range(1030 - KEPT, 1030))
+
+
+def test_a_week_forgets_kills_that_no_verdict_asks_for():
+    record = Record(lambda _: True)
+    killed = [Termination(f"k{n}", "old", n, n + 30, 30, 137, "app") for n in range(3)]
+    record._add(REF, killed)
+    record._add(REF, [Termination("f", "new", WEEK + 31, WEEK + 32, 30, 0, "app")])
+
+    assert [e.pod for e in record.terminations(policy("p"))["t"]] == ["f", "k2"]
+
+
+TARGET = {"name": "t", "workloadRef": {"kind": "Deployment", "name": "api"}}
+ASKED = {"targets": [TARGET], "profiles": [], "controls": [{"id": "SHD-001p"}]}
+
+
+def judged(ends):
+    """(verdict, the report that tells it) of a workload whose pods ended so."""
+    policy_ = policy("p") | {"spec": ASKED}
+    spec = {"template": {"spec": {"containers": [{"name": "app", "image": "a"}]}}}
+    workload = thing("Deployment", "api", spec=spec)
+    seen = Snapshot(namespace="shop", workloads={"t": workload}, terminations={"t": tuple(ends)})
+    now = max(e.finished for e in ends) + 3600.0
+    (report,) = plan.make(RULES, plan.Situation(policy_, seen, {}, now), {}).reports
+    (row,) = [r for r in report["report"]["results"] if r["id"] == "SHD-001p"]
+    return (row["result"], row["reason"]), report
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_kept_gives_the_verdict_that_all_of_it_would_also_after_a_restart(seed):
+    chance = random.Random(seed)
+    ends, at, record = [], 10 * WEEK, Record(lambda _: True)
+    templates = [f"9d857c745{n}" for n in range(chance.choice((1, 2, 3)))]
+    for n in range(chance.choice((3, 12, 60))):
+        at += chance.choice((1, 600, 40000))
+        how = chance.choices(((137, 30), (0, 1), (1, 1), (143, 2)), (1, 20, chance.choice((0, 2)), 9))  # fmt: skip
+        code, used = how[0]
+        ends.append(Termination(f"p{n:04}", chance.choice(templates), at - used, at, 30, code, "app"))  # fmt: skip
+        record._add(REF, ends[-1:])
+    told, _ = judged(ends)
+    known, report = judged(record.terminations(policy("p"))["t"])
+    again = Record(lambda _: True)
+    again.recall(report)
+
+    assert known == told
+    assert judged(again.terminations(policy("p"))["t"])[0] == told
 
 
 def test_workloads_that_nobody_targets_any_more_are_forgotten():
@@ -77,7 +135,7 @@ def test_workloads_that_nobody_targets_any_more_are_forgotten():
     for ref in sorted(wanted):
         record._add(ref, [Termination("p", "h", 0, 1, 30, 0)])
     wanted.clear()
-    record._add(("shop", "Deployment", "api"), [Termination("p", "h", 0, 1, 30, 0)])
+    record._add(REF, [Termination("p", "h", 0, 1, 30, 0)])
 
     assert len(record._ended) == 1
 
@@ -107,17 +165,11 @@ def test_a_restart_takes_it_back_from_the_report_and_counts_nothing_twice():
 def test_the_evidence_of_a_report_holds_all_that_is_kept():
     ends = [Termination(f"x{n:04}", "9d857c7451", n, 30 + n, 30, 137, "app") for n in range(KEPT)]
     before, after = Record(lambda _: True), Record(lambda _: True)
-    before._add(("shop", "Deployment", "api"), ends)
-    target = {"name": "t", "workloadRef": {"kind": "Deployment", "name": "api"}}
-    policy_ = policy("p")
-    policy_["spec"] = {"targets": [target], "profiles": [], "controls": [{"id": "SHD-001p"}]}
-    container = {"name": "app", "image": "a"}
-    workload = thing("Deployment", "api", spec={"template": {"spec": {"containers": [container]}}})
-    seen = Snapshot(namespace="shop", workloads={"t": workload}, terminations=before.terminations(policy_))  # fmt: skip
-    (report,) = plan.make(rules.load(), plan.Situation(policy_, seen, {}, 100.0), {}).reports
+    before._add(REF, ends)
+    _, report = judged(before.terminations(policy("p"))["t"])
     after.recall(report)
 
-    assert needs_recall(policy_ | {"status": {"targets": [{"name": "t"}]}})
-    known = {str(e) for e in before.terminations(policy_)["t"]}
-    assert {str(e) for e in after.terminations(policy_)["t"]} == known
+    assert needs_recall(policy("p") | {"spec": ASKED, "status": {"targets": [{"name": "t"}]}})
+    known = {str(e) for e in before.terminations(policy("p"))["t"]}
+    assert {str(e) for e in after.terminations(policy("p"))["t"]} == known
     assert len(known) == KEPT

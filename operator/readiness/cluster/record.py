@@ -5,7 +5,6 @@ It outlives the pods, and by the evidence in the report a restart of the operato
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
@@ -16,13 +15,13 @@ from readiness.model import Manifest
 from readiness.passages import ROLLOUT_CONTROL, Passage, parse_passages
 from readiness.terminations import (
     END_CONTROL,
+    KEPT,
     Termination,
+    kept,
     parse_terminations,
     terminations_of,
 )
 
-KEPT: Final = 8
-"""As many as fit the evidence of a report's row."""
 TIDY: Final = 1000
 V = TypeVar("V")
 
@@ -69,14 +68,14 @@ class Record:
         return _by_target(policy, self._passed)
 
     def _add(self, ref: Ref, ends: Iterable[Termination]) -> None:
-        kept = self._ended.get(ref, ())
-        fresh = tuple(e for e in ends if not any(_same(e, k) for k in kept))
+        known = self._ended.get(ref, ())
+        fresh = tuple(e for e in ends if not any(_same(e, k) for k in known))
         if not fresh:
             return
         if ref not in self._ended and len(self._ended) >= TIDY:
             self._ended = {r: found for r, found in self._ended.items() if self._named(r)}
             self._passed = {r: found for r, found in self._passed.items() if self._named(r)}
-        self._ended[ref] = _last((*kept, *fresh))
+        self._ended[ref] = kept((*known, *fresh))
 
     def _pass(self, ref: Ref, seen: Iterable[Passage]) -> None:
         """No rollout comes without ends of pods, so that tidying those is enough."""
@@ -98,13 +97,3 @@ def _same(one: Termination, other: Termination) -> bool:
     """What comes back from a report names no container."""
     there = (one.pod, one.finished) == (other.pod, other.finished)
     return there and (one.container == other.container or "" in (one.container, other.container))
-
-
-def _last(ends: Iterable[Termination]) -> tuple[Termination, ...]:
-    """The newest of each container."""
-    count, found = Counter[str](), []
-    for end in sorted(ends, key=lambda e: -e.finished):
-        count[end.container] += 1
-        if count[end.container] <= KEPT:
-            found.append(end)
-    return tuple(found)

@@ -17,11 +17,11 @@ from readiness.drills.remedies import BOUND, CODE, HANDLE
 from readiness.model import Manifest, Safety, Severity, Verdict
 from readiness.passages import Passage
 from readiness.passive import listed, on_workload
-from readiness.terminations import Termination, template_of
+from readiness.terminations import KEPT, WEEK, Termination, template_of
 from readiness.workload import app_container
 
 DAY: Final = 86400.0
-WEEK, MONTH = 7 * DAY, 30 * DAY
+MONTH: Final = 30 * DAY
 ENOUGH: Final = 5
 AGREEING: Final = 2
 ROLLOUTS: Final = 3
@@ -33,7 +33,7 @@ def judge_ends(subject: Subject, workload: Manifest) -> Verdict:
     ends = _deciding(_recent(subject, workload))
     codes = subject.target.shutdown.ok_exit_codes
     killed = [e for e in ends if e.killed]
-    told = "; ".join(map(str, ends))
+    told = "; ".join(map(str, _examples(ends, codes)))
     if len(killed) >= (1 if len(ends) >= ENOUGH else AGREEING):
         return replace(_killed(killed, ends), evidence=told)
     wrong = Counter(e.code for e in ends if e.code not in codes and not e.killed)
@@ -67,6 +67,15 @@ def _deciding(ends: Sequence[Termination]) -> list[Termination]:
     return [e for e in ends if e.template in templates]
 
 
+def _examples(ends: Sequence[Termination], codes: Collection[int]) -> list[Termination]:
+    """As many as a report holds, from which the same verdict follows: two that are wrong alike, and the newest."""
+    wrong = Counter((e.killed, e.code) for e in ends if e.killed or e.code not in codes)
+    worst = max(wrong, key=lambda kind: (kind[0], wrong[kind]), default=None)
+    telling = [e for e in ends if (e.killed, e.code) == worst][:AGREEING]
+    others = [e for e in ends if e not in telling]
+    return sorted((*telling, *others[: KEPT - len(telling)]), key=lambda e: (-e.finished, e.pod))
+
+
 def _killed(killed: Sequence[Termination], ends: Sequence[Termination]) -> Verdict:
     return failed(
         "KilledAtGrace", "real pods do not end by themselves: the kubelet kills them when the grace period is over",
@@ -80,17 +89,22 @@ def _wrong(wrong: Counter[int], codes: Collection[int], ends: Sequence[Terminati
     return failed(
         "ExitCode", f"real pods end with exit code {code} when they are asked to go",
         expected=f"exit code {' or '.join(map(str, sorted(codes)))}",
-        observed=f"exit code {code} in {wrong[code]} of {_last(ends)}", fix=CODE,
+        observed=f"exit code {code} in {_many(wrong[code])} of {_last(ends)}", fix=CODE,
     )  # fmt: skip
 
 
 def _counted(killed: int, ends: Sequence[Termination]) -> str:
-    return f"{killed} killed at the end of the grace period, of {_last(ends)}"
+    return f"{_many(killed)} killed at the end of the grace period, of {_last(ends)}"
 
 
 def _last(ends: Sequence[Termination]) -> str:
     """How many and when: it moves when a pod ends, and of many pods of one day once."""
-    return f"{len(ends)} terminations, the last on {_day(ends[0].finished)}"
+    return f"{_many(len(ends))} terminations, the last on {_day(ends[0].finished)}"
+
+
+def _many(count: int) -> str:
+    """Not all are remembered."""
+    return str(count) if count < KEPT else f"{KEPT} or more"
 
 
 def _day(epoch: int) -> str:
