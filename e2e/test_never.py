@@ -302,6 +302,21 @@ def test_it_may_do_nothing_in_another_namespace(places: tuple[Place, Place]) -> 
     assert asked.stdout.startswith("no")
 
 
+def test_where_one_policy_for_all_pods_allows_everything_no_clone_starts(
+    places: tuple[Place, Place],
+) -> None:
+    """Policies add up: ours cannot take back what this one allows, and the application would reach production."""
+    here, _ = places
+    everything = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{}]}  # fmt: skip
+    here.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "everything"}, "spec": everything})  # fmt: skip
+    try:
+        said = here.drill("reckless", "--standalone", "--once", "--control", "SHD-006")
+    finally:
+        here.kubectl("delete", "networkpolicy", "everything")
+
+    assert said.findings["SHD-006"]["reason"] == "NotIsolated"
+
+
 REFUSED = {
     "a store that nobody declared": ({"container": {"env": [{"name": "CACHE_URL", "value": f"redis://store.{OTHER}:6379/0"}]}}, "UndeclaredStore: CACHE_URL"),
     "a directory of the node": ({"volumes": [{"name": "node", "hostPath": {"path": "/var/tmp"}}]}, "is a hostPath"),

@@ -165,6 +165,8 @@ def test_defaults_are_the_models_and_only_in_specs():
         "rdy.spec.targets[].shutdown.idleExit": "3s",
         "rdy.spec.targets[].shutdown.propagation": "5s",
         "rdy.spec.targets[].shutdown.standalone": False,
+        "rdy.spec.safety": {},
+        "rdy.spec.safety.unisolated": False,
         "rdy.spec.targets[].upstreams[].timeout": "30s",
         "rdy.spec.targets[].upstreams[].retryBudget": "60s",
         "rdy.spec.targets[].upstreams[].call.method": "GET",

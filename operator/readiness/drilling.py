@@ -24,7 +24,7 @@ from readiness.cluster.pods import Pods
 from readiness.cluster.project import projected
 from readiness.drills.clone import Place, build_clone
 from readiness.drills.codec import dump_timeline, load_script
-from readiness.drills.isolation import build_isolation
+from readiness.drills.isolation import NOT_ISOLATED, build_isolation
 from readiness.drills.job import BINDING
 from readiness.drills.sink import FIRST, build_sink, with_gate
 from readiness.drills.stores import build_store
@@ -121,6 +121,8 @@ def build_crew(script: Script, place: Place, image: str) -> tuple[Build, Props]:
 
     def build(workload: Manifest, arm: Arm, nth: int, props: Props) -> Manifest | Problem:
         sinks: dict[str, str] = {}
+        if props.exposed and not script.subject.unisolated:
+            return NOT_ISOLATED
         if script.calls(arm):
             if isinstance(props.sink, Problem):
                 return props.sink

@@ -100,8 +100,9 @@ class DrillSubject:
     """Whose template is cloned and how its clone is reached.
 
     `template` is the hash of the pod template that the plan saw; another one found by the drill
-    is a problem, not an answer. `standalone`: the owner's word that it needs no store. `declared`
-    are the names of variables that the owner declares (config.env).
+    is a problem, not an answer. `standalone`: the owner's word that it needs no store; `unisolated`:
+    that its clones may run where no NetworkPolicy holds them. `declared` are the names of variables
+    that the owner declares (config.env).
     """
 
     namespace: str
@@ -115,6 +116,7 @@ class DrillSubject:
     tls: bool = False
     host: str = ""
     standalone: bool = False
+    unisolated: bool = False
     stores: tuple[Store, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     declared: tuple[str, ...] = ()

@@ -206,7 +206,7 @@ class Problem:
     """Why an arm has no answer: a closed set of reasons, with the words of whoever said so.
 
     Refused (a rule of safety), NotPermitted, Denied (admission), Unschedulable, ImagePull,
-    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, StoreUnavailable, SinkUnavailable, Quota, Unplayed (a scenario
+    InitFailed, NotReady, Ended (before it was Ready), TemplateChanged, NotIsolated, StoreUnavailable, SinkUnavailable, Quota, Unplayed (a scenario
     that must hold does not), NotWhole (a data service), ApplicationUnwell, Held (an eviction, by a budget), Aborted.
     """
 

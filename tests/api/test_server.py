@@ -39,6 +39,7 @@ def test_the_server_defaults_as_the_description_says(api_server: ApiServer):
         "environment": "prod",
         "suspend": False,
         "deletionPolicy": "Retain",
+        "safety": {"unisolated": False},
         "targets": [
             {
                 "name": "api",

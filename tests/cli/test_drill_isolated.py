@@ -22,19 +22,31 @@ def listener() -> Iterator[socket.socket]:
         yield found
 
 
-def wait(address: tuple[str, int], word: Path, within: float) -> subprocess.Popen[bytes]:
+def wait(
+    address: tuple[str, int], word: Path, within: float, *more: str
+) -> subprocess.Popen[bytes]:
     host, port = address
     env = {**os.environ, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}
-    command = ["-m", "readiness", "drill-isolated", "--within", f"{within:g}", "--word", str(word)]
+    command = [
+        "-m",
+        "readiness",
+        "drill-isolated",
+        "--within",
+        f"{within:g}",
+        "--word",
+        str(word),
+        *more,
+    ]
     return subprocess.Popen([sys.executable, *command], env=env)
 
 
+@pytest.mark.parametrize(("more", "code"), [((), 0), (("--required",), 1)])
 def test_a_network_that_isolates_nothing_is_told_and_not_waited_for_longer(
-    listener: socket.socket, tmp_path: Path
+    listener: socket.socket, tmp_path: Path, more: tuple[str, ...], code: int
 ) -> None:
-    waiting = wait(listener.getsockname(), tmp_path / "word", WITHIN)
+    waiting = wait(listener.getsockname(), tmp_path / "word", WITHIN, *more)
 
-    assert waiting.wait(60) == 0
+    assert waiting.wait(60) == code
     assert (tmp_path / "word").read_text() == "open"
 
 

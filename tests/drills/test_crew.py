@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from readiness.drilling import build_crew
+from readiness.drills.isolation import NOT_ISOLATED
 from readiness.drills.sink import control_of
 from readiness.model import Manifest
 from readiness.script import Arm, DrillSubject, Script, Store, Upstream
@@ -24,9 +25,10 @@ ADDRESSES = {"": "10.1.1.9", "cache": "10.1.1.1", "jobs": "10.1.1.2"}
 WORKLOAD = deployment({"env": [{"name": "LLM_URL", "value": "https://api.example.com/v1"}]})
 
 
-def crew(*arms: Arm) -> Any:
+def crew(*arms: Arm, unisolated: bool = True) -> Any:
     images = (("redis", "redis:8"), ("rabbitmq", "rabbitmq:4"))
-    return build_crew(Script("ab12", SUBJECT, arms, images=images), PLACE, "operator:1")
+    subject = replace(SUBJECT, unisolated=unisolated)
+    return build_crew(Script("ab12", subject, arms, images=images), PLACE, "operator:1")
 
 
 def containers(pod: Manifest | Problem | None) -> list[str]:
@@ -86,4 +88,14 @@ def test_nobody_waits_for_an_isolation_that_never_comes() -> None:
     waiting, exposed = (build(WORKLOAD, PLAIN, 0, replace(props, exposed=seen))["spec"] for seen in (False, True))  # fmt: skip
 
     assert [each["image"] for each in waiting["initContainers"]] == ["operator:1"]
+    assert "--required" not in waiting["initContainers"][0]["args"]
     assert exposed["initContainers"] == []
+
+
+def test_where_nothing_isolates_them_there_are_no_clones_unless_the_policy_says_so() -> None:
+    build, props = crew(PLAIN, unisolated=False)
+    props = replace(props, addresses=ADDRESSES)
+    waiting = build(WORKLOAD, PLAIN, 0, props)
+
+    assert "--required" in waiting["spec"]["initContainers"][0]["args"]
+    assert build(WORKLOAD, PLAIN, 0, replace(props, exposed=True)) == NOT_ISOLATED

@@ -143,6 +143,7 @@ def test_a_clone_waits_for_its_isolation_first_and_its_class_stays(told: Manifes
     assert [each["name"] for each in others] == ["migrate"]
     assert (first["name"], first["image"]) == (WAITER, "operator:1")
     assert first["resources"] == asked
+    assert first["args"] == ["drill-isolated", "--within", "30", "--required"]
     assert first["securityContext"]["runAsNonRoot"]
     assert "fsGroup" not in first["securityContext"]
 

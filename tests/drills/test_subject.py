@@ -62,8 +62,9 @@ def service(**port: Any) -> Snapshot:
 def subject(
     snapshot: Snapshot, workload: dict[str, Any] | None = WORKLOAD, **fields: Any
 ) -> Subject:
+    safety = {"unisolated": fields.pop("unisolated", False)}
     declared = {"name": "api", "workloadRef": {"kind": "Deployment", "name": "api"}, **fields}
-    policy = read_policy({"targets": [declared], "dataServices": SERVICES})
+    policy = read_policy({"targets": [declared], "dataServices": SERVICES, "safety": safety})
     return Subject(policy, policy.targets[0], snapshot, workload)
 
 
@@ -91,6 +92,9 @@ ROWS: dict[str, tuple[Subject, DrillSubject]] = {
     ),
     "without a store by the owner's word": (
         subject(PLAIN, shutdown={"standalone": True}), replace(CLONED, standalone=True),
+    ),
+    "where no network isolates it, by the policy's word": (
+        subject(PLAIN, unisolated=True), replace(CLONED, unisolated=True),
     ),
     "variables that are declared": (
         subject(PLAIN, config={"env": [{"name": "B"}, {"name": "A"}]}),

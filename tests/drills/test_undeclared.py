@@ -98,6 +98,28 @@ ADDRESSES = [
     ("MEMCACHED_SERVERS", "mc", "mc"),
     ("BACKEND_HOST", "redis-master.infra", "redis-master.infra"),
     ("DB_CONNECTION", "host=pg;db=x", "pg"),
+    ("QUEUE_HOST", "q", "q"),
+    ("JOB_QUEUE_URL", "http://jobs:8080", "jobs"),
+    ("CACHE_HOST", "10.96.0.12", "10.96.0.12"),
+    ("ETCD_ENDPOINTS", "http://etcd:2380", "etcd"),
+    ("S3_ENDPOINT", "https://minio.shop:9000", "minio.shop"),
+    ("AWS_ENDPOINT_URL", "http://localstack.dev:4566", "localstack.dev"),
+    ("TEMPORAL_ADDRESS", "temporal.infra:7000", "temporal.infra"),
+    # by its form: connection strings
+    ("DSN", "host=db user=x", "db"),
+    ("DSN", "app:pw@tcp(sql:3307)/x", "sql"),
+    ("ConnectionStrings__Default", "Server=sql,1433;Database=x", "sql"),
+    ("X", "Server=tcp:sql.shop,1500;Initial Catalog=x", "sql.shop"),
+    ("X", "Data Source=ora.shop;User Id=app", "ora.shop"),
+    ("X", "pgsql:host=pg;dbname=x", "pg"),
+    ("X", "DefaultEndpointsProtocol=https;AccountName=shopjobs;AccountKey=a2V5", "shopjobs"),
+    # by its domain
+    ("X", "https://sqs.eu-west-1.amazonaws.com/1/jobs", "sqs.eu-west-1.amazonaws.com"),
+    ("X", "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKey=x", "ns.servicebus.windows.net"),
+    ("X", "orders.abc.eu-west-1.rds.amazonaws.com", "orders.abc.eu-west-1.rds.amazonaws.com"),
+    ("X", "AccountEndpoint=https://shop.documents.azure.com:443/;AccountKey=x", "shop.documents.azure.com"),
+    ("X", "etcd://etcd", "etcd"),
+    ("X", "etcd-0:2379", "etcd-0"),
 ]  # fmt: skip
 NONE = [
     ("REDIS_SENTINELS", "3"), ("KAFKA_BROKER", "true"), ("REDIS_HOST", "None"), ("PORT", "6379"), ("LOG_LEVEL", "info"), ("BASE_URL", "https://shop.example.com"),
@@ -110,6 +132,15 @@ NONE = [
     ("POSTGRES_HOST", "/var/run/postgresql"), ("DATABASE_URL", "postgresql:///app?host=/run/pg"),
     ("TIME", "12:30:00"), ("VERSION", "redis:7.2"), ("SMTP_HOST", "mail:25"), ("PEERS", "a:7946,b:7946"),
     ("REDIS_URL", "redis://$(POD_IP):6379"),
+    ("S3_BUCKET", "orders"), ("S3_REGION", "eu-west-1"), ("AWS_REGION", "eu-west-1"), ("CACHE_TTL", "60s"), ("CACHE_DIR", "/tmp/cache"), ("CACHE_CONTROL", "public, max-age=60"),
+    ("CACHE_URL", "memory"), ("CACHE_URL", "locmem://"), ("QUEUE_NAME", "jobs"), ("QUEUE_SIZE", "100"), ("QUEUE_URL", "sync"), ("CACHE_NODES", "3"),
+    ("SENTRY_DSN", "https://key@o1.ingest.sentry.io/2"), ("MAILER_DSN", "smtp://mail:25"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4317"),
+    ("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=1;IngestionEndpoint=https://eu.in.applicationinsights.azure.com/"),
+    ("ConnectionStrings__Default", "Data Source=app.db"), ("SQL_CONNECTION_STRING", "Data Source=app.sqlite3;Password=x"), ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
+    ("HTTP_PROXY", "http://proxy:3128"), ("NO_PROXY", "10.0.0.0/8,.svc,.cluster.local"), ("OIDC_ISSUER_URL", "https://login.example.com"), ("AUTH_SERVER_URL", "http://keycloak:8080"),
+    ("VAULT_ADDR", "https://vault:8200"), ("CDN_URL", "https://cdn.example.com"), ("PROMETHEUS_URL", "http://prometheus:9090"), ("GRPC_HOST", "orders:50051"), ("SMTP_SERVER", "mail"),
+    ("LOG_FORMAT", "host=%h user=%u"), ("JAVA_OPTS", "-Xmx1g -Dserver.port=8080"), ("DB_POOL_SIZE", "5"), ("HOSTNAME", "api-0"), ("SERVER_NAME", "shop.example.com"),
+    ("HEALTHCHECK_URL", "http://localhost:8080/health"), ("DOCS_URL", "https://neon.tech"), ("ASSETS", "https://shop.s3.eu-west-1.amazonaws.com/x.css"),
 ]  # fmt: skip
 
 
@@ -162,6 +193,53 @@ def test_the_owners_word_is_taken():
     assert words(secret("DATABASE_URL"), standalone=True) == ""
 
 
+def test_but_not_where_no_network_holds_the_clone_to_it():
+    told = {"standalone": True, "unisolated": True}
+    made = answer(deployment(env("REDIS_URL", "redis://cache")), **told)
+
+    assert isinstance(made, Problem)
+    assert made.fix.endswith("or drill where NetworkPolicies hold")
+    assert clone(deployment(env("REDIS_URL", "redis://cache")), stores=(CACHE,), **told)
+
+
+MOUNTED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"secretName": "app-config"}, {}, "volume v"),
+    ({"secretName": "app-config"}, {"standalone": True}, ""),
+    ({"secretName": "app-config"}, {"stores": (CACHE,)}, ""),
+    ({"secretName": "cache-auth"}, {"stores": (CACHE,)}, ""),
+    ({"secretName": "web-tls"}, {}, ""),
+    ({"secretName": "signing-keys"}, {}, ""),
+    ({"secretName": "app", "items": [{"key": "tls.crt", "path": "server.crt"}, {"key": "tls.key", "path": "server.key"}]}, {}, ""),
+    ({"secretName": "app", "items": [{"key": "tls.crt", "path": "tls.crt"}, {"key": "yaml", "path": "application.yaml"}]}, {}, "volume v"),
+    ({"secretName": "app", "items": [{"key": "x", "path": "database-url"}]}, {"stores": (CACHE,)}, "file database-url of volume v"),
+    ({"secretName": "app", "items": [{"key": "amqp.uri", "path": "x"}]}, {"stores": (CACHE,)}, "file x of volume v"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "subject", "where"), MOUNTED)
+@pytest.mark.parametrize("projected", [False, True])
+def test_files_of_a_secret_are_judged_by_their_names(source, subject, where, projected):
+    own = {("name" if key == "secretName" else key): value for key, value in source.items()}
+    volume = {"projected": {"sources": [{"secret": own}]}} if projected else {"secret": source}
+    mount = {"volumeMounts": [{"name": "v", "mountPath": "/etc/app"}]}
+    workload = deployment(mount, volumes=[{"name": "v", **volume}])
+    made = answer(workload, **{**MINE, **subject})
+
+    assert (made.words.split(" comes from ")[0] if isinstance(made, Problem) else "") == (where and f"UndeclaredStore: {where}")  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "refuses"), [("/etc/tls", False), ("/etc/app", True)])
+def test_where_a_secret_is_mounted_tells_what_it_is_for(path: str, refuses: bool):
+    mount = {"volumeMounts": [{"name": "v", "mountPath": path}]}
+    workload = deployment(mount, volumes=[{"name": "v", "secret": {"secretName": "web"}}])
+
+    assert isinstance(answer(workload, **MINE), Problem) is refuses
+
+
+def test_a_volume_that_nobody_mounts_is_not_looked_at():
+    assert clone(deployment(volumes=[{"name": "v", "secret": {"secretName": "app"}}]), **MINE)
+
+
 @pytest.mark.parametrize(
     "password", ["hunter2/canary", "hunter2#canary", "hunter2?canary", "hunter2,canary"]
 )  # fmt: skip
@@ -181,6 +259,9 @@ HIDDEN = [
     ("X", "mongodbUri", True), ("AMQP", "x", True), ("REDIS_PASSWORD", "x", False), ("MONGO_USERNAME", "x", False),
     ("DB_NAME", "x", False), ("DATABASE", "x", True), ("PGPASSWORD", "x", False), ("SESSION_SECRET", "x", False), ("REDIS_DB", "x", False),
     ("API_TOKEN", "mysql-password", False), ("FEEDBACK_URL", "x", False),
+    ("QUEUE_URL", "x", True), ("CACHE_HOST", "x", True), ("S3_ENDPOINT", "x", True), ("DSN", "x", True), ("ConnectionStrings__Default", "x", True),
+    ("X", "connectionString", True), ("S3_BUCKET", "x", False), ("S3_SECRET_KEY", "x", False), ("CACHE_SECRET", "x", False), ("SENTRY_DSN", "x", False),
+    ("APPLICATIONINSIGHTS_CONNECTION_STRING", "x", False), ("QUEUE_TOKEN", "x", False), ("AWS_SECRET_ACCESS_KEY", "x", False),
 ]  # fmt: skip
 
 
@@ -328,7 +409,7 @@ def test_any_text_is_read(name: str, value: str):
     is_store_name(name)
 
 
-@pytest.mark.parametrize("text", ["redis://" * 20_000, "a" * 200_000, "a." * 100_000, "1:" * 100_000, "[" * 100_000, "@(" * 50_000, "host=" * 40_000])  # fmt: skip
+@pytest.mark.parametrize("text", ["redis://" * 20_000, "a" * 200_000, "a." * 100_000, "1:" * 100_000, "[" * 100_000, "@(" * 50_000, "host=" * 40_000, "user" + " " * 100_000, "es-" + "-a" * 100_000, "sqs." * 50_000])  # fmt: skip
 def test_a_hostile_text_takes_no_time(text: str):
     list(hosts_within(text))
     list(hosts_named("REDIS_URL", text))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from readiness.api.formats import ControlId, Schedule, TimeZone, lasting
-from readiness.api.types import Schema, scalar_set
+from readiness.api.types import Flag, Schema, scalar_set
 
 Environment = Literal["dev", "staging", "prod"]
 
@@ -46,6 +46,11 @@ class OptIn(Schema):
         max_length=5,
         description="Classes of controls that may run. drill: clones of the targets' pods are started, kept busy, "
         "disturbed and stopped, in this namespace and on throw-away stores. Who may set this can start pods.",
+    )
+    unisolated: Flag = Field(
+        False,
+        description="true: drills may run although no NetworkPolicy holds their clones, because the network enforces none or one for all "
+        "pods allows more. Then only what is declared and what the environment shows is kept from production, and shutdown.standalone is not taken for an answer.",
     )
     disruptive: Disruption | None = Field(
         None,

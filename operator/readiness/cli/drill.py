@@ -76,6 +76,7 @@ def _add_declared(parser: argparse.ArgumentParser) -> None:
     declared.add_argument("--container", default="", help="default: the first one with ports")
     declared.add_argument("--service", metavar="NAME[:PORT]", default="", help="the Service that clients use")  # fmt: skip
     declared.add_argument("--standalone", action="store_true", help="your word that it needs no store: undeclared addresses do not refuse the drill")  # fmt: skip
+    declared.add_argument("--unisolated", action="store_true", help="drill also where no NetworkPolicy isolates a clone; --standalone does not count there")  # fmt: skip
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -26,6 +26,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     """How long to wait."""
     found = parser(prog, text, "Only for a clone's first container.")
     found.add_argument("--within", type=float, required=True, help="seconds")
+    found.add_argument("--required", action="store_true", help="fail where nothing has isolated it by then")  # fmt: skip
     found.add_argument(
         "--word", type=Path, default=TERMINATION, help="where it says that nothing has isolated it"
     )
@@ -33,7 +34,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Ends well in any case: a network that enforces nothing is told, not refused."""
+    """A network that enforces nothing is told, and refused where isolation is required."""
     from readiness.drills.isolation import OPEN
 
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         failed = 0 if _answers(host, port) else failed + 1
         if failed < TRIES and time.monotonic() > deadline:
             args.word.write_text(OPEN, encoding="utf-8")
-            break
+            return int(args.required)
         time.sleep(AGAIN_SECONDS)
     return 0
 

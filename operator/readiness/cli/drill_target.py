@@ -48,15 +48,16 @@ async def read_subject(
     policies = (
         read_file(args.policy, console) if args.policy else await _policies(connection, namespace)
     )
-    declared, stores = _declaration(policies, ref, args.policy, console)
+    declared, spec = _declaration(policies, ref, args.policy, console)
     found = {s["metadata"]["name"]: s for s in services.get("items") or ()}
     target = declare(args, declared, workload, found)
     target["workloadRef"] = {"apiVersion": version, "kind": kind, "name": name}
     given = [store_of(text) for text in args.store]
     target["uses"] = [*(target.get("uses") or ()), *(each["name"] for each in given)]
-    stores = [*stores, *given]
-    spec = {"targets": [target], "safety": {"allow": ["drill"]}, "dataServices": stores}
-    parsed = read_spec(spec)
+    stores = [*(spec.get("dataServices") or ()), *given]
+    unisolated = args.unisolated or bool((spec.get("safety") or {}).get("unisolated"))
+    safety = {"allow": ["drill"], "unisolated": unisolated}
+    parsed = read_spec({"targets": [target], "safety": safety, "dataServices": stores})
     snapshot = Snapshot(
         namespace=namespace, workloads={target["name"]: projected(workload)}, services=found,
         namespace_labels=await _labels(connection, namespace, console), drill_settle=0.0,
@@ -100,8 +101,8 @@ def read_spec(spec: Manifest) -> PolicySpec:
 
 def _declaration(
     policies: Iterable[Manifest], ref: tuple[str, str], file: str, console: Console
-) -> tuple[Manifest, list[Manifest]]:
-    """(target, data services) of the first policy that judges this workload; nothing when none in the cluster does."""
+) -> tuple[Manifest, Manifest]:
+    """(target, spec) of the first policy that judges this workload; nothing when none in the cluster does."""
     for policy in policies:
         spec = policy.get("spec") or {}
         for target in spec.get("targets") or ():
@@ -109,10 +110,10 @@ def _declaration(
             if (of.get("kind"), of.get("name")) == ref:
                 name = policy["metadata"]["name"]
                 console.say(f"using what ReadinessPolicy {name} declares about it; options win")
-                return target, spec.get("dataServices") or []
+                return target, spec
     if file:
         raise UsageError(f"{file} holds no ReadinessPolicy with a target {'/'.join(ref)}")
-    return {}, []
+    return {}, {}
 
 
 def declare(

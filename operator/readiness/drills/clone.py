@@ -62,7 +62,10 @@ def build_clone(
         return aliases
     made = _spec(spec, workload, place) | {"hostAliases": aliases}
     if place.image:
-        made["initContainers"] = [build_waiter(place, application), *made["initContainers"]]
+        made["initContainers"] = [
+            build_waiter(place, application, required=not subject.unisolated),
+            *made["initContainers"],
+        ]
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",

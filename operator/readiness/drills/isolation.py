@@ -13,14 +13,23 @@ from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY, Place, buil
 from readiness.drills.room import at_least
 from readiness.model import Manifest
 from readiness.naming import DRILL, DRILL_RUNNER, drill
+from readiness.timeline import Problem
 
 API: Final = "networking.k8s.io/v1"
 WAITER: Final = "readiness-isolation"
 """The container of a clone that runs before all others, and ends once the clone is isolated."""
-WAIT_SECONDS: Final = 10.0
-"""How long it waits for a network that may enforce no policy at all."""
+WAIT_SECONDS: Final = 30.0
+"""How long it waits for a slow network before it refuses one that enforces no policy at all."""
+GO_ON_SECONDS: Final = 10.0
+"""The same where the policy says that the clone may run there."""
 OPEN: Final = "open"
 """Its last word when nothing has isolated the clone by then."""
+NOT_ISOLATED: Final = Problem(
+    "NotIsolated",
+    "nothing isolates a clone here: the API server stays within its reach, so that no NetworkPolicy is enforced, or one for all pods allows more",
+    "use a network plug-in that enforces NetworkPolicies, and no policy for all pods that allows egress; or declare every store that is used, "
+    "and state spec.safety.unisolated: true",
+)
 _MEMORY: Final = "32Mi"
 _NAMESPACE: Final = "kubernetes.io/metadata.name"
 
@@ -62,9 +71,10 @@ def build_runner_access(job: Manifest) -> Manifest:
     return _policy({**named, "labels": labels, "ownerReferences": [owner]}, spec)
 
 
-def build_waiter(place: Place, application: Manifest) -> Manifest:
+def build_waiter(place: Place, application: Manifest, *, required: bool = True) -> Manifest:
     """The container that a clone starts with: it ends when the API server cannot be reached any more.
 
+    Where that is `required`, nothing of the clone starts in a network that isolates nobody.
     It asks for what the application's container does, so that the pod's class, its quota and what
     limit ranges demand stay as they are; only memory is never less than it needs.
     """
@@ -72,7 +82,9 @@ def build_waiter(place: Place, application: Manifest) -> Manifest:
         "name": WAITER,
         "image": place.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["drill-isolated", "--within", f"{WAIT_SECONDS:g}"],
+        "args": ["drill-isolated", "--within", f"{WAIT_SECONDS:g}", "--required"]
+        if required
+        else ["drill-isolated", "--within", f"{GO_ON_SECONDS:g}"],
         "resources": at_least(application.get("resources") or {}, "memory", _MEMORY),
         "securityContext": CONTAINER_SECURITY
         | {k: v for k, v in POD_SECURITY.items() if k != "fsGroup"},

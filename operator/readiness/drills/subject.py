@@ -35,7 +35,8 @@ def drill_subject(subject: Subject) -> DrillSubject:
         api_version=ref.api_version, kind=ref.kind, name=ref.name,
         template=template_hash(subject.workload), container=container.get("name", ""),
         port=port or 0, tls=tls, host=host_of(target, snapshot),
-        standalone=target.shutdown.standalone, stores=tuple(_stores(subject)),
+        standalone=target.shutdown.standalone, unisolated=subject.policy.safety.unisolated,
+        stores=tuple(_stores(subject)),
         upstreams=tuple(Upstream(u.name, u.url_env, u.path or "", u.hosts) for u in target.upstreams),
         declared=tuple(each.name for each in target.config.env) if target.config else (),
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """Store addresses that a clone would be given and the policy does not declare: no such clone runs.
 
 A cloned worker would take production's jobs. Looked at are the environment, the command line and
-the files of ConfigMaps. What a Secret holds cannot be seen, so the name of a variable decides, and
-where not even names can be seen, whether the owner said anything about stores. Texts name places
-and hosts, never values.
+the files of ConfigMaps. What a Secret holds cannot be seen, so the name of a variable or file decides,
+and where not even names can be seen, whether the owner said anything about stores. Texts name
+places and hosts, never values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.drills.addresses import hosts_named, hosts_within, is_store_name
+from readiness.drills.addresses import (
+    hosts_named,
+    hosts_within,
+    is_store_name,
+    may_hold_address,
+)
 from readiness.drills.hosts import is_local, known_hosts
 from readiness.drills.place import Place
 from readiness.model import Manifest
@@ -35,8 +40,11 @@ class Setting:
 
 
 def undeclared_store(pod: Manifest, subject: DrillSubject, place: Place) -> Problem | None:
-    """The refusal of a clone that would know a store which the policy does not declare."""
-    if subject.standalone:
+    """The refusal of a clone that would know a store which the policy does not declare.
+
+    The owner's word that it needs none may be wrong: it counts only where the network holds it to that.
+    """
+    if subject.standalone and not subject.unisolated:
         return None
     known = known_hosts(subject) | {
         _host(a) for a in (*place.sinks.values(), *place.stores.values())
@@ -57,8 +65,9 @@ def _refused(subject: DrillSubject, words: str, host: str, secret: str = "") -> 
         "Refused",
         f"UndeclaredStore: {words}, and the policy declares no such store",
         f"name a data service in spec.targets[{subject.target}].uses that has {host} among its hosts{of}, "
-        f"or state spec.targets[{subject.target}].shutdown.standalone: true if none is needed",
-    )
+        + ("or drill where NetworkPolicies hold" if subject.unisolated
+           else f"or state spec.targets[{subject.target}].shutdown.standalone: true if none is needed"),
+    )  # fmt: skip
 
 
 def _hosts(setting: Setting) -> Iterator[str]:
@@ -76,10 +85,38 @@ def _settings(pod: Manifest, subject: DrillSubject, place: Place) -> Iterator[Se
     for container in all_containers(pod):
         yield from _Reading(container, subject, place).all()
     for volume in pod_spec(pod).get("volumes") or ():
-        sources = (volume, *((volume.get("projected") or {}).get("sources") or ()))
-        for name in ((s.get("configMap") or {}).get("name") for s in sources):
+        for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+            name = (source.get("configMap") or {}).get("name")
             for key, text in place.configs.get(name or "", {}).items():
                 yield from _lines(f"ConfigMap/{name} {key}", text)
+            secret = source.get("secret") or {}
+            yield from _files(pod, subject, volume["name"], secret)
+
+
+def _files(
+    pod: Manifest, subject: DrillSubject, volume: str, secret: Manifest
+) -> Iterator[Setting]:
+    """Files of a Secret, by their names where the template tells them, else all as one."""
+    of = str(secret.get("secretName") or secret.get("name") or "")
+    mounts = [
+        str(mount["mountPath"])
+        for container in all_containers(pod)
+        for mount in container.get("volumeMounts") or ()
+        if mount["name"] == volume
+    ]
+    if not (of and mounts) or _trusted(subject, of) is not None:
+        return
+    items = [(str(each["path"]), str(each["key"])) for each in secret.get("items") or ()]
+    names: list[tuple[str, ...]] = [*items] or [(volume, of, *mounts)]
+    for path, key in items:
+        yield Setting(f"file {path} of volume {volume}", path, None, key, f"Secret/{of}")
+    if not subject.stores and any(map(may_hold_address, names)):
+        yield Setting(f"volume {volume}", "DATABASE", None, source=f"Secret/{of}")
+
+
+def _trusted(subject: DrillSubject, secret: str) -> str | None:
+    """What a store's own Secret gives, the store's host at most; None for any other Secret."""
+    return next((s.hosts[0] for s in subject.stores if s.secret == secret and s.hosts), None)
 
 
 def _lines(where: str, text: str) -> Iterator[Setting]:
@@ -119,17 +156,11 @@ class _Reading:
             data = self.place.configs.get(of)
             return Setting(where, name, None if data is None else data.get(key, ""), key, f"ConfigMap/{of}")  # fmt: skip
         if secret := origin.get("secretKeyRef"):
-            value = self._trusted(secret.get("name", ""))
+            value = _trusted(self.subject, secret.get("name", ""))
             return Setting(where, name, value, secret["key"], f"Secret/{secret.get('name', '')}")
         if origin:  # what the pod knows of itself: its address, its limits
             return Setting(where, name, "localhost")
         return Setting(where, name, entry.get("value") or "")
-
-    def _trusted(self, secret: str) -> str | None:
-        """What a store's own Secret gives, the store's host at most; None for any other Secret."""
-        return next(
-            (s.hosts[0] for s in self.subject.stores if s.secret == secret and s.hosts), None
-        )
 
     def _sources(self, seen: dict[str, str]) -> Iterator[Setting]:
         name = self.container["name"]
@@ -142,7 +173,7 @@ class _Reading:
                     variable = (source.get("prefix") or "") + key
                     seen[variable] = value
                     yield Setting(f"{variable} of container {name}", variable, value)
-            elif self._trusted(secret) is None:
+            elif _trusted(self.subject, secret) is None:
                 origin = f"Secret/{secret}" if secret else f"ConfigMap/{config}"
                 hidden = [n for n in self.subject.declared if n not in explained]
                 for each in hidden if self.subject.stores else ("DATABASE", *hidden):

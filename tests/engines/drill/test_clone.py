@@ -71,3 +71,19 @@ def test_the_image_is_known_once_it_was_told():
         clone.saw("MODIFIED", {"metadata": {"name": "c"}, "status": {"containerStatuses": statuses}})  # fmt: skip
 
     assert clone.image == "sha256:a"
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "reason"),
+    [
+        ("readiness-isolation", "open", "NotIsolated"),
+        ("readiness-isolation", "", "InitFailed"),
+        ("migrate", "open", "InitFailed"),
+    ],
+)
+def test_a_clone_that_nothing_isolates_does_not_start(name, word, reason):
+    states = [{"name": name, "state": {"terminated": {"exitCode": 1, "message": word}}}]
+    clone = Clone("app", lambda: 1.0)
+    clone.saw("ADDED", {"metadata": {"name": "c"}, "status": {"initContainerStatuses": states}})
+
+    assert clone.obstacle(patient=True).reason == reason

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from readiness.drills.isolation import OPEN, WAITER
+from readiness.drills.isolation import NOT_ISOLATED, OPEN, WAITER
 from readiness.model import Manifest
 from readiness.timeline import Ending, Moment, Problem
 from readiness.workload import STUCK, image_digest, is_ready, stamp_of
@@ -146,9 +146,8 @@ class Clone:
                 words = f"container {each['name']}: {reason}: {waiting.get('message', '')}"
                 return Problem("ImagePull" if "Image" in reason else "NotReady", words)
         for each in status.get("initContainerStatuses") or ():
-            ended = (each.get("state") or {}).get("terminated") or {}
-            if ended.get("exitCode"):
-                return Problem("InitFailed", f"init container {each['name']} ended with exit code {ended['exitCode']}")  # fmt: skip
+            if problem := _init_failed(each):
+                return problem
         if status.get("phase") == "Failed" and status.get("reason"):
             return Problem("Aborted", f"{status['reason']}: {status.get('message', '')}")
         return None
@@ -157,6 +156,15 @@ class Clone:
 def _statuses(pod: Manifest) -> Iterable[Manifest]:
     status = pod.get("status") or {}
     return (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+
+
+def _init_failed(status: Manifest) -> Problem | None:
+    name, ended = status["name"], (status.get("state") or {}).get("terminated") or {}
+    if not ended.get("exitCode"):
+        return None
+    if (name, ended.get("message")) == (WAITER, OPEN):
+        return NOT_ISOLATED
+    return Problem("InitFailed", f"init container {name} ended with exit code {ended['exitCode']}")
 
 
 def _is_cut_off(pod: Manifest) -> bool:
