@@ -16,10 +16,12 @@ import pytest
 
 import image
 from clusters import path_of
+from localcluster import node as nodes
+from localcluster import state
 from localcluster.progress import ClusterError
 from operator_fixture import API, Operator
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
-from readiness.naming import store
+from readiness.naming import SERVICE_LABEL, store
 from recipes import Recipe, build_image
 
 pytestmark = pytest.mark.e2e
@@ -93,6 +95,16 @@ class Space:
         out, err = self.client("read", queue).communicate(timeout=180)
         assert out, err
         return set(told["confirmed"]) - set(json.loads(out)["found"])
+
+    def leader(self, queue: str) -> str:
+        """The pod that leads a queue."""
+        words = "PATH=/usr/lib/rabbitmq/bin:$PATH; rabbitmqctl list_queues -q name leader --formatter json"
+        rows = json.loads(self.kubectl("exec", PODS[1], "-c", "rabbitmq", "--", "sh", "-c", words))
+        found = {row["name"]: row["leader"] for row in rows}
+        return str(found[queue]).partition("@")[2].partition(".")[0]
+
+    def node_of(self, pod: str) -> str:
+        return self.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}")
 
     def uid(self, pod: str) -> str:
         done = self.operator.cluster.attempt("kubectl", "-n", SPACE, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")  # fmt: skip
@@ -244,3 +256,76 @@ def test_all_come_back_when_all_were_killed(space: Space, time_: int) -> None:
 
     assert took <= 120
     assert not space.lost(queue, found)
+
+
+def replaced(space: Space, before: set[str]) -> bool:
+    now = [space.uid(pod) for pod in PODS]
+    return all(now) and before.isdisjoint(now)
+
+
+@pytest.mark.slow
+def test_a_changed_template_replaces_member_after_member(space: Space) -> None:
+    space.wait(180, space.whole)
+    before, publisher, began = {space.uid(pod) for pod in PODS}, space.publish("rolled"), time.monotonic()  # fmt: skip
+    change = [{"op": "replace", "path": "/spec/dataServices/0/rabbitmq/resources/requests/cpu", "value": "60m"}]  # fmt: skip
+    space.kubectl("patch", "rdy", POLICY, "--type=json", "-p", json.dumps(change))
+    space.wait(900, lambda: replaced(space, before))  # fmt: skip
+    space.wait(240, space.whole)
+    took, found = time.monotonic() - began, told(publisher)
+    print(f"\nevery member replaced in {took:.0f} s: gap {found['gap']} s, {len(found['confirmed'])} confirmed")  # fmt: skip
+
+    assert found["gap"] <= BUSY * PLANNED_SECONDS
+    assert not space.lost("rolled", found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("time_", range(3))
+def test_a_drained_node_takes_nothing_with_it(space: Space, time_: int) -> None:
+    space.wait(180, space.whole)
+    queue = f"drained-{time_}"
+    publisher = space.publish(queue)
+    node = space.node_of(space.leader(queue))
+    try:
+        space.operator.cluster.run("kubectl", "drain", node, f"--pod-selector={SERVICE_LABEL}=jobs", "--delete-emptydir-data", "--timeout=300s")  # fmt: skip
+    finally:
+        space.operator.cluster.run("kubectl", "uncordon", node)
+    space.wait(240, space.whole)
+    found = told(publisher)
+    print(f"\nleader's node drained: gap {found['gap']} s, {len(found['confirmed'])} confirmed")
+
+    assert found["gap"] <= BUSY * PLANNED_SECONDS
+    assert not space.lost(queue, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("time_", range(3))
+def test_a_node_that_is_cut_off_for_a_minute_loses_nothing(space: Space, time_: int) -> None:
+    cluster = space.operator.cluster
+    if cluster.kind != "local":
+        pytest.skip("nodes are cut off on the local cluster only")
+    space.wait(180, space.whole)
+    queue, publisher = led_elsewhere(space, time_)
+    found = state.load(cluster.name)
+    (node,) = [each for each in found.nodes if each.name == space.node_of(space.leader(queue))]
+    nodes.cut(found, node)
+    try:
+        time.sleep(60)
+    finally:
+        nodes.heal(found, node)
+    took = space.wait(300, space.whole)
+    seen = told(publisher)
+    print(f"\nleader's node cut off: gap {seen['gap']} s, {len(seen['confirmed'])} confirmed, whole {took:.0f} s after it healed")  # fmt: skip
+
+    assert not space.lost(queue, seen)
+
+
+def led_elsewhere(space: Space, time_: int) -> tuple[str, subprocess.Popen[str]]:
+    """A queue whose leader is not on the client's own node, and its publisher."""
+    own = space.node_of("client")
+    for number in range(6):
+        queue = f"cut-{time_}-{number}"
+        publisher = space.publish(queue)
+        if space.node_of(space.leader(queue)) != own:
+            return queue, publisher
+        told(publisher)
+    raise AssertionError("every queue is led on the client's own node")
