@@ -28,6 +28,8 @@ from readiness.step import Pause
 from readiness.timeline import Moment, Problem, ProblemError, Timeline
 
 LOOK_AGAIN: Final = 0.5
+NAMED: Final = 5.0
+"""How long a primary may take to be told of."""
 WATCH_AGAIN: Final = 0.2
 CLEAR_SECONDS: Final = 20.0
 BEAT: Final = 0.05
@@ -167,9 +169,8 @@ async def _pause(siege: Siege, step: Pause) -> None:
 
 
 async def _oust(siege: Siege, step: Oust) -> None:
-    primary = (await siege.client.look()).primary
-    if not primary:
-        raise ProblemError(Problem("NotWhole", "there is no primary"))
+    if not (primary := await _primary(siege)):
+        raise ProblemError(Problem("NotWhole", "no primary is told of"))
     if ill := siege.watches.ill():
         raise ProblemError(Problem("ApplicationUnwell", f"{', '.join(ill)} answers 5xx, or nothing"))  # fmt: skip
     pod = await _evict(siege, primary, step)
@@ -183,6 +184,16 @@ async def _oust(siege: Siege, step: Oust) -> None:
         if step.grace is not None and siege.watches.ill_for() < ENOUGH:
             pod = await _kept_away(siege, primary, pod, step)
         await asyncio.sleep(WATCH_AGAIN)
+
+
+async def _primary(siege: Siege) -> str:
+    """Who leads; one look that is not answered in time says nothing."""
+    until = siege.now() + NAMED
+    while not (primary := (await siege.client.look()).primary):
+        if siege.now() > until:
+            break
+        await asyncio.sleep(LOOK_AGAIN)
+    return primary
 
 
 async def _evict(siege: Siege, name: str, step: Oust) -> Manifest:
