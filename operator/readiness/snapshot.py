@@ -206,6 +206,7 @@ class Snapshot:
     leaks: tuple[Leak, ...] = ()
     grants: tuple[Grant, ...] = ()
     nodes: Mapping[str, Manifest] = field(default_factory=dict)
+    storage_classes: Mapping[str, Manifest] = field(default_factory=dict)
     terminations: Mapping[str, tuple[Termination, ...]] = field(default_factory=dict)
     passages: Mapping[str, tuple[Passage, ...]] = field(default_factory=dict)
     inventory: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ def look(store: Store, policy: Manifest, frame: Snapshot) -> Snapshot:
         leaks=_leaks(store, namespace),
         grants=_grants(store, namespace),
         nodes=_named(store, "Node", ""),
+        storage_classes=_named(store, "StorageClass", ""),
         inventory=_inventory(store, namespace),
         waivers=tuple(w for w in waivers if w["spec"].get("policyRef") == name),
         profiles=_sorted(store, PROFILE, ""),

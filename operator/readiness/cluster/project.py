@@ -112,6 +112,12 @@ _NODE: Final = {
     },
 }
 
+_CLASS: Final = {
+    "metadata": _NAMES | {"annotations": {"storageclass.kubernetes.io/is-default-class": KEEP}},
+    "provisioner": KEEP,
+    "parameters": KEEP,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -240,6 +246,7 @@ KINDS: Final = (
     Kind("ClusterRole", "clusterroles", _RBAC, _ROLE, namespaced=False, reduce=_secret_rules),
     Kind("ClusterRoleBinding", "clusterrolebindings", _RBAC, _BINDING, namespaced=False),
     Kind("Node", "nodes", "v1", _NODE, namespaced=False, reduce=_steady),
+    Kind("StorageClass", "storageclasses", "storage.k8s.io/v1", _CLASS, namespaced=False),
     Kind("Namespace", "namespaces", "v1", {"metadata": _NAMES | {"labels": KEEP, "deletionTimestamp": KEEP}}, namespaced=False),
 )  # fmt: skip
 
