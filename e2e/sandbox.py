@@ -13,7 +13,8 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -120,9 +121,9 @@ class Sandbox:
         with self.hosts_file.open("a") as file:
             file.write(f"{NET}.{index + 1} {self.host(index)} {self.pod(index)}\n")
 
-    def volume(self, index: int) -> Path:
-        """The pod's persistent volume."""
-        return self.directory / self.pod(index) / "volumes" / "data"
+    def volume(self, index: int, name: str = "data") -> Path:
+        """A volume of a pod; by default the persistent one."""
+        return self.directory / self.pod(index) / "volumes" / name
 
     def ip(self, *arguments: str) -> None:
         run_in(self.net, "ip", *arguments)
@@ -151,6 +152,29 @@ class Sandbox:
             (container,) = self.workload["spec"]["template"]["spec"]["containers"]
             self.running[name] = self._launch(int(name.rpartition("-")[2]), container)
         return len(ended)
+
+    @contextmanager
+    def job(self, name: str, index: int) -> Iterator["Sandbox"]:
+        """A pod of a CronJob, in the network of these, at an address that `index` makes."""
+        cron = next(e for e in self.manifests if (e["kind"], e["metadata"]["name"]) == ("CronJob", name))  # fmt: skip
+        spec = {"replicas": 0, "serviceName": name, "template": cron["spec"]["jobTemplate"]["spec"]["template"]}  # fmt: skip
+        pod = {"kind": "StatefulSet", "metadata": {"name": name}, "spec": spec}
+        found = Sandbox([pod, *self.manifests], self.root, self.directory / f"job{index}")
+        found.directory.mkdir()
+        found.hosts_file.write_bytes(self.hosts_file.read_bytes())
+        found.net = self.net
+        try:
+            yield found
+        finally:
+            for holder in found.networks.values():
+                holder.kill()
+                holder.wait()
+
+    def run_init(self, index: int, name: str, timeout: float = 600) -> int:
+        """One init container, to its end; its exit code."""
+        template = self.workload["spec"]["template"]["spec"]
+        (container,) = (each for each in template["initContainers"] if each["name"] == name)
+        return self._launch(index, container).holder.wait(timeout)
 
     def stop(self, index: int) -> float:
         """As the kubelet does it: hook, SIGTERM, and SIGKILL after the grace. Returns the seconds it took."""
@@ -248,7 +272,8 @@ class Sandbox:
             return self._named("ConfigMap", volume["configMap"]["name"], volume["configMap"])
         if "secret" in volume:
             found = self._named("Secret", volume["secret"]["secretName"], volume["secret"])
-            return {key: base64.b64decode(value).decode() for key, value in found.items()}
+            given = volume["secret"].get("items") or [{"key": key, "path": key} for key in found]
+            return {each["path"]: base64.b64decode(found[each["key"]]).decode() for each in given}
         return {item["path"]: "" for item in volume.get("downwardAPI", {}).get("items", ())}
 
     def _named(self, kind: str, name: str, volume: Manifest) -> dict[str, str]:

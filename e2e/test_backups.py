@@ -1,4 +1,4 @@
-"""A provided Redis saved on real pods: its CronJob's own Job, a real S3 server, and what the policy says of it."""
+"""A provided Redis and a provided RabbitMQ saved on real pods: their CronJobs' own Jobs, a real S3 server, and what the policy says."""
 
 import json
 import time
@@ -16,7 +16,11 @@ from recipes import Recipe, build_image
 from test_redis import condition, told, until
 
 pytestmark = pytest.mark.e2e
-SPACE: Final = "saved-redis"
+STORES: Final = {
+    "redis": (Recipe("redis", ("redis-server",)), {"resources": {"limits": {"memory": "128Mi"}}}),
+    "rabbitmq": (Recipe("rabbitmq", ("rabbitmq-server",)), {"resources": {"limits": {"memory": "512Mi"}}}),
+}  # fmt: skip
+"""By kind: its image, and what its members need."""
 CRON: Final = naming.store("checkout", "cache", naming.BACKUP)
 KEYS: Final = {"AWS_ACCESS_KEY_ID": "writer", "AWS_SECRET_ACCESS_KEY": "canary-of-the-bucket"}
 PASSWORD: Final = "canary-of-the-repository"
@@ -52,24 +56,27 @@ def s3(image_name: str) -> list[Manifest]:
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def space(operator: Operator) -> Iterator[Space]:
-    """A Redis that has formed, and a bucket server."""
-    cluster = operator.cluster
-    redis, bucket = (
+@pytest.fixture(scope="module", params=STORES)
+def space(operator: Operator, request: pytest.FixtureRequest) -> Iterator[Space]:
+    """A store that has formed, and a bucket server."""
+    cluster, kind = operator.cluster, request.param
+    recipe, needs = STORES[kind]
+    store, bucket = (
         build_image(each, cluster.engine)
-        for each in (Recipe("redis", ("redis-server",)), Recipe("s3", None, go=("e2e/strangers/go/versitygw",)))
-    )  # fmt: skip
-    for each in (redis, bucket):
+        for each in (recipe, Recipe("s3", None, go=("e2e/strangers/go/versitygw",)))
+    )
+    for each in (store, bucket):
         cluster.load(each.name, each.archive)
-    with restricted(cluster, SPACE) as found:
-        operator.permit_data_services(SPACE)
+    with restricted(cluster, f"saved-{kind}") as found:
+        operator.permit_data_services(found.name)
         for made in (secret("writer", **KEYS), secret("password", password=PASSWORD), *s3(bucket.name)):  # fmt: skip
             found.create(made)
         destination = {"s3": {"bucket": "backups", "endpoint": f"http://s3:{PORT}", "secretRef": {"name": "writer"}}}  # fmt: skip
         backups = {"destination": destination, "passwordSecretRef": {"name": "password"}}
-        service = {"name": "cache", "redis": {"image": redis.name, "resources": {"limits": {"memory": "128Mi"}}}}  # fmt: skip
-        operator.apply(policy(SPACE, "checkout", {"dataServices": [service], "backups": backups}))
+        service = {"name": "cache", kind: {"image": store.name, **needs}}
+        operator.apply(
+            policy(found.name, "checkout", {"dataServices": [service], "backups": backups})
+        )
         until(lambda: condition(found, "Provisioned") == "True", 240, lambda: told(found))
         yield found
 
@@ -102,6 +109,14 @@ def test_a_backup_is_made_and_told(space: Space) -> None:
     said = words(space, "first") + space.kubectl("get", "rdy,jobs,cronjobs,pods", "-l", naming.POLICY_LABEL, "-o", "json")  # fmt: skip
     assert PASSWORD not in said
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said
+
+
+def test_what_was_saved_can_be_restored(space: Space) -> None:
+    run(space, "drilled", naming.store("checkout", "cache", naming.RESTORE_DRILL))
+    until(lambda: row(space).get("restoreDrill", {}).get("lastSuccess", ""), 300, lambda: words(space, "drilled"))  # fmt: skip
+    print(f"\nrestored: {row(space)['restoreDrill']['rtoSeconds']} s")
+
+    assert row(space)["restoreDrill"]["snapshot"] == row(space)["snapshot"]
 
 
 def test_retention_keeps_the_only_one(space: Space) -> None:

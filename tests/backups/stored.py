@@ -26,6 +26,8 @@ SCRIPT = (throwaway.SCRIPTS / "redis.sh").read_text()
 PASSWORD = "canary-of-the-repository"
 HOST = host_of("shop", "checkout", "cache")
 DAY = 86400
+PATIENCE = 300
+"""Seconds for what ends by itself, on a machine that is busy."""
 
 
 @dataclass
@@ -108,7 +110,7 @@ class World:
             return self.told(self.start(run))
 
     def told(self, process: subprocess.Popen[str]) -> Outcome:
-        told, words = process.communicate(timeout=60)
+        told, words = process.communicate(timeout=PATIENCE)
         assert told, words
         assert PASSWORD not in told + words
         outcome = load_outcome(told)

@@ -17,6 +17,22 @@ from sandbox import rootfs
 
 SCRIPTS = Path(readiness.__file__).parent / "dataservices" / "restore"
 
+ENTER = """
+image=$1 shared=$2 here=$PWD
+shift 2
+mkdir -p "$shared/.root"
+mount -t tmpfs tmpfs "$shared/.root"
+cd "$shared/.root"
+mkdir upper work root
+mount -t overlay overlay -o "lowerdir=$image,upperdir=upper,workdir=work" root
+mount -t proc proc root/proc
+mount --bind /dev root/dev
+mount -t tmpfs tmpfs root/tmp
+mkdir -p "root$shared"
+mount --bind "$shared" "root$shared"
+exec /usr/sbin/chroot root env PATH=/usr/lib/rabbitmq/bin:/usr/bin:/bin sh -c 'cd "$0"; exec "$@"' "$here" "$@"
+"""
+
 
 def install_redis(folder: Path) -> None:
     """Debian's redis-server in a directory of the PATH."""
@@ -31,6 +47,17 @@ def install(folder: Path, name: str, root: Path) -> None:
     folder.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
     program.chmod(0o755)
+
+
+def install_rabbitmq(folder: Path, shared: Path) -> None:
+    """Debian's RabbitMQ in a directory of the PATH: each program in its own root file system, which sees `shared` besides."""
+    root = rootfs(images.debian_layer(image.SUITE, ("rabbitmq-server",)))
+    folder.mkdir(exist_ok=True)
+    for name in ("rabbitmq-server", "rabbitmqctl"):
+        words = shlex.join(map(str, ("enter", root, shared, name)))
+        apart = "unshare --mount --pid --fork --kill-child --propagation private"
+        (folder / name).write_text(f'#!/bin/sh\nexec {apart} sh -ec {shlex.quote(ENTER)} {words} "$@"\n')  # fmt: skip
+        (folder / name).chmod(0o755)
 
 
 @contextmanager

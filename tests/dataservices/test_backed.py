@@ -126,6 +126,13 @@ def test_backups_are_healthy_when_the_last_run_succeeded_and_was_yesterday(
     assert backups_of(parsed, rows, now)[:2] == expected
 
 
+def test_what_no_backup_holds_is_said():
+    spec = read_policy({"dataServices": [{"name": "jobs", "rabbitmq": {}}], "backups": BACKUPS})
+    rows = [{"name": "jobs", "backup": ROW | {"leavesOut": "messages, which nobody saves"}}]
+
+    assert backups_of(spec, rows, NOW)[2] == "saved within 26 h: jobs (without messages, which nobody saves)"  # fmt: skip
+
+
 DRILL = "checkout-cache-9cd7d755-restore-drill-29385253"
 DRILLED = Outcome(DRILL, Task.RESTORE_DRILL, Result.SUCCEEDED, Reason.RESTORED, "all", stamp(FIRST), snapshot="0123456789abcdef", rto=11.6)  # fmt: skip
 LOST = replace(DRILLED, result=Result.FAILED, reason=Reason.DIFFERS, message="db0: less", ended=stamp(SECOND))  # fmt: skip

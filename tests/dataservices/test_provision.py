@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,6 +121,21 @@ def test_what_is_as_desired_is_not_written():
         "secretName": NAME,
     }
     assert found.next_at == NOW + 300
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "told"),
+    [
+        ("rabbitmq", {"lastSuccess": AT}, "messages, which are protected by replication only"),
+        ("rabbitmq", {}, None),
+        ("redis", {"lastSuccess": AT}, None),
+    ],
+)
+def test_what_no_backup_holds_is_said(kind: str, old: dict[str, str], told: str | None):
+    (service,) = run(policy(CACHE), **running(policy(CACHE))).services
+    row = service_row(replace(service, kind=kind), {"backup": old}, Provided(), AT)
+
+    assert row.get("backup", {}).get("leavesOut") == told
 
 
 def test_members_that_are_not_ready_are_counted_as_their_controller_counts():

@@ -214,6 +214,30 @@ def test_a_kind_without_backups_is_refused_by_name():
     assert children_of(wish, kind, order)
 
 
+def test_a_rabbitmq_exports_to_a_user_of_its_own_at_a_port_that_lets_backups_in():
+    """Dumped without the cookie, verified by a server that boots with the dump, drilled by the same script."""
+    spec = {"dataServices": [{"name": "jobs", "rabbitmq": {}}], "backups": BACKUPS}
+    policy = {"metadata": {"name": "checkout", "namespace": "shop", "uid": "u"}, "spec": spec}
+    wish = Wish(policy, read_policy(spec), 0.0, "token")
+    order = order_of(wish, Snapshot("shop", provided=FRAME), wish.spec.data_services[0])
+    kind = next(each for each in KINDS if each.name == "rabbitmq")
+    found = {f"{c['kind']}/{c['metadata']['name'].removeprefix(order.name())}": c for c in children_of(wish, kind, order)}  # fmt: skip
+    pod = found["CronJob/-backup"]["spec"]["jobTemplate"]["spec"]["template"]
+    volumes = {v["name"]: v["secret"] for v in pod["spec"]["volumes"] if "secret" in v}
+    walls = [found[f"NetworkPolicy/{name}"]["spec"] for name in ("-backup", "")]
+    ports = [[p["port"] for p in rule["ports"]] for rule in walls[0]["egress"]]
+    (let_in,) = [rule["from"] for rule in walls[1]["ingress"] if rule["ports"] == [{"port": 15672, "protocol": "TCP"}]]  # fmt: skip
+    labels = [each["podSelector"]["matchLabels"] for each in let_in if "matchLabels" in each.get("podSelector", {})]  # fmt: skip
+
+    assert refusals_of(kind, order, ()) == ()
+    assert volumes["passwords"]["items"] == [{"key": "definitions-password", "path": "definitions-password"}]  # fmt: skip
+    assert "cookie" not in str(pod)
+    assert [c["image"] for c in pod["spec"]["initContainers"]] == ["rabbitmq:4", "rabbitmq:4"]
+    assert ports == [[53, 53], [15672], [9000]]
+    assert [each.items() <= pod["metadata"]["labels"].items() for each in labels] == [True]
+    assert {"dump.sh", "fetch.erl", "verify.sh", "count.erl", "sorts.json", "drill.sh"} == set(found["ConfigMap/-backup"]["data"])  # fmt: skip
+
+
 def test_a_drill_is_a_server_on_loopback_that_waits_and_one_that_asks_nobody_else():
     found = children(restoreDrill={"schedule": "0 3 * * 6"})
     cron, _, pod = job(found, "restore-drill")

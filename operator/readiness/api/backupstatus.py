@@ -73,6 +73,9 @@ class BackupStatus(Schema):
     )
     snapshot: Word = Field("", description="Short id of that snapshot.")
     size: Annotated[int, Field(ge=0)] = Field(0, description="Bytes that were dumped.")
+    leaves_out: Sentence = Field(
+        "", description="What of the service is in no backup, and what protects it instead."
+    )
     snapshots: Count = Field(
         0, description="Complete snapshots that the repository listed afterwards."
     )

@@ -19,6 +19,8 @@ DUMPS: Final[dict[str, str]] = {
     "volume": "volume.tar",
 }
 """The file that each kind dumps to."""
+LEFT_OUT: Final[dict[str, str]] = {"rabbitmq": "messages, which are protected by replication only"}
+"""What of a kind is in no dump, and what protects it."""
 
 
 @dataclass(frozen=True, slots=True)

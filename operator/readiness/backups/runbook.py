@@ -30,10 +30,14 @@ redis-cli -p "$PORT" config set appendonly yes
 Compare the keyspace with `tallies` in `restored/manifest.json`.
 """,
     "rabbitmq": """\
-Messages are not in it: quorum queues protect those, and nothing else does.
+Messages are not in it: quorum queues protect them by replication, and nothing else does.
+Beside a member of a new, empty cluster, never of the live one: users of the same name get the password that was saved.
 ```sh
 rabbitmqctl import_definitions restored/definitions.json
+rabbitmqctl list_vhosts name
+rabbitmqctl list_queues name type
 ```
+Compare how many there are with `tallies` in `restored/manifest.json`.
 """,
     "volume": """\
 ```sh
@@ -56,6 +60,11 @@ Compare the counts with `tallies` in `restored/manifest.json`.
 _FILLED: Final[dict[str, str]] = {
     "redis": "`NEW` is HOST:PORT of the new instance, `admin` a file with the password of its user `admin`.",
     "mongodb": "`NEW` is HOST:PORT of any member of the new set, `admin` a file with the password of its user `admin`, who has the roles `restore` and `readAnyDatabase`. Users that the new set lacks come along.",
+    "rabbitmq": (
+        "`NEW` is HOST:PORT of the new instance's management API, `admin` a file with the password of its user `admin`, an administrator. "
+        "Of one that we provide it is `readiness-operator`, whose password is in its Secret of credentials; from outside, "
+        "`kubectl port-forward` leads there. Whom it has already keeps its password."
+    ),
 }
 """What a new instance is filled by; kinds that are not filled over the network are missing."""
 

@@ -31,7 +31,7 @@ EPILOG: Final = (
     "Exit codes: 0 restored and verified, 1 not, 2 usage error, 130 not wanted."
 )
 NOT_WANTED: Final = 130
-PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 5672}
+PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 15672}
 
 
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
@@ -100,7 +100,7 @@ def _plan(args: argparse.Namespace, chosen: Snapshot, target: Target, holds: int
         f"  into  {target}, which holds {holds or 'nothing'}\n"
         "  1. fetch the snapshot, and compare its files with its manifest\n"
         "  2. load it into a throw-away server on loopback, and compare what that holds with the manifest\n"
-        "  3. copy everything into the new instance\n"
+        "  3. copy everything that it has not into the new instance\n"
         "  4. compare the new instance with the throw-away server, which then goes\n"
         "The live instance and the repository stay as they are."
     )

@@ -110,7 +110,12 @@ def backups_of(
     waiting = [row["name"] for row in told if not row.get("backup", {}).get("lastSuccess")]
     if waiting:
         return "Unknown", "NoBackupYet", f"not saved yet: {', '.join(waiting)}"
-    return "True", "BackedUp", f"saved within 26 h: {', '.join(row['name'] for row in told)}"
+    return "True", "BackedUp", f"saved within 26 h: {', '.join(map(_saved, told))}"
+
+
+def _saved(row: Manifest) -> str:
+    absent = (row.get("backup") or {}).get("leavesOut")
+    return f"{row['name']} (without {absent})" if absent else str(row["name"])
 
 
 def _problems(rows: Iterable[Manifest], now: float) -> Iterator[tuple[str, str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from readiness.backups.manifest import LEFT_OUT
 from readiness.dataservices.backed import backup_row
 from readiness.dataservices.failover import drilled_row, failover_rows
 from readiness.dataservices.provision import Provision, Service
@@ -46,15 +47,20 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
         **failover_rows(service.seen, old, pods, sets, now),
         **({"lastFailover": drilled_row(drilled, now)} if drilled else {}),
         "lag": "" if lag is None else f"{'>' if lag > MAX_LAG else '<='}{MAX_LAG}s",
-        "backup": backup_row(
-            old.get("backup") or {}, provided.runs.get(service.name, ()), service.missed
-        ),
+        "backup": _saved(service, old.get("backup") or {}, provided),
         "members": [
             {"name": name, "ready": ready, **_member(service, name)}
             for name, ready in service.members[:MEMBERS]
         ],
     }
     return {key: value for key, value in row.items() if value not in ("", [], {})}
+
+
+def _saved(service: Service, old: Manifest, provided: Provided) -> Manifest:
+    """What runs have told, and what no run saves."""
+    row = backup_row(old, provided.runs.get(service.name, ()), service.missed)
+    absent = LEFT_OUT.get(service.kind)
+    return row | {"leavesOut": absent} if row and absent else row
 
 
 def _member(service: Service, name: str) -> Manifest:

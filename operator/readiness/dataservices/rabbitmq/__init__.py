@@ -8,6 +8,7 @@ from readiness.dataservices.exporter import build_monitor, endpoint_of
 from readiness.dataservices.order import Kind, Order
 from readiness.dataservices.rabbitmq.commands import next_step
 from readiness.dataservices.rabbitmq.conf import PORTS, problems
+from readiness.dataservices.rabbitmq.dump import dump_of
 from readiness.dataservices.rabbitmq.objects import build_objects
 from readiness.dataservices.rabbitmq.pods import build_members
 from readiness.dataservices.rabbitmq.users import CREDENTIALS
@@ -20,4 +21,6 @@ def build_rabbitmq(order: Order) -> tuple[Manifest, ...]:
     return (*build_objects(order), build_members(order), *build_monitor(order, (own,)))
 
 
-RABBITMQ: Final = Kind("rabbitmq", PORTS["amqp"], CREDENTIALS, build_rabbitmq, problems, next_step)
+RABBITMQ: Final = Kind(
+    "rabbitmq", PORTS["amqp"], CREDENTIALS, build_rabbitmq, problems, next_step, dump=dump_of
+)

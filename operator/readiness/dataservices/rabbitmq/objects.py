@@ -30,7 +30,7 @@ from readiness.dataservices.rabbitmq.conf import (
 )
 from readiness.dataservices.rabbitmq.users import COOKIE, binding, definitions
 from readiness.model import Manifest
-from readiness.naming import DRILL_RUNNER
+from readiness.naming import BACKUP, DRILL_RUNNER
 
 CLUSTER_PORTS: Final = {"epmd": 4369, "distribution": 25672}
 DISTRIBUTION: Final = "distribution.config"
@@ -65,8 +65,9 @@ def _script(name: str) -> str:
 
 
 def _wall(order: Order) -> Manifest:
-    """Members among themselves, clients of the namespace, looks of the operator and of its drills, and who reads metrics."""
+    """Members among themselves, clients of the namespace, looks of the operator, its drills and backups, and who reads metrics."""
     members = {"podSelector": {"matchLabels": part_of(order).selector}}
+    backup = {"podSelector": {"matchLabels": order.selector(BACKUP)}}
     home = {"kubernetes.io/metadata.name": order.operator_namespace}
     operator = {"namespaceSelector": {"matchLabels": home}}
     drill = {"podSelector": {"matchExpressions": [{"key": DRILL_RUNNER, "operator": "Exists"}]}}
@@ -83,7 +84,7 @@ def _wall(order: Order) -> Manifest:
             "ingress": [
                 {"from": [members], "ports": cluster},
                 {"from": [{"podSelector": {}}], "ports": [_port(ports["amqp"])]},
-                {"from": [operator, drill], "ports": [_port(ports["management"])]},
+                {"from": [operator, drill, backup], "ports": [_port(ports["management"])]},
                 {**scrapers_of(order), "ports": [_port(ports[METRICS])]},
             ],
         },

@@ -39,12 +39,13 @@ class User:
         return f"{self.name}-password"
 
 
+EXPORTER: Final = User("definitions", ("administrator",))
+"""Only an administrator may export definitions; without a right on any name it reads no message."""
 USERS: Final = (
     *(User(name, (), (".*", ".*", ".*")) for name in APPLICATION),
     # who may not enter a virtual host is told of none of its queues; with these rights no name in it can be touched
     User("monitoring", ("monitoring",), ("^$", "^$", "^$")),
-    # only an administrator may export definitions; without a right on any name it reads no message
-    User("definitions", ("administrator",)),
+    EXPORTER,
     User(OPERATOR, ("administrator",)),
 )
 CREDENTIALS: Final = (Credential(COOKIE), *(Credential(user.key) for user in USERS))

@@ -12,3 +12,5 @@ SCRIPTS: Final = {each.stem: each.read_text() for each in sorted(_HERE.glob("*.s
 """By kind."""
 LOOK: Final = (_HERE / "mongodb.js").read_text()
 """What a MongoDB holds, said by its own shell."""
+COUNT: Final = (_HERE / "rabbitmq.erl").read_text()
+"""How a RabbitMQ that boots with definitions counts what it holds."""

@@ -1,25 +1,35 @@
 #!/bin/sh
-# A throw-away RabbitMQ on loopback, booted with definitions; then it says in found.json what it holds.
+# A throw-away RabbitMQ that serves nobody: `order-1` lets it boot with definitions and count what it holds (rabbitmq.erl);
+# `loaded-1` says that it has, `ended-1` how it ended.
 set -u
 PATH=/opt/rabbitmq/sbin:/usr/lib/rabbitmq/bin:$PATH
 cd "$1"
+server=''
+trap 'kill -9 $server 2> /dev/null; exit 0' TERM
+[ ! -e data/node ] || : > ended-1  # this container was started anew: what was loaded is gone
 until [ -e order-1 ]; do sleep 0.2; done
-export HOME="$PWD/data" ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_NODENAME=drill@localhost
+export HELD="$PWD/data" HOME="$PWD/data/node" TMPDIR="$PWD/data/node" COUNT="$PWD/data/count.erl"
+mkdir "$HOME"
+export RABBITMQ_NODENAME="drill-$2@localhost" RABBITMQ_DIST_PORT="$2" ERL_EPMD_ADDRESS=127.0.0.1 ERL_CRASH_DUMP_SECONDS=0
+export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1} -eval file:eval(os:getenv("COUNT"))'
+export RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_CONFIG_FILE="$HOME/drill.conf" RABBITMQ_ENABLED_PLUGINS_FILE="$HOME/plugins"
 export RABBITMQ_MNESIA_BASE="$HOME/mnesia" RABBITMQ_LOG_BASE="$HOME/log" RABBITMQ_LOGS=- RABBITMQ_PID_FILE="$HOME/pid"
-export RABBITMQ_CONFIG_FILE="$HOME/drill.conf" RABBITMQ_ENABLED_PLUGINS_FILE="$HOME/plugins"
-export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
-echo '[].' > "$HOME/plugins"
-cat > "$HOME/drill.conf" << END
-listeners.tcp.1 = 127.0.0.1:$2
-load_definitions = $HOME/definitions.json
+export RABBITMQ_GENERATED_CONFIG_DIR="$HOME/config" RABBITMQ_SCHEMA_DIR="$HOME/schema"
+echo '[].' > "$RABBITMQ_ENABLED_PLUGINS_FILE"
+cat > "$RABBITMQ_CONFIG_FILE" << END
+listeners.tcp = none
+default_queue_type = quorum
+load_definitions = $HELD/definitions.json
+log.console.level = warning
 END
 rabbitmq-server &
 server=$!
-(
-  rabbitmqctl -q wait --pid "$server" --timeout 1800 && rabbitmqctl -q await_startup &&
-    rabbitmqctl -q export_definitions found.partial && mv found.partial found.json && : > loaded-1
-) || kill "$server"
-wait "$server"
+until [ -e data/counted ]; do
+  kill -0 $server 2> /dev/null || break
+  sleep 0.2
+done
+[ ! -e data/counted ] || : > loaded-1
+wait $server
 echo $? > ended.partial
 mv ended.partial ended-1
-while :; do sleep 3600; done
+while :; do sleep 1; done
