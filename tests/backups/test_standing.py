@@ -11,6 +11,7 @@ from readiness.backups.alerts import (
     FAILURE,
     HELD,
     METRICS,
+    PREVIOUS_RTO,
     RTO,
     SIZE,
     SNAPSHOTS,
@@ -24,7 +25,7 @@ from readiness.model import Manifest
 EARLY, LATE = "1970-01-01T00:16:40Z", "1970-01-01T00:33:20Z"
 SAVED = {"lastSuccess": EARLY, "size": 99, "snapshots": 2}
 TOLD = {SUCCESS: 1000, SIZE: 99, SNAPSHOTS: 2, SUSPICIOUS: 0}
-DRILLS = {"lastSuccess": EARLY, "rtoSeconds": 4}
+DRILLS = {"lastSuccess": EARLY, "rtoSeconds": 4, "previousRtoSeconds": 3}
 ALL = SAVED | {"lastFailure": LATE, "reason": "Denied", "retentionHeld": True, "restoreDrill": DRILLS | {"lastFailure": LATE}}  # fmt: skip
 
 
@@ -37,7 +38,7 @@ ALL = SAVED | {"lastFailure": LATE, "reason": "Denied", "retentionHeld": True, "
         (SAVED | {"lastFailure": LATE, "reason": "Denied"}, TOLD | {FAILURE: 2000}),
         (SAVED | {"lastFailure": LATE, "reason": "Suspicious"}, TOLD | {SUSPICIOUS: 1}),
         ({"lastFailure": LATE, "reason": "Suspicious"}, {SUSPICIOUS: 1}),
-        ({"restoreDrill": DRILLS}, {DRILLED: 1000, RTO: 4}),
+        ({"restoreDrill": DRILLS}, {DRILLED: 1000, RTO: 4, PREVIOUS_RTO: 3}),
         ({"restoreDrill": {"lastFailure": LATE, "reason": "RestoredDiffers"}}, {DRILL_FAILURE: 2000}),
         ({"retentionHeld": False}, {HELD: 0}),
         ({"retentionHeld": True}, {HELD: 1}),

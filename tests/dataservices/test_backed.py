@@ -226,6 +226,14 @@ def test_rows_are_those_of_the_status_and_of_what_has_just_ended():
     assert rows_of({}, {}) == {}
 
 
+@pytest.mark.parametrize(("first", "status"), [("2026-11-13T02:13:20Z", "True"), ("2026-11-13T02:13:19Z", "False")])  # fmt: skip
+def test_backups_that_nobody_has_restored_in_eight_days_are_not_healthy(first: str, status: str):
+    spec = read_policy({"dataServices": [{"name": "cache", "redis": {}}], "backups": BACKUPS})
+    row = {"name": "cache", "backup": ROW | {"firstSuccess": first, "lastSuccess": SECOND}}
+
+    assert backups_of(spec, [row], NOW)[0] == status
+
+
 @pytest.mark.parametrize(("reason", "held"), [(Reason.HELD, True), (Reason.PRUNED, False)])
 def test_that_retention_is_held_back_is_kept(reason: Reason, held: bool):
     kept = replace(SAVED, task=Task.RETENTION, reason=reason)

@@ -21,6 +21,7 @@ HELD: Final = "readiness_backup_retention_held"
 DRILLED: Final = "readiness_restore_drill_last_success_timestamp_seconds"
 DRILL_FAILURE: Final = "readiness_restore_drill_last_failure_timestamp_seconds"
 RTO: Final = "readiness_restore_drill_rto_seconds"
+PREVIOUS_RTO: Final = "readiness_restore_drill_previous_rto_seconds"
 METRICS: Final = {
     EXPECTED: "1 for a store that is to be backed up.",
     SUCCESS: "When the newest successful backup ended.",
@@ -32,6 +33,7 @@ METRICS: Final = {
     DRILLED: "When the newest successful restore drill ended.",
     DRILL_FAILURE: "When the newest failed restore drill ended.",
     RTO: "Seconds from the first byte to a server that held everything, in the newest successful drill.",
+    PREVIOUS_RTO: "The same of the successful drill before.",
 }
 """Every metric, labelled with namespace, policy and service, and what it means."""
 CONFIGS: Final = "https://kubernetes.default.svc/api/v1/namespaces/{}/configmaps"

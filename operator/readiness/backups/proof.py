@@ -50,10 +50,8 @@ def unrestored(backup: Manifest, now: float) -> Lack | None:
     if reason := drill.get("reason"):
         words = f"its restore drill: {reason}: {drill.get('message', '')}"
         return Lack("RestoreFailed", words)
-    last = drill.get("lastSuccess")
-    if not last:
-        return Lack("NoRestoreYet", "nothing has been restored yet", open=True)
-    if now - stamp_of(last) > DRILL_FRESH_DAYS * 86400:
-        words = f"no snapshot has been restored successfully since {last}, more than {DRILL_FRESH_DAYS} days ago"
+    last, first = drill.get("lastSuccess"), backup.get("firstSuccess")
+    if (since := last or first) and now - stamp_of(since) > DRILL_FRESH_DAYS * 86400:
+        words = f"no snapshot has been restored successfully since {since}, more than {DRILL_FRESH_DAYS} days ago"
         return Lack("RestoreOverdue", words)
-    return None
+    return None if last else Lack("NoRestoreYet", "nothing has been restored yet", open=True)

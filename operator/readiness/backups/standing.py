@@ -52,5 +52,7 @@ def _drills(row: Manifest) -> Iterator[tuple[str, float]]:
     if row.get("lastSuccess"):
         yield alerts.DRILLED, stamp_of(row["lastSuccess"])
         yield alerts.RTO, row.get("rtoSeconds", 0)
+        if "previousRtoSeconds" in row:
+            yield alerts.PREVIOUS_RTO, row["previousRtoSeconds"]
     if row.get("lastFailure"):
         yield alerts.DRILL_FAILURE, stamp_of(row["lastFailure"])
