@@ -23,6 +23,10 @@ NAMES: Final = ("redis", "mongodb", "rabbitmq")
 """Every kind, as the API names it."""
 NOTE: Final = "rotation."
 """Keys of the credentials Secret that begin so hold no secret: they say how far a rotation has got."""
+NEXT: Final = ".next"
+"""Ends the key of a password that nobody uses yet: first every server has to accept it."""
+PREVIOUS: Final = ".previous"
+"""Ends the key of the password that was current before: some may still have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from readiness.dataservices.order import Credential, Order
+from readiness.dataservices.order import NEXT, PREVIOUS, Credential, Order
 from readiness.dataservices.parts import Part, build_secret
 from readiness.dataservices.redis.settings import redis_of
 from readiness.dataservices.tls import authority_of
 from readiness.model import Manifest
-
-NEXT: Final = ".next"
-"""Ends the key of a password that nobody uses yet: first every server has to accept it."""
-PREVIOUS: Final = ".previous"
-"""Ends the key of a password that is still accepted while clients take up the one that replaced it."""
 
 EXPORTER: Final = "exporter"
 LOGINS: Final = "exporter.json"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.dataservices.command import Amend, Replace, Resize, Step, Task, Tell, Wait, first_of
-from readiness.dataservices.order import NOTE
-from readiness.dataservices.redis.access import CREDENTIALS, NEXT, PREVIOUS, hash_of
+from readiness.dataservices.order import NEXT, NOTE, PREVIOUS
+from readiness.dataservices.redis.access import CREDENTIALS, hash_of
 from readiness.dataservices.redis.build import members_of
 from readiness.dataservices.redis.reading import Answer
 from readiness.dataservices.roll import is_well

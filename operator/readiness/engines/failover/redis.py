@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from readiness.dataservices.redis.reading import Answer, Observed, observed_of
 from readiness.engines.failover.client import AUTHORITY, KEPT_SECONDS, WAIT_SECONDS, View
+from readiness.engines.resp import BROKEN, Peer, client_of, has_quorum, info_of
+from readiness.engines.stores.trust import trusting
 from readiness.failover import FailoverScript, StoreSubject
 
-BROKEN: Final = (RedisError, OSError, TimeoutError)
 AGAIN: Final = 0.02
 BATCH: Final = 1000
 LOOK_SECONDS: Final = 3.0
@@ -29,7 +28,7 @@ class RedisClient:
 
     subject: StoreSubject
     run: str
-    login: Mapping[str, Any]
+    binding: Mapping[str, str]
     where: Callable[[str], str]
     _primary: Redis | None = None
 
@@ -88,18 +87,20 @@ class RedisClient:
         """The primary, as the first sentinel names it that answers. Raises OSError where none does."""
         for host in () if self._primary else self.subject.sentinels:
             with suppress(*BROKEN):
-                sentinel = Redis(
-                    host=self.where(host), port=self.subject.sentinel_port, **self.login
-                )
-                async with sentinel:
+                async with self._client(host, self.subject.sentinel_port) as sentinel:
                     found = await sentinel.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self.subject.group)  # fmt: skip
-                    self._primary = Redis(
-                        host=self.where(found[0]), port=int(found[1]), **self.login
-                    )
+                    self._primary = self._client(found[0], int(found[1]))
                     break
         if self._primary is None:
             raise OSError("no sentinel names a primary")
         return self._primary
+
+    def _client(self, host: str, port: int) -> Redis:
+        """Logs in as applications do."""
+        known, authority = self.binding, self.binding.get(AUTHORITY)
+        trust = trusting(authority) if authority else None
+        peer = Peer(self.where(host), port, host, trust)
+        return client_of(peer, WAIT_SECONDS, known["username"], known["password"])
 
     @property
     def _prefix(self) -> str:
@@ -113,43 +114,26 @@ class RedisClient:
     ) -> Answer:
         name = host.partition(".")[0]
         try:
-            client = Redis(host=self.where(host), port=port, **self.login)
-            async with asyncio.timeout(LOOK_SECONDS), client:
+            async with asyncio.timeout(LOOK_SECONDS), self._client(host, port) as client:
                 return Answer(name, host, **await ask(client))
         except BROKEN:
             return Answer(name, host, error="Unreachable")
 
     async def _sentinel_facts(self, client: Redis) -> dict[str, Any]:
-        client.set_response_callback("SENTINEL CKQUORUM", _as_is)
         facts = await client.execute_command("SENTINEL MASTER", self.subject.group)
-        try:
-            quorum = bool(await client.execute_command("SENTINEL CKQUORUM", self.subject.group))
-        except ResponseError:
-            quorum = False
-        return {"facts": {str(key): str(value) for key, value in facts.items()}, "quorum": quorum}
+        told = {str(key): str(value) for key, value in facts.items()}
+        return {"facts": told, "quorum": await has_quorum(client, self.subject.group)}
 
 
 def build(
     script: FailoverScript, binding: Mapping[str, str], where: Callable[[str], str] = str
 ) -> RedisClient:
-    """Logs in as applications do."""
-    login: dict[str, Any] = {
-        "username": binding["username"], "password": binding["password"], "decode_responses": True,
-        "socket_timeout": WAIT_SECONDS, "socket_connect_timeout": WAIT_SECONDS, "retry": Retry(NoBackoff(), 0),
-    }  # fmt: skip
-    if authority := binding.get(AUTHORITY):
-        login |= {"ssl": True, "ssl_ca_data": authority}
-    return RedisClient(script.subject, script.run, login, where)
+    """`binding` is what applications are given."""
+    return RedisClient(script.subject, script.run, binding, where)
 
 
 async def _member_facts(client: Redis) -> dict[str, Any]:
-    client.set_response_callback("INFO", _as_is)  # its lines, not the library's reading of them
-    lines = (line for line in (await client.execute_command("INFO")).splitlines() if ":" in line)
-    return {"facts": dict(line.split(":", 1) for line in lines)}
-
-
-def _as_is(response: Any, **_: Any) -> Any:
-    return response
+    return {"facts": await info_of(client)}
 
 
 def _unwell(seen: Observed) -> str:

@@ -7,25 +7,25 @@ change nothing; what is kept of them is whether they were let in.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from readiness.engines.guard import DeniedError
 from readiness.engines.inspection import MOST, Account, Visit
+from readiness.engines.resp import (
+    BROKEN,
+    Peer,
+    as_is,
+    client_of,
+    has_quorum,
+    info_of,
+    pairs_of,
+    word_of,
+)
 from readiness.inspection import Told
 
 SECONDS: Final = 4.0
@@ -46,28 +46,9 @@ class Door:
 
     def client(self, account: Account | None) -> Redis:
         """Logged in as somebody, or as nobody."""
-        options: dict[str, Any] = {
-            "host": self.address, "port": self.port, "socket_timeout": SECONDS, "decode_responses": True,
-            "socket_connect_timeout": SECONDS, "retry": Retry(NoBackoff(), 0),
-        }  # fmt: skip
-        if account is not None:
-            options |= {"username": account.user or None, "password": account.password}
-        kind: type[Connection] = Connection
-        if self.visit.trust is not None:
-            kind, options = _Named, {**options, "trust": self.visit.trust, "name": self.host}
-        pool = ConnectionPool(connection_class=kind, **options)
-        return Redis.from_pool(pool)
-
-
-class _Named(SSLConnection):
-    """Connects to an address, and expects the certificate of a name."""
-
-    def __init__(self, *, trust: ssl.SSLContext, name: str, **options: Any) -> None:
-        super().__init__(**options)
-        self._trust, self._name = trust, name
-
-    def _connection_arguments(self) -> Mapping[str, Any]:
-        return {**super()._connection_arguments(), "ssl": self._trust, "server_hostname": self._name}  # fmt: skip
+        peer = Peer(self.address, self.port, self.host, self.visit.trust)
+        who = (account.user, account.password) if account is not None else ()
+        return client_of(peer, SECONDS, *who)
 
 
 async def inspect(visit: Visit) -> tuple[Told, ...]:
@@ -124,14 +105,13 @@ def _called(door: Door) -> str:
 
 async def _member(door: Door) -> Told:
     async def ask(client: Redis, told: _Answers) -> None:
-        client.set_response_callback("INFO", _as_is)
-        info = _pairs(await client.execute_command("INFO", "everything"))
+        info = await info_of(client, "everything")
         told.facts["info"] = info
         await told.ask("config", lambda: client.config_get("*"))
         if info.get("cluster_enabled") == "1":
-            client.set_response_callback("CLUSTER NODES", _as_is)
-            client.set_response_callback("CLUSTER INFO", _as_is)
-            told.facts["cluster"] = _pairs(await client.execute_command("CLUSTER INFO"))
+            client.set_response_callback("CLUSTER NODES", as_is)
+            client.set_response_callback("CLUSTER INFO", as_is)
+            told.facts["cluster"] = pairs_of(await client.execute_command("CLUSTER INFO"))
             told.facts["nodes"] = str(await client.execute_command("CLUSTER NODES"))
         if door.visit.request.scan and info.get("role") == "master":
             await told.ask("keys", lambda: _keys(client, door.visit.request.scan))
@@ -144,18 +124,13 @@ async def _sentinel(door: Door) -> Told:
     group = door.visit.request.group
 
     async def ask(client: Redis, told: _Answers) -> None:
-        for question in ("MASTER", "REPLICAS", "SENTINELS", "CKQUORUM"):
-            client.set_response_callback(f"SENTINEL {question}", _as_is)
+        for question in ("MASTER", "REPLICAS", "SENTINELS"):
+            client.set_response_callback(f"SENTINEL {question}", as_is)
         told.facts["master"] = _mapping(await client.execute_command("SENTINEL MASTER", group))
         for question in ("REPLICAS", "SENTINELS"):
             rows = await client.execute_command(f"SENTINEL {question}", group)
             told.facts[question.lower()] = [_mapping(row) for row in rows]
-        try:
-            told.facts["quorum"] = bool(await client.execute_command("SENTINEL CKQUORUM", group))
-        except NoPermissionError:
-            raise
-        except ResponseError:
-            told.facts["quorum"] = False
+        told.facts["quorum"] = await has_quorum(client, group)
 
     found = await _asked(door, door.visit.account(door.visit.request.sentinel_login), ask)
     open_ = await _let_in(door, None, "PING") if not found.error else None
@@ -189,14 +164,8 @@ async def _asked(
         if account is not None and "without any password" in str(refusal):
             return await _asked(door, None, ask)
         error = "LoginRefused"
-    except NoPermissionError:
-        error = "NotPermitted"
-    except BusyLoadingError:
-        error = "Loading"
-    except ResponseError as refusal:
-        error = "LoginRefused" if str(refusal).startswith("NOAUTH") else "Refused"
-    except (RedisError, OSError, TimeoutError):
-        error = "Unreachable"
+    except BROKEN as failure:
+        error = "LoginRefused" if str(failure).startswith("NOAUTH") else word_of(failure)
     return Told(name, {} if error else told.facts, frozenset(told.refused), error)
 
 
@@ -217,7 +186,7 @@ async def _let_in(door: Door, account: Account | None, *command: str) -> bool | 
     """Whether a command is carried out for somebody; None: it was not answered."""
     try:
         async with asyncio.timeout(SECONDS), door.client(account) as client:
-            client.set_response_callback(command[0], _as_is)
+            client.set_response_callback(command[0], as_is)
             await client.execute_command(*command)
     except ResponseError as refusal:
         if account is not None and "without any password" in str(refusal):
@@ -225,7 +194,7 @@ async def _let_in(door: Door, account: Account | None, *command: str) -> bool | 
         return False
     except AuthenticationError:
         return False
-    except (RedisError, OSError, TimeoutError):
+    except BROKEN:
         return None
     return True
 
@@ -274,12 +243,3 @@ def _mapping(row: Any) -> dict[str, str]:
     if isinstance(row, Mapping):
         return {str(key): str(value) for key, value in row.items()}
     return {str(key): str(value) for key, value in zip(row[::2], row[1::2], strict=False)}
-
-
-def _as_is(response: Any, **_: Any) -> Any:
-    return response
-
-
-def _pairs(text: str) -> dict[str, str]:
-    lines = (line.strip() for line in str(text).splitlines() if ":" in line)
-    return dict(line.split(":", 1) for line in lines)

@@ -13,22 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from redis.asyncio import Connection, ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError
 
-from readiness.dataservices.order import Look
+from readiness.dataservices.order import PREVIOUS, Look
 from readiness.dataservices.parts import Part
 from readiness.dataservices.redis.access import (
     MEMBER_USERS,
-    PREVIOUS,
     SENTINEL_USERS,
     hash_of,
     hashes_of,
@@ -37,6 +28,7 @@ from readiness.dataservices.redis.build import group_of, members_of, sentinels_o
 from readiness.dataservices.redis.commands import Accept, Act, Forget, Rank, Retire
 from readiness.dataservices.redis.reading import Answer, observed_of, seen_of
 from readiness.dataservices.tls import AUTHORITY, authority_of
+from readiness.engines.resp import BROKEN, Peer, as_is, client_of, has_quorum, info_of, word_of
 from readiness.engines.stores.trust import trusting
 from readiness.snapshot import Seen
 
@@ -125,22 +117,15 @@ async def _read(
     try:
         async with asyncio.timeout(SECONDS), _client(server, group) as client:
             return Answer(server.name, server.host, **await ask(client))
-    except (AuthenticationError, NoPermissionError):
-        return Answer(server.name, server.host, error="NotPermitted")
-    except BusyLoadingError:
-        return Answer(server.name, server.host, error="Loading")
-    except ResponseError:
-        return Answer(server.name, server.host, error="Refused")
-    except (RedisError, OSError, TimeoutError):
-        return Answer(server.name, server.host, error="Unreachable")
+    except BROKEN as error:
+        return Answer(server.name, server.host, error=word_of(error))
 
 
 async def _member_facts(client: Redis, host: str) -> dict[str, Any]:
-    client.set_response_callback("INFO", _as_is)  # its lines, not the library's reading of them
-    text = await client.execute_command("INFO", "everything")
+    facts = await info_of(client, "everything")
     found = await client.config_get("replica-priority")
     return {
-        "facts": _pairs(text),
+        "facts": facts,
         "accepts": await _accepts(client, tuple(MEMBER_USERS)),
         "ranks": {host: int(found["replica-priority"] or 0)},
     }
@@ -148,17 +133,12 @@ async def _member_facts(client: Redis, host: str) -> dict[str, Any]:
 
 async def _sentinel_facts(client: Redis, group: Group) -> dict[str, Any]:
     facts = await client.execute_command("SENTINEL MASTER", group.name)
-    for command in ("SENTINEL CKQUORUM", "SENTINEL REPLICAS"):
-        client.set_response_callback(command, _as_is)
+    client.set_response_callback("SENTINEL REPLICAS", as_is)
     replicas = await client.execute_command("SENTINEL REPLICAS", group.name)
-    try:
-        quorum = bool(await client.execute_command("SENTINEL CKQUORUM", group.name))
-    except ResponseError:
-        quorum = False
     return {
         "facts": {str(key): str(value) for key, value in facts.items()},
         "accepts": await _accepts(client, tuple(SENTINEL_USERS)),
-        "quorum": quorum,
+        "quorum": await has_quorum(client, group.name),
         "ranks": {each["ip"]: int(each["slave-priority"]) for each in replicas},
     }
 
@@ -172,7 +152,7 @@ async def _told(server: Server, group: Group, change: Change) -> str:
     try:
         async with asyncio.timeout(SECONDS), _client(server, group) as client:
             await change(client, server, group)
-    except (RedisError, OSError, TimeoutError) as error:
+    except BROKEN as error:
         return f"{server.name}: {type(error).__name__}"
     return ""
 
@@ -221,8 +201,10 @@ async def _client(server: Server, group: Group) -> AsyncIterator[Redis]:
     """With the current password, or the one before: a server that started with old files knows only that."""
     user = "quorum" if server in group.sentinels else "admin"
     keys = [key for key in (user, user + PREVIOUS) if key in group.credentials]
+    trust = trusting(group.authority) if group.authority else None
+    peer = Peer(server.address, server.port, server.host, trust)
     for key in keys:
-        async with Redis.from_pool(_pool(server, group, user, group.credentials[key])) as client:
+        async with client_of(peer, SECONDS, user, group.credentials[key]) as client:
             try:
                 await client.ping()
             except AuthenticationError:
@@ -231,37 +213,3 @@ async def _client(server: Server, group: Group) -> AsyncIterator[Redis]:
                 continue
             yield client
             return
-
-
-def _pool(server: Server, group: Group, user: str, password: str) -> ConnectionPool:
-    encrypted: dict[str, Any] = {
-        "connection_class": _Encrypted,
-        "named": server.host,
-        "authority": group.authority,
-    }
-    return ConnectionPool(
-        host=server.address, port=server.port, username=user, password=password,
-        decode_responses=True, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=Retry(NoBackoff(), 0),
-        **(encrypted if group.authority else {}),
-    )  # fmt: skip
-
-
-class _Encrypted(Connection):
-    """To an address, where a certificate for a name has to be shown."""
-
-    def __init__(self, *, named: str, authority: str, **more: Any) -> None:
-        super().__init__(**more)
-        self._named, self._trusting = named, trusting(authority)
-
-    def _connection_arguments(self) -> Mapping[str, Any]:
-        how = {"ssl": self._trusting, "server_hostname": self._named}
-        return {**super()._connection_arguments(), **how}
-
-
-def _as_is(response: Any, **_: Any) -> Any:
-    return response
-
-
-def _pairs(text: str) -> dict[str, str]:
-    lines = (line for line in text.splitlines() if ":" in line)
-    return dict(line.split(":", 1) for line in lines)
