@@ -34,7 +34,13 @@ from readiness.dataservices.rabbitmq.reading import (
     queues_of,
     seen_of,
 )
-from readiness.dataservices.rabbitmq.users import ACTIVE, CREDENTIALS, OPERATOR, USERS
+from readiness.dataservices.rabbitmq.users import (
+    ACTIVE,
+    CREDENTIALS,
+    OPERATOR,
+    USERS,
+    password_hash,
+)
 from readiness.engines.stores.rabbitmq import Management
 from sandbox import NET, Sandbox, rootfs
 
@@ -367,6 +373,38 @@ def test_a_rotation_lets_everybody_in_all_the_time(cluster: Cluster, queue: str)
     assert refused.returncode
     assert told is not None
     assert told["errors"] == again["errors"] == {}
+
+
+def test_the_operator_gets_a_new_password_and_is_never_locked_out(cluster: Cluster, queue: str) -> None:  # fmt: skip
+    """Also not when a member that starts brings the one from before back: its files are as old as its pod."""
+    known, steps, own = dict(PASSWORDS), list[str](), USERS[-1]
+    for _ in range(10):
+        step = next_step(task_of(cluster.inside(cluster.operator(known).read()), known, f"jobs/{own.name}"))  # fmt: skip
+        match step:
+            case Tell(SetUser() as act):
+                assert cluster.inside(cluster.operator(known).carry_out(act)) == ""
+            case Amend(_, renew, put, drop):
+                known |= dict.fromkeys(renew, f"{own.key}+") | dict(put)
+                known = {key: value for key, value in known.items() if key not in drop}
+            case _:
+                break
+        steps.append(type(step).__name__)
+    former = cluster.ctl(0, "rabbitmqctl", "authenticate_user", own.name, PASSWORDS[own.key])
+
+    cluster.box.running[cluster.box.pod(0)].kill()
+    cluster.box.start(0)
+    cluster.wait(180, cluster.whole)
+    observed = cluster.inside(cluster.operator(known).read())
+    told = cluster.inside(cluster.operator(known).carry_out(SetUser(own)))
+    again = cluster.inside(cluster.operator(known).read())
+    assert cluster.inside(cluster.operator({**known, **PASSWORDS, f"{own.key}.previous": known[own.key]}).carry_out(SetUser(own))) == ""  # fmt: skip
+
+    assert steps == ["Amend", "Tell", "Amend"]
+    assert former.returncode
+    assert observed.users is not None
+    assert told == ""
+    assert again.users is not None
+    assert again.users[own.name] == password_hash(own.name, known[own.key])
 
 
 def test_a_queue_that_lacks_a_member_gets_it_back(cluster: Cluster, queue: str) -> None:

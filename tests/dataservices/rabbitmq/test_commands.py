@@ -15,10 +15,17 @@ from readiness.dataservices.order import Order
 from readiness.dataservices.rabbitmq.commands import Rebalance, SetUser, next_step
 from readiness.dataservices.rabbitmq.leaving import Grow, Mark, Shrink
 from readiness.dataservices.rabbitmq.reading import Member, Observed, Queue, seen_of
-from readiness.dataservices.rabbitmq.users import CREDENTIALS, USERS, password_hash
+from readiness.dataservices.rabbitmq.users import (
+    CREDENTIALS,
+    USERS,
+    operator_passwords,
+    password_hash,
+    wanted_password,
+)
 from readiness.snapshot import Seen
 
 KNOWN = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
+OWN = "readiness-operator-password"
 MAIN = naming.store("shop", "jobs")
 PODS = tuple(f"{MAIN}-{number}" for number in range(3))
 
@@ -76,10 +83,12 @@ def test_what_comes_next(observed: Observed, act: object):
 def carried_out(step: Step, known: dict[str, str], users: dict[str, str]) -> None:
     """What the rim does with a step, as far as a rotation needs it."""
     match step:
-        case Amend(_, renew, put):
-            known.update({key: f"{known[key]}+" for key in renew}, **put)
+        case Amend(_, renew, put, drop):
+            known.update({key: f"{known.get(key, key)}+" for key in renew}, **put)
+            for key in drop:
+                del known[key]
         case Tell(SetUser(user)):
-            users[user.name] = password_hash(user.name, known[user.key])
+            users[user.name] = password_hash(user.name, wanted_password(user, known))
 
 
 def rotation(connected: str, asked: str = "jobs@monday") -> tuple[list[Step], dict[str, str], dict[str, str]]:  # fmt: skip
@@ -103,8 +112,9 @@ def test_a_rotation_never_leaves_the_binding_without_a_login():
     steps, known, users = rotation(connected="app-b")
 
     assert told(steps) == [
-        (("app-b-password", "monitoring-password", "definitions-password"), {"rotation.begun": "jobs@monday", "rotation.from": "app-a"}),
-        SetUser(USERS[1]), SetUser(USERS[2]), SetUser(USERS[3]),
+        (("app-b-password", "monitoring-password", "definitions-password", f"{OWN}.next"), {"rotation.begun": "jobs@monday", "rotation.from": "app-a"}),
+        SetUser(USERS[1]), SetUser(USERS[2]), SetUser(USERS[3]), SetUser(USERS[4]),
+        ((), {OWN: f"{OWN}.next+", f"{OWN}.previous": KNOWN[OWN]}),
         ((), {"rotation.user": "app-b"}),
         (("app-a-password",), {"rotation.done": "jobs@monday"}),
         SetUser(USERS[0]),
@@ -129,6 +139,25 @@ def test_one_user_can_be_named():
     (waits,) = rotation("app-a", "jobs/nobody")[0]
     assert isinstance(waits, Wait)
     assert waits.reason == "UnknownUser"
+
+
+def test_the_operators_own_password_changes_while_both_are_known():
+    steps, known, users = rotation("app-a", "jobs/readiness-operator@2")
+
+    assert told(steps) == [
+        ((f"{OWN}.next",), {"rotation.begun": "jobs/readiness-operator@2", "rotation.done": "jobs/readiness-operator@2"}),
+        SetUser(USERS[4]),
+        ((), {OWN: f"{OWN}.next+", f"{OWN}.previous": KNOWN[OWN]}),
+    ]  # fmt: skip
+    assert users["readiness-operator"] == password_hash("readiness-operator", known[OWN])
+    assert operator_passwords(known) == (f"{OWN}.next+", KNOWN[OWN])
+
+
+def test_the_cookie_is_refused_with_the_reason():
+    (waits,) = rotation("app-a", "jobs/erlang-cookie")[0]
+
+    assert isinstance(waits, Wait)
+    assert (waits.reason, "full stop" in waits.why) == ("NeedsStop", True)
 
 
 def test_the_next_rotation_goes_back():

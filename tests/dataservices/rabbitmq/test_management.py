@@ -26,6 +26,7 @@ ANSWERS = Path(__file__).with_name("answers")
 KNOWN = {each.key: f"{each.key}-secret" for each in CREDENTIALS}
 SET = "shop-jobs-a7d93164"
 HOSTS = tuple(f"{SET}-{n}.{SET}-nodes.sandbox.svc" for n in range(3))
+OWN = "readiness-operator-password"
 PODS = tuple(f"{SET}-{n}" for n in range(3))
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -66,6 +67,25 @@ async def test_what_needs_a_member_is_told_of_it():
         MemberSeen(PODS[1], needed_by=("orders",)),
         MemberSeen(PODS[2], reasons=("NotRunning",)),
     ), "NotRunning", facts=found)  # fmt: skip
+
+
+async def test_while_its_own_password_changes_either_lets_the_operator_in():
+    """A member that has just started may know the one from before, whatever the others know."""
+    known = {**KNOWN, f"{OWN}.next": "new", f"{OWN}.previous": "old"}
+    for password in (KNOWN[OWN], "new", "old"):
+        right = httpx.BasicAuth("readiness-operator", password)._auth_header
+        asked: list[str] = []
+
+        def answer(
+            request: httpx.Request, right: str = right, asked: list[str] = asked
+        ) -> httpx.Response:
+            asked.append(request.url.host)
+            refused = request.headers["authorization"] != right
+            return httpx.Response(401) if refused else recorded("whole")(request)
+
+        cluster = Management(HOSTS, known, transport=httpx.MockTransport(answer))
+        assert disturbances(await cluster.read(), 3) == ()
+        assert set(asked) == {HOSTS[0]}, "it is the password that is wrong, not the member"
 
 
 async def test_the_next_member_is_asked_where_one_does_not_answer():

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.dataservices.command import Amend, Step, Task, Tell, Wait, first_of
-from readiness.dataservices.order import NOTE
+from readiness.dataservices.order import NEXT, NOTE, PREVIOUS
 from readiness.dataservices.rabbitmq.leaving import Grow, Mark, Shrink, growth_of, leaving
 from readiness.dataservices.rabbitmq.reading import Observed, disturbances
 from readiness.dataservices.rabbitmq.users import (
     ACTIVE,
     APPLICATION,
+    COOKIE,
+    OPERATOR,
     USERS,
     User,
     active_user,
     password_hash,
+    wanted_password,
 )
 from readiness.dataservices.rotation import BEGUN, unknown_user, user_of
 
@@ -31,6 +34,7 @@ DONE: Final = f"{NOTE}done"
 """Keys of the credentials Secret that say, with BEGUN, how far a rotation has got."""
 INNER: Final = ("monitoring", "definitions")
 """Users that no application logs in as."""
+_STAYS: Final = "readiness.dev/rotate: members whose cookies differ refuse each other, so another one needs a full stop; declare another service and move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +74,25 @@ def _steps(task: Task, observed: Observed) -> Iterator[Step]:
 
 def _outdated_users(users: Mapping[str, str], known: Mapping[str, str]) -> Iterator[Step]:
     for user in USERS:
-        if users.get(user.name) != password_hash(user.name, known[user.key]):
+        if users.get(user.name) != password_hash(user.name, wanted_password(user, known)):
             does = f"user {user.name} has the password of the credentials Secret"
             yield Tell(SetUser(user), does)
+    key = f"{OPERATOR}-password"
+    if key + NEXT in known:
+        put = {key: known[key + NEXT], key + PREVIOUS: known[key]}
+        yield Amend(f"{OPERATOR} logs in with its new password", put=put, drop=(key + NEXT,))
 
 
 def _begin(asked: str, active: str) -> Step:
     """The idle one of the application's two users gets a new password, and others whom nobody waits for."""
-    user = user_of(asked)
-    if user not in ("", "app", *INNER):
-        return unknown_user(user, ("app", *INNER))
+    user, single = user_of(asked), (*INNER, OPERATOR)
+    if user == COOKIE:
+        return Wait(_STAYS, "NeedsStop")
+    if user not in ("", "app", *single):
+        return unknown_user(user, ("app", *single))
     renew = tuple(f"{name}-password" for name in INNER if user in ("", name))
-    if user in INNER:
+    renew += (f"{OPERATOR}-password{NEXT}",) if user in ("", OPERATOR) else ()
+    if user in single:
         return Amend(f"a new password: {user}", renew, {BEGUN: asked, DONE: asked})
     renew = (f"{_other(active)}-password", *renew)
     return Amend(f"new passwords, and {_other(active)} for applications", renew, {BEGUN: asked, FROM: active})  # fmt: skip

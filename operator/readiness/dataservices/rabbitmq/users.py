@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.dataservices.order import NOTE, Credential, Order
+from readiness.dataservices.order import NEXT, NOTE, PREVIOUS, Credential, Order
 from readiness.dataservices.rabbitmq.conf import ports_of, spec_of
 from readiness.dataservices.tls import authority_of
 
@@ -49,6 +49,17 @@ USERS: Final = (
     User(OPERATOR, ("administrator",)),
 )
 CREDENTIALS: Final = (Credential(COOKIE), *(Credential(user.key) for user in USERS))
+
+
+def wanted_password(user: User, credentials: Mapping[str, str]) -> str:
+    """What a user should log in with: the password that is to come, where there is one."""
+    return credentials.get(user.key + NEXT, credentials[user.key])
+
+
+def operator_passwords(credentials: Mapping[str, str]) -> tuple[str, ...]:
+    """What the operator's own user may have, the likeliest first: a member that starts loads what its files say, which may be the one before."""
+    keys = (f"{OPERATOR}-password{suffix}" for suffix in ("", NEXT, PREVIOUS))
+    return tuple(credentials[key] for key in keys if key in credentials)
 
 
 def password_hash(user: str, password: str) -> str:

@@ -6,9 +6,9 @@ look. Passwords travel in headers and bodies only, and no answer's text goes fur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -27,11 +27,17 @@ from readiness.dataservices.rabbitmq.reading import (
     seen_of,
     users_of,
 )
-from readiness.dataservices.rabbitmq.users import OPERATOR, password_hash
+from readiness.dataservices.rabbitmq.users import (
+    OPERATOR,
+    operator_passwords,
+    password_hash,
+    wanted_password,
+)
 from readiness.dataservices.tls import AUTHORITY, authority_of
 from readiness.engines.stores.trust import trusting
 from readiness.snapshot import Seen
 
+T = TypeVar("T")
 TIMEOUT: Final = httpx.Timeout(5.0, connect=2.0)
 _NODES: Final = "/api/nodes?columns=name,running,partitions,mem_alarm,disk_free_alarm"
 _QUEUES: Final = "/api/queues?disable_stats=true&enable_queue_totals=true"
@@ -77,8 +83,7 @@ class Management:
         errors = []
         for host in self.hosts:
             try:
-                async with self._client(host) as client:
-                    return await _look(client)
+                return await self._ask(host, _look)
             except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
                 errors.append(f"{_pod(host)} does not answer: {_word(error)}")
         return Observed(errors=tuple(errors))
@@ -86,16 +91,32 @@ class Management:
     async def carry_out(self, step: Act) -> str:
         """Tells the first member that answers; returns what went wrong, in a word."""
         word = "no member"
+
+        async def send(client: httpx.AsyncClient) -> None:
+            (await client.send(self._request(client, step))).raise_for_status()
+
         for host in self.hosts:
             try:
-                async with self._client(host) as client:
-                    (await client.send(self._request(client, step))).raise_for_status()
+                await self._ask(host, send)
                 return ""
             except httpx.HTTPError as error:
                 word = _word(error)
         return word
 
-    def _client(self, host: str) -> httpx.AsyncClient:
+    async def _ask(self, host: str, ask: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+        """With the operator's password; where it is refused, with the one that is to come or was before."""
+        *first, last = operator_passwords(self.credentials)
+        for password in first:
+            try:
+                async with self._client(host, password) as client:
+                    return await ask(client)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.UNAUTHORIZED:
+                    raise
+        async with self._client(host, last) as client:
+            return await ask(client)
+
+    def _client(self, host: str, password: str) -> httpx.AsyncClient:
         where = self.addresses.get(_pod(host), host)
         scheme = "https" if self.authority else "http"
         url = httpx.URL(scheme=scheme, host=where, port=self.port)
@@ -107,7 +128,7 @@ class Management:
             base_url=url,
             verify=trusting(self.authority),
             event_hooks={"request": [named]},
-            auth=(OPERATOR, self.credentials[f"{OPERATOR}-password"]),
+            auth=(OPERATOR, password),
             timeout=TIMEOUT,
             trust_env=False,
             transport=self.transport,
@@ -116,7 +137,7 @@ class Management:
     def _request(self, client: httpx.AsyncClient, step: Act) -> httpx.Request:
         match step:
             case SetUser(user):
-                stored = password_hash(user.name, self.credentials[user.key])
+                stored = password_hash(user.name, wanted_password(user, self.credentials))
                 body = {**_JSON, "password_hash": stored, "tags": ",".join(user.tags)}
                 return client.build_request("PUT", f"/api/users/{quote(user.name)}", json=body)
             case Grow(pod):
