@@ -16,7 +16,10 @@ PASSWORDS = {each.key: f"secret-of-{each.key}" for each in REDIS.credentials}
 
 
 def order_of(
-    spec: dict[str, Any] | None = None, certificate: Certificate | None = None, **credentials: str
+    spec: dict[str, Any] | None = None,
+    certificate: Certificate | None = None,
+    exporter: str = "",
+    **credentials: str,
 ) -> Order:
     return Order(
         namespace="shop",
@@ -28,6 +31,7 @@ def order_of(
         nodes=3,
         credentials={**PASSWORDS, **credentials},
         certificate=certificate,
+        exporter_image=exporter,
     )
 
 

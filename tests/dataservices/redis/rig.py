@@ -24,7 +24,18 @@ from localcluster.state import locked
 from ousted import LEAST_GRACE
 from readiness.model import Manifest
 
-MOUNTS = ("config", "secret", "passwords", "formed", "tls", "data", "tmp", "scripts", "backup")
+MOUNTS = (
+    "config",
+    "secret",
+    "passwords",
+    "formed",
+    "tls",
+    "data",
+    "tmp",
+    "scripts",
+    "backup",
+    "logins",
+)
 ENTER = """
 root=$1 pod=$2 hosts=$3 user=$4
 shift 4
@@ -40,9 +51,9 @@ exec chroot "$root" setpriv --reuid="$user" --regid="$user" --clear-groups --pde
 """
 
 
-def image_root(suite: str) -> Path:
-    """The root file system of a Debian suite with its Redis."""
-    layer = images.debian_layer(suite, ("redis-server",))
+def image_root(suite: str, *more: str) -> Path:
+    """The root file system of a Debian suite with its Redis, and perhaps more packages."""
+    layer = images.debian_layer(suite, ("redis-server", *more))
     root = build.cache_root() / "roots" / layer.path.stem
     root.parent.mkdir(exist_ok=True)
     with locked(root.with_suffix(".lock")):
