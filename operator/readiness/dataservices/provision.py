@@ -151,9 +151,15 @@ def provide(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
     services = tuple(service for service, _ in found)
     writes = tuple(write for _, each in found for write in each)
     looks = tuple(service.look for service in services if service.look is not None)
-    return Provision(
-        services, writes, looks, next_at(wish, services, snapshot.provided.repaired.values())
-    )
+    return Provision(services, writes, looks, _next(wish, services, snapshot.provided))
+
+
+def _next(wish: Wish, services: tuple[Service, ...], provided: Provided) -> float:
+    if not services:
+        return FOREVER
+    met = (each for service in services for each in service.obstacles)
+    waits = any(service.waiting for service in services)
+    return next_at(wish, met, provided.repaired.values(), waits=waits)
 
 
 def _provided(

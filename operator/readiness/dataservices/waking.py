@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from readiness.dataservices.ordering import RETRY_SECONDS
 from readiness.dataservices.tls import REASON as CERTIFICATE
 from readiness.dataservices.wish import Wish
 from readiness.model import Manifest
+from readiness.snapshot import Obstacle
 from readiness.workload import stamp_of
-
-if TYPE_CHECKING:
-    from readiness.dataservices.provision import Service
 
 FOREVER: Final = float("inf")
 REPAIR_SECONDS: Final = 60.0
@@ -21,22 +19,23 @@ LATE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 300.0
 
 
-def next_at(wish: Wish, services: tuple[Service, ...], repaired: Iterable[float]) -> float:
-    """When warnings may tell more, a write may be tried again, or Secrets are read again. `repaired`: when children last were."""
-    if not services:
-        return FOREVER
-    now = wish.now
-    met = (each.at for service in services for each in service.obstacles if each.at)
+def next_at(
+    wish: Wish, obstacles: Iterable[Obstacle], repaired: Iterable[float], *, waits: bool
+) -> float:
+    """When warnings may tell more, a write may be tried again, or Secrets are read again.
+
+    `repaired`: when children were put back; `waits`: whether a service still lacks something.
+    """
+    now, met = wish.now, tuple(obstacles)
     times = [
-        *(at + RETRY_SECONDS for at in met),
+        *(each.at + RETRY_SECONDS for each in met if each.at),
         *(at + REPAIR_SECONDS + 1 for at in repaired),
     ]
-    if any(each.reason == CERTIFICATE for service in services for each in service.obstacles):
+    if any(each.reason == CERTIFICATE for each in met):
         times.append(now + RETRY_SECONDS)
-    if any(service.waiting for service in services):
-        times.append(
-            now + (LOOK_SECONDS if now - _since(wish.policy) < STEADY_SECONDS else LATE_SECONDS)
-        )
+    if waits:
+        young = now - _since(wish.policy) < STEADY_SECONDS
+        times.append(now + (LOOK_SECONDS if young else LATE_SECONDS))
     return min([now + STEADY_SECONDS, *(at for at in times if at > now)])
 
 
