@@ -21,6 +21,7 @@ pytestmark = pytest.mark.e2e
 NAME: Final = naming.store("shop", "cache")
 BUDGET: Final = 1.2
 SECONDS: Final = 240
+METRICS: Final = ("NoExporter", "MonitorNotServed")
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -224,6 +225,21 @@ def test_volumes_that_cannot_grow_are_named_and_nothing_stops(shop: Space, image
     message = shop.until("True/Provisioned" if grows else "False/VolumeCannotGrow", 120)
     assert grows or f"PersistentVolumeClaim/data-{NAME}-0" in message
     shop.declare(cache(image, storage="128Mi" if grows else "64Mi"))
+    shop.until("True/Provisioned", 60)
+
+    assert shop.pods() == before
+
+
+def test_metrics_that_nobody_can_read_yet_are_told_of_and_stop_nothing(shop: Space, image: str) -> None:  # fmt: skip
+    """A ServiceMonitor where there is no Prometheus operator, and no image of an exporter."""
+    before = shop.pods()
+    shop.declare(cache(image, metrics={"serviceMonitor": True}))
+    deadline = time.monotonic() + 60
+    while (row := shop.get("rdy", "shop")["status"]["dataServices"][0]).get("reason") not in METRICS:  # fmt: skip
+        assert time.monotonic() < deadline, row
+        time.sleep(1)
+    assert row["ready"] is True
+    shop.declare(cache(image))
     shop.until("True/Provisioned", 60)
 
     assert shop.pods() == before

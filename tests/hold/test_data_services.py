@@ -180,3 +180,30 @@ def test_a_quota_is_named_within_a_minute(launch, space, seat):
     until(lambda: provisioned(space) == "False/Quota", 60, "the quota")
     print(f"named after {time.monotonic() - began:.1f} s: {message(space)}")
     assert "small" in message(space)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({"restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}, ("ImagePull", "cannot pull image registry.example.com/redis:8")),
+        ({"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}, ("Crashing", f"container redis of Pod/{NAME}-0 ends again and again")),
+    ],
+    ids=["image", "setting"],
+)  # fmt: skip
+def test_what_a_kubelet_tells_of_a_member_is_named_and_goes_with_it(launch, space, seat, state, told):  # fmt: skip
+    """An image that cannot be pulled, a setting with a value that the server refuses: there is no node here to tell of it."""
+    grant(space, seat)
+    launch()
+    space.apply(policy(controls=(), targets=[], dataServices=[CACHE]))
+    pods = until(lambda: [p for p in space.api.request("GET", space.path("pods"))["items"] if p["metadata"]["name"] == f"{NAME}-0"], 20, "a member")  # fmt: skip
+    image = pods[0]["spec"]["containers"][0]["image"]
+
+    def tell(container) -> None:
+        row = {"name": "redis", "ready": False, "image": image, "imageID": "", **container}
+        space.patch("pods", f"{NAME}-0", {"status": {"containerStatuses": [row]}}, "status")
+
+    tell(state)
+    until(lambda: provisioned(space) == f"False/{told[0]}", 20, told[0])
+    assert told[1] in message(space)
+    tell({"restartCount": state["restartCount"], "ready": True, "state": {"running": {}}})
+    until(lambda: provisioned(space) == "False/Provisioning", 20, "that it goes on by itself")
