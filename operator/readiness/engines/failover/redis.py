@@ -71,8 +71,12 @@ class RedisClient:
         """Whatever bears the run's id, acknowledged or not."""
         try:
             primary = await self._open()
-            async for key in primary.scan_iter(match=f"{self._prefix}*", count=BATCH):
-                await primary.unlink(key)
+            cursor, begun = 0, False
+            while cursor or not begun:
+                begun = True
+                cursor, found = await primary.scan(cursor, match=f"{self._prefix}*", count=BATCH)
+                if found:
+                    await primary.unlink(*found)
         except RedisError as error:
             raise OSError(type(error).__name__) from None
 
