@@ -39,6 +39,10 @@ def test_the_defaults_are_valid_and_frozen():
          "https://metrics.example.com/prometheus/"),
         ("PROMETHEUS_MATCHERS", 'severity=~"page|critical", team!="x"', "prometheus_matchers",
          'severity=~"page|critical", team!="x"'),
+        ("PROMETHEUS_NAMESPACES", "monitoring, ops", "prometheus_namespaces", ("monitoring", "ops")),
+        ("PROMETHEUS_LABELS", "release=prom,example.com/team=", "prometheus_labels",
+         (("release", "prom"), ("example.com/team", ""))),
+        ("STORES_REDIS_EXPORTER_IMAGE", "redis_exporter:1", "stores_redis_exporter_image", "redis_exporter:1"),
         ("KUBECONFIG", "/some/where", "kubeconfig", "/some/where"),
     ],
 )  # fmt: skip
@@ -65,6 +69,7 @@ def test_accepted(name, text, field, value):
             ["without user", "'http://…@prometheus'"],
         ),
         ({"READINESS_PROMETHEUS_MATCHERS": 'a="b"} or vector(1'}, ["label matchers such as"]),
+        ({"READINESS_PROMETHEUS_LABELS": "release"}, ["labels such as release=prometheus"]),
         ({"READINESS_DRILLS_PARALLEL": "0"}, ["READINESS_DRILLS_PARALLEL", "from 1 to 20"]),
         ({"READINESS_LEASE_DURATION": "5"}, ["LEASE_RENEW_DEADLINE < LEASE_DURATION", "2, 10, 5"]),
         (

@@ -156,6 +156,15 @@ def test_images_of_data_services_reach_the_settings() -> None:
 
 
 @helm
+def test_how_metrics_are_read_reaches_the_settings() -> None:
+    given = "provision.images.redis-exporter=redis_exporter:1,prometheus.namespaces={monitoring,ops},prometheus.labels.release=prom,prometheus.labels.team=shop"
+    read = settings.Settings.read(environment(objects("--set", given)["Deployment", NAME]))
+    assert read.stores_redis_exporter_image == "redis_exporter:1"
+    assert read.prometheus_namespaces == ("monitoring", "ops")
+    assert read.prometheus_labels == (("release", "prom"), ("team", "shop"))
+
+
+@helm
 def test_data_services_are_granted_per_namespace() -> None:
     found = generate.render("--set", "provision.namespaces={shop,blog}", crds=False)
     granted = [each for each in found if each["metadata"]["name"] == "readiness-provision"]
