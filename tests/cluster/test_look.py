@@ -6,6 +6,7 @@ from typing import Any
 
 from readiness.cluster.look import look
 from readiness.cluster.store import Store
+from readiness.naming import SERVICE_LABEL, store_labels
 from readiness.snapshot import Housed, Snapshot
 
 
@@ -61,3 +62,18 @@ def test_a_service_that_leads_elsewhere_leads_nowhere():
 
 def test_names_of_other_namespaces_lead_nowhere_here():
     assert housed(SERVICE, pod("redis-0"), hosts=("redis.other.svc", "redis.example.com")) == Housed()  # fmt: skip
+
+
+def test_what_a_data_service_is_made_of_needs_no_target_of_its_own():
+    ours = store_labels("shop", "cache")
+    store = Store()
+    for found in (
+        named("StatefulSet", "shop-cache", metadata={"labels": ours}, spec={}),
+        named("Deployment", "shop-cache-exporter", metadata={"labels": ours}, spec={}),
+        named("Deployment", "web", metadata={"labels": {SERVICE_LABEL: "cache"}}, spec={}),
+        named("Deployment", "api", spec={}),
+    ):
+        store.put(found)
+    seen = look(store, {"metadata": {"namespace": "shop", "name": "shop"}, "spec": {}}, Snapshot())
+
+    assert seen.inventory == ("Deployment/api", "Deployment/web")

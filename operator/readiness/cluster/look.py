@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from readiness import naming
 from readiness.cluster.own import PROFILE, WAIVER, external_of, targets_of
 from readiness.cluster.project import WORKLOADS
 from readiness.cluster.store import Store, members, owner_of
@@ -152,10 +153,16 @@ def _grants(store: Store, namespace: str) -> tuple[Grant, ...]:
     return store.derived("grants", namespace, _RBAC, build)
 
 
+def _provided(workload: Manifest) -> bool:
+    labels = workload["metadata"].get("labels") or {}
+    return naming.SERVICE_LABEL in labels and naming.OURS.items() <= labels.items()
+
+
 def _inventory(store: Store, namespace: str) -> tuple[str, ...]:
+    """Every workload but those of data services, which are judged under their own names."""
+
     def build() -> tuple[str, ...]:
-        return tuple(
-            sorted(f"{kind}/{name}" for kind in _WORKLOADS for name in store.of(kind, namespace))
-        )
+        found = ((kind, each) for kind in _WORKLOADS for each in store.of(kind, namespace).values())
+        return tuple(sorted(f"{kind}/{w['metadata']['name']}" for kind, w in found if not _provided(w)))  # fmt: skip
 
     return store.derived("inventory", namespace, _MEMBERS, build)
