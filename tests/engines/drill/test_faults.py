@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,6 +147,14 @@ def test_health_is_ill_by_its_status_or_by_a_word_that_it_does_not_always_say(
     assert (well.fits, well.found) == (True, (ERROR,))
     assert (ill.fits, ill.status, ill.found) == (True, status, found)
     assert (back.fits, back.found) == (True, (ERROR,))
+
+
+def test_a_store_of_an_arms_own_fails_on_cue_as_well():
+    alone = replace(arm("deep", *DEEP), apart=True)
+    seen = drilled(alone, HONEST="1")["deep"]
+
+    assert seen.problem is None
+    assert [x.status for label in ("well", "ill", "back") for x in seen.labelled(label)] == [200, 503, 200]  # fmt: skip
 
 
 def test_health_that_never_says_so_is_told_as_it_was():

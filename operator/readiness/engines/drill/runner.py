@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from readiness.drills.sink import control_of
@@ -178,9 +179,8 @@ class Drill:
         words = f"the drill's own pod of {store.container} is not Ready"
         return store.obstacle(patient=False) or Problem("StoreUnavailable", words)
 
-    def _prop(self, name: str) -> Prop:
-        """What plays an upstream, or the gate of a store."""
-        props = self._props
+    def _prop(self, props: Props, name: str) -> Prop:
+        """What plays an upstream, or the gate of a store, of an arm's own or the drill's."""
         pod = props.sink if name in props.ports else props.stores.get(name)
         address = props.addresses.get(SINK if name in props.ports else name)
         if not isinstance(pod, dict) or address is None:
@@ -212,7 +212,13 @@ class Drill:
             s.name: (props.addresses[s.name], s.port) for s in known if s.name in props.addresses
         }
         world = World(
-            self._stage, self.now, self._line, self._prop, self._reports.moment, self._epoch, stores
+            self._stage,
+            self.now,
+            self._line,
+            partial(self._prop, props),
+            self._reports.moment,
+            self._epoch,
+            stores,
         )
         act = build_act(world, arm, manifests, self._script.subject.container)
         names = [manifest["metadata"]["name"] for manifest in manifests]
