@@ -17,7 +17,7 @@ from readiness.api import InvalidSpecError, read_policy
 from readiness.consent import allows, opens_at, withheld
 from readiness.control import Control, Subject, asks_nothing
 from readiness.dataservices.backed import rows_of
-from readiness.dataservices.provision import Provision, provide
+from readiness.dataservices.provision import Provision
 from readiness.dataservices.wish import Wish
 from readiness.drills.outage import with_switches
 from readiness.evidence import (
@@ -138,13 +138,14 @@ def make(rules: Rules, situation: Situation, answers: Answered) -> Plan:
 
 def _provided(situation: Situation, ground: Ground) -> Provision:
     """Builders are imported where there is something to provide, or left to remove."""
-    if not (ground.policy.data_services or ground.snapshot.provided.children):
+    declared = ground.policy.data_services or ground.policy.backups
+    if not (declared or ground.snapshot.provided.children):
         return Provision()
-    from readiness.dataservices.catchup import caught_up
     from readiness.dataservices.kinds import KINDS
+    from readiness.dataservices.volumes import provide_all
 
     wish = Wish(situation.policy, ground.policy, situation.now, situation.token)
-    return caught_up(wish, ground.snapshot, provide(wish, ground.snapshot, KINDS))
+    return provide_all(wish, ground.snapshot, KINDS)
 
 
 @lru_cache(maxsize=1)

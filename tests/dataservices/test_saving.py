@@ -9,7 +9,7 @@ import pytest
 
 from readiness.api import read_policy
 from readiness.dataservices.kinds import KINDS
-from readiness.dataservices.saving import smeared
+from readiness.dataservices.runs import smeared
 from readiness.dataservices.wish import Wish, children_of, order_of, refusals_of
 from readiness.model import Manifest
 from readiness.schedule import due_after

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 from pydantic import Field, StringConstraints
 
 from readiness.api.external import Host, PortNumber, SecretRef
-from readiness.api.formats import HOST_PATTERN, ObjectName, Schedule, TimeZone, matching
+from readiness.api.formats import HOST_PATTERN, Name, ObjectName, Schedule, TimeZone, matching
 from readiness.api.provisioned import Bytes
-from readiness.api.types import Count, Flag, Rule, Schema
+from readiness.api.types import Count, Flag, Rule, Schema, keyed
 
 Bucket = Annotated[
     str,
@@ -50,6 +50,8 @@ Directory = Annotated[
         "must be a directory such as /srv/backups, or backups below that of the login",
     ),
 ]
+LabelValue = Annotated[str, StringConstraints(max_length=63)]
+Id = Annotated[Count, Field(ge=1, le=2147483647)]
 _READ_BY: Final = "The operator never reads it; only the Jobs are given it. A key `ca.crt` is the authority to trust."
 
 
@@ -137,6 +139,27 @@ class Destination(Schema):
     )
 
 
+class SavedVolume(Schema):
+    """A plain volume, of files or SQLite databases: what a workload writes by itself, and no server dumps (BKP-010)."""
+
+    name: Name = Field(description="Name of it, in the repository and the status.")
+    claim_name: ObjectName = Field(description="PersistentVolumeClaim. It is mounted read-only.")
+    mounted_by: dict[str, LabelValue] = Field(
+        {},
+        max_length=10,
+        description="Labels of the pods that mount it: the Job runs on their node, as a ReadWriteOnce volume needs.",
+    )
+    user: Id = Field(65532, description="User that the files belong to: runAsUser of those pods.")
+    group: Id = Field(65532, description="Group that the files belong to: fsGroup of those pods.")
+    scratch: Bytes = Field(
+        "10Gi",
+        description="Size of the volume that files are copied to: twice as large as they are.",
+    )
+    storage_class: ObjectName | None = Field(
+        None, description="StorageClass of that one. Default: the cluster's."
+    )
+
+
 class Retention(Schema):
     """How many snapshots are kept; the union of all three."""
 
@@ -181,6 +204,9 @@ class Backups(Schema):
     )
     time_zone: TimeZone = Field("Etc/UTC", description="Time zone of the schedules.")
     retention: Retention = Field(Retention(), description="How many snapshots are kept.")
+    volumes: Annotated[tuple[SavedVolume, ...], *keyed("name")] = Field(
+        (), max_length=16, description="Plain volumes that are saved, too."
+    )
     restore_drill: RestoreDrill = Field(
         RestoreDrill(), description="How it is proved that backups can be restored."
     )

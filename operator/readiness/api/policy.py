@@ -168,6 +168,16 @@ class PolicySpec(Schema):
             field="data_services",
         ),
         Rule(
+            cel="!has(self.backups) || !has(self.backups.volumes) || !has(self.dataServices) || "
+            "!self.backups.volumes.exists(v, self.dataServices.exists(s, s.name == v.name))",
+            message="a volume of spec.backups.volumes has the name of a data service: their backups would be one",
+            holds=lambda spec: (
+                spec.backups is None
+                or not {v.name for v in spec.backups.volumes} & {s.name for s in spec.data_services}
+            ),
+            field="backups",
+        ),
+        Rule(
             cel="!has(self.targets) || self.targets.all(t, !has(t.uses) || t.uses.all(name, "
             "has(self.dataServices) && self.dataServices.exists(s, s.name == name)))",
             message="uses names a data service that spec.dataServices does not hold: declare it there",

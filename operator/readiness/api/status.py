@@ -126,7 +126,9 @@ class DataServiceStatus(Schema):
     """One data service that the operator provides."""
 
     name: Label = Field(description="Name of the data service.")
-    kind: Word = Field("", description="redis, mongodb or rabbitmq.")
+    kind: Word = Field(
+        "", description="redis, mongodb or rabbitmq; volume for one of spec.backups.volumes."
+    )
     ready: Flag = Field(
         description="Whether every member is there and Ready, and nothing is wrong."
     )

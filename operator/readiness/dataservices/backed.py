@@ -99,6 +99,7 @@ def backups_of(
 ) -> tuple[str, str, str]:
     """Status, reason and message of BackupsHealthy; `absent` says which Secrets are not there."""
     wanted = {s.name for s in spec.data_services if s.backup is None or s.backup.enabled}
+    wanted |= {volume.name for volume in spec.backups.volumes} if spec.backups else set()
     told = [row for row in rows if row["name"] in wanted]
     if spec.backups is None or not told:
         return "Unknown", "NothingDeclared", "the policy declares no backups"

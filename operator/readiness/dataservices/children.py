@@ -53,7 +53,7 @@ def desired_of(kind: Kind, order: Order, owner: Manifest | None) -> tuple[Manife
         *build_saving(kind, order),
         *build_recovery(kind, order),
     )
-    return tuple(_shared(child, kind, order, owner) for child in found)
+    return tuple(completed(child, kind.name, order, owner) for child in found)
 
 
 def hash_of(child: Manifest) -> str:
@@ -90,12 +90,13 @@ def _credentials(order: Order) -> Manifest:
     return made
 
 
-def _shared(built: Manifest, kind: Kind, order: Order, owner: Manifest | None) -> Manifest:
+def completed(built: Manifest, kind: str, order: Order, owner: Manifest | None) -> Manifest:
+    """A child with what all share: whose it is, its owner, and the hash of what is desired."""
     child = copy.deepcopy(built)
     labels = naming.store_labels(order.policy, order.service.name)
     meta = child["metadata"]
     meta["namespace"] = order.namespace
-    meta["labels"] = {**(meta.get("labels") or {}), **labels, naming.KIND_LABEL: kind.name}
+    meta["labels"] = {**(meta.get("labels") or {}), **labels, naming.KIND_LABEL: kind}
     if owner is not None:
         meta["ownerReferences"] = [owner]
     for claim in _claims(child):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NAMES: Final = ("redis", "mongodb", "rabbitmq")
 """Every kind, as the API names it."""
+VOLUME: Final = "volume"
+"""In the place of a kind: a plain volume, which is backed up and nothing else."""
 NOTE: Final = "rotation."
 """Keys of the credentials Secret that begin so hold no secret: they say how far a rotation has got."""
 NEXT: Final = ".next"

@@ -147,7 +147,8 @@ def provide(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
     by_name: dict[str, Kind] = {kind.name: kind for kind in kinds}
     declared = [service for service in wish.spec.data_services if kind_of(service)]
     found = [_provided(wish, snapshot, service, by_name) for service in declared]
-    found += _removed(wish, snapshot.provided, {service.name for service in declared})
+    kept = {volume.name for volume in wish.spec.backups.volumes} if wish.spec.backups else set()
+    found += _removed(wish, snapshot.provided, {service.name for service in declared} | kept)
     services = tuple(service for service, _ in found)
     writes = tuple(write for _, each in found for write in each)
     looks = tuple(service.look for service in services if service.look is not None)
@@ -207,7 +208,7 @@ def _running(case: _Case, told: Service, sizing: Sizing) -> Told:
     )
     if any(each.at + RETRY_SECONDS > wish.now for each in met):
         return told, ()
-    writes = tuple(_writes(told, desired, live, wish.now, provided.repaired))
+    writes = tuple(writes_of(told, desired, live, wish.now, provided.repaired))
     if growth.held:
         return told, (*_without(growth.held, writes), *_growing(told, growth))
     if not writes and isinstance(turn.step, Tell) and told.look is not None:
@@ -238,10 +239,11 @@ def _ordered(case: _Case, order: Order, step: Step | None) -> Iterator[Write]:
         yield from (Write(Act.EVICT, name, p) for p in pods if p["metadata"]["name"] == step.pod)
 
 
-def _writes(
+def writes_of(
     told: Service, desired: tuple[Manifest, ...], live: Mapping[Place, Manifest],
     now: float, repaired: Mapping[Place, float],
 ) -> Iterator[Write]:  # fmt: skip
+    """What makes the children that are there those that are desired."""
     for child in desired:
         there = live.get(place_of(child))
         if there is None:

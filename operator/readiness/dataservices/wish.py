@@ -17,7 +17,7 @@ from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Snapshot
 
 if TYPE_CHECKING:
-    from readiness.api.backups import Backups
+    from readiness.api.backups import Backups, SavedVolume
     from readiness.api.dataservice import DataService
     from readiness.api.policy import PolicySpec
 
@@ -63,6 +63,21 @@ def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
         backups=_backups_of(wish.spec, service),
         formed=_has_formed(wish.policy["metadata"]["name"], service.name, provided.children),
     )
+
+
+def volume_orders_of(wish: Wish, snapshot: Snapshot) -> tuple[tuple[SavedVolume, Order], ...]:
+    """The plain volumes that are to be saved; of a data service each has no more than a name."""
+    from readiness.api.dataservice import DataService
+
+    backups, provided = wish.spec.backups, snapshot.provided
+    if backups is None:
+        return ()
+    plain = Order(
+        snapshot.namespace, wish.policy["metadata"]["name"], DataService.model_construct(name=""), "",
+        provided.operator_image, snapshot.operator_namespace, 0, {}, backups=backups,
+    )  # fmt: skip
+    named = ((v, DataService.model_construct(name=v.name)) for v in backups.volumes)
+    return tuple((volume, replace(plain, service=service)) for volume, service in named)
 
 
 def children_of(wish: Wish, kind: Kind, order: Order) -> tuple[Manifest, ...]:

@@ -1,0 +1,166 @@
+"""Plain volumes that are backed up beside the data services: their CronJobs, and what is told of them.
+
+There is no server: our own image packs the files beside whoever writes them, and a drill unpacks them. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from readiness import naming
+from readiness.backups.snapshots import DIRECTORY
+from readiness.dataservices.catchup import caught_up
+from readiness.dataservices.children import completed
+from readiness.dataservices.destined import (
+    build_destination_mounts,
+    build_destination_volumes,
+    build_mount,
+    build_store_args,
+    build_wall,
+)
+from readiness.dataservices.order import VOLUME, Kind, Order
+from readiness.dataservices.ordering import RETRY_SECONDS
+from readiness.dataservices.parts import canonical
+from readiness.dataservices.provision import Provision, Service, Told, provide, writes_of
+from readiness.dataservices.removal import changed_kind
+from readiness.dataservices.restore import RESTORED
+from readiness.dataservices.runs import (
+    build_account,
+    build_cron_job,
+    build_ours,
+    build_pod,
+    build_retention,
+)
+from readiness.dataservices.standing import lacking, live_of
+from readiness.dataservices.waking import next_at
+from readiness.dataservices.wish import Wish, volume_orders_of
+from readiness.model import Manifest
+from readiness.snapshot import Obstacle, Snapshot
+
+if TYPE_CHECKING:
+    from readiness.api.backups import SavedVolume
+
+SOURCE: Final = "/source"
+NO_IMAGE: Final = Obstacle(
+    "NoImage", "the operator does not know its own image, which backups run in",
+    "set READINESS_IMAGE of the operator",
+)  # fmt: skip
+
+
+def provide_all(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
+    """Data services, plain volumes, and what has to be made up for of either."""
+    decided = with_volumes(wish, snapshot, provide(wish, snapshot, kinds))
+    return caught_up(wish, snapshot, decided)
+
+
+def with_volumes(wish: Wish, snapshot: Snapshot, decided: Provision) -> Provision:
+    """The same with every plain volume that the policy wants saved."""
+    orders = volume_orders_of(wish, snapshot)
+    found = [_provided(wish, snapshot, volume, order) for volume, order in orders]
+    if not found:
+        return decided
+    services = (*decided.services, *(told for told, _ in found))
+    writes = (*decided.writes, *(write for _, each in found for write in each))
+    later = next_at(wish, services, snapshot.provided.repaired.values())
+    return replace(decided, services=services, writes=writes, next_at=later)
+
+
+def build_volume(volume: SavedVolume, order: Order) -> tuple[Manifest, ...]:
+    """Every child of one; no pod of them reaches anything but the destination."""
+    parts = (naming.BACKUP, naming.RETENTION, naming.LISTING, naming.RESTORE_DRILL)
+    backups = order.backups
+    if backups is None:
+        return ()
+    return (
+        build_account(order, naming.BACKUP),
+        build_account(order, naming.RETENTION),
+        build_wall(order, parts, []),
+        build_cron_job(order, naming.BACKUP, backups.schedule, _saving_pod(volume, order)),
+        build_retention(order),
+        build_cron_job(order, naming.RESTORE_DRILL, backups.restore_drill.schedule, _drilling_pod(volume, order)),
+    )  # fmt: skip
+
+
+def children_of_volume(wish: Wish, volume: SavedVolume, order: Order) -> tuple[Manifest, ...]:
+    """The same with what all children share; owned by the policy where deletion takes them along."""
+    meta, owned = wish.policy["metadata"], wish.spec.deletion_policy == "Delete"
+    owner = naming.owner(meta["name"], meta["uid"]) if owned else None
+    return tuple(completed(each, VOLUME, order, owner) for each in build_volume(volume, order))
+
+
+def _provided(wish: Wish, snapshot: Snapshot, volume: SavedVolume, order: Order) -> Told:
+    provided = snapshot.provided
+    live, met = live_of(wish, provided, volume.name), provided.obstacles.get(volume.name, ())
+    told = Service(volume.name, VOLUME, obstacles=met)
+    refusals = (*changed_kind(volume.name, VOLUME, live.values()), *_refusals(order))
+    if refusals:
+        return replace(told, obstacles=refusals), ()
+    desired = children_of_volume(wish, volume, order)
+    told = replace(told, waiting=lacking(desired, live))
+    if any(each.at + RETRY_SECONDS > wish.now for each in met):
+        return told, ()
+    return told, tuple(writes_of(told, desired, live, wish.now, provided.repaired))
+
+
+def _refusals(order: Order) -> Iterator[Obstacle]:
+    if not order.operator_image:
+        yield NO_IMAGE
+
+
+def _saving_pod(volume: SavedVolume, order: Order) -> Manifest:
+    backup, source = build_mount("backup", DIRECTORY), build_mount("source", SOURCE, read_only=True)
+    save = ("backup", "run", f"--kind={VOLUME}", "--run=$(JOB_NAME)", *build_store_args(order))
+    pod = build_pod(
+        order,
+        naming.BACKUP,
+        {
+            "initContainers": [
+                _as_owner(volume, build_ours("dump", order, ("backup", "pack"), [backup, source])),
+                build_ours("verify", order, ("backup", "inspect"), [backup]),
+            ],
+            "containers": [build_ours("save", order, save, [backup, *build_destination_mounts(order)])],
+        },
+        [
+            {"name": "source", "persistentVolumeClaim": {"claimName": volume.claim_name, "readOnly": True}},
+            _scratch("backup", volume),
+            *build_destination_volumes(order),
+        ],
+    )  # fmt: skip
+    return pod | {"securityContext": _security(pod, volume), **_beside(volume)}
+
+
+def _drilling_pod(volume: SavedVolume, order: Order) -> Manifest:
+    place = build_mount("restore", RESTORED)
+    drill = ("restore-drill", f"--kind={VOLUME}", "--run=$(JOB_NAME)", f"--directory={RESTORED}", *build_store_args(order))  # fmt: skip
+    containers = [build_ours("drill", order, drill, [place, *build_destination_mounts(order)])]
+    volumes = [_scratch("restore", volume), *build_destination_volumes(order)]
+    return build_pod(order, naming.BACKUP, {"containers": containers}, volumes)
+
+
+def _as_owner(volume: SavedVolume, container: Manifest) -> Manifest:
+    """Whoever owns the files may read them."""
+    security = container["securityContext"] | {"runAsUser": volume.user, "runAsGroup": volume.group}
+    return container | {"securityContext": security}
+
+
+def _security(pod: Manifest, volume: SavedVolume) -> Manifest:
+    """The group that the volume has already: another would be given to all of its files."""
+    return {**pod["securityContext"], "fsGroup": volume.group}
+
+
+def _beside(volume: SavedVolume) -> Manifest:
+    """On the node where it is mounted, as a volume of one node has to be; where nobody mounts it, anywhere."""
+    if not volume.mounted_by:
+        return {}
+    labels = {"labelSelector": {"matchLabels": dict(volume.mounted_by)}, "topologyKey": "kubernetes.io/hostname"}  # fmt: skip
+    wanted = [{"weight": 100, "podAffinityTerm": labels}]
+    return {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wanted}}}  # fmt: skip
+
+
+def _scratch(name: str, volume: SavedVolume) -> Manifest:
+    named = {"storageClassName": volume.storage_class} if volume.storage_class else {}
+    request = {"requests": {"storage": canonical(volume.scratch)}}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": request, **named}
+    return {"name": name, "ephemeral": {"volumeClaimTemplate": {"spec": claim}}}
