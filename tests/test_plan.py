@@ -300,6 +300,24 @@ def test_a_namespace_refuses_what_its_label_says(word, asked, reasons):
     assert {f.id: f.verdict.reason for f in plan.make(used, its, {}).findings} == reasons
 
 
+def test_nothing_is_drilled_of_a_target_whose_drill_left_pods():
+    shut = replace(DRILL, id="SHD-004")
+    its = policy(targets=targets("a", "b"), safety={"allow": ["drill"]})
+    left = {"a": ("drill-1-a",)}
+    world = Snapshot(namespace="ns", workloads={"a": workload(), "b": workload()}, leftover=left)
+    used = rules(shut, profile=(shut.id,))
+    decided = plan.make(used, situation(its, world), {})
+    clean = plan.make(used, situation(its, replace(world, leftover={})), {})
+
+    assert [t.target for t in plan.requests(used, situation(its, world))] == ["b"]
+    assert {f.target: f.verdict.reason for f in decided.findings} == {"a": "DrillLeak", "b": "NotYetObserved"}  # fmt: skip
+    assert verdict(decided, "ShutdownSafe") == ("Unknown", "DrillLeak")
+    assert verdict(clean, "ShutdownSafe") != ("Unknown", "DrillLeak")
+    assert [(n.type, n.reason) for n in decided.notes if n.reason == "DrillLeak"] == [("Warning", "DrillLeak")]  # fmt: skip
+    again = situation({**its, "status": decided.status}, world)
+    assert [n for n in plan.make(used, again, {}).notes if n.reason == "DrillLeak"] == []
+
+
 def test_evidence_of_a_drill_belongs_to_the_stores_it_used():
     target = {
         "name": "api",

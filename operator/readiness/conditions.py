@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.consent import LEAK
 from readiness.dataservices.backed import backups_of
 from readiness.dataservices.provision import Provision
 from readiness.dataservices.telling import PASSING, PROVISIONING, provisioned_of
@@ -32,6 +33,7 @@ _DECIDING: Final = (Severity.P0, Severity.P1)
 _NO_OCCASION: Final = frozenset({"TooFewTerminations", "TooFewRollouts", "NothingToAsk"})
 """Open because too little has happened yet: nobody can hurry it, so it holds nothing back."""
 NAMED: Final = 5
+QUIET: Final = frozenset({"Evaluating", "NothingDeclared", "Provisioning"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,22 @@ def conditions_of(
         provided,
         Condition(BACKUPS_HEALTHY, *backups_of(ground.policy, services, ground.now, absent)),
         _probes(findings),
-        _shutdown(findings),
+        _leaking(ground.snapshot.leftover) or _shutdown(findings),
     )
+
+
+def event_of(old: Manifest, new: Manifest) -> str:
+    """The type of event that a transition is worth; empty for none.
+
+    Told are the verdict, data services, and of drills what they left behind: the verdict tells the rest.
+    """
+    type_, reason, leaks = new["type"], new["reason"], new["reason"] == LEAK
+    same = (old.get("status"), old.get("reason")) == (new["status"], reason)
+    told = type_ == COMPLIANT or (type_ == PROVISIONED and new["status"] != "Unknown") or leaks
+    if same or reason in QUIET or not told:
+        return ""
+    bad = leaks or new["status"] == "False" or reason == "InvalidSpec"
+    return "Warning" if bad else "Normal"
 
 
 def compliance_of(ground: Ground, findings: Sequence[Finding]) -> Condition:
@@ -178,6 +194,15 @@ def _probes(findings: Iterable[Finding]) -> Condition:
     asked = (f for f in findings if f.safety is Safety.BENIGN and not f.capability)
     probes = [f for f in asked if f.verdict.reason not in _NO_OCCASION]
     return _all_of(PROBES_PASSING, probes, "no control of this policy sends a request")
+
+
+def _leaking(leftover: Mapping[str, tuple[str, ...]]) -> Condition | None:
+    """Whoever leaves pods behind proves nothing about the ends of others."""
+    if not leftover:
+        return None
+    pods = listed([pod for target in sorted(leftover) for pod in leftover[target]], NAMED)
+    text = f"pods outlive their drill: {pods}; nothing more is drilled of {', '.join(sorted(leftover))} until they are gone"
+    return Condition(SHUTDOWN_SAFE, "Unknown", LEAK, text)
 
 
 def _shutdown(findings: Iterable[Finding]) -> Condition:

@@ -13,6 +13,7 @@ from readiness.api.durations import seconds
 from readiness.control import Control, Subject, unknown
 from readiness.model import Result, Safety, Verdict
 from readiness.naming import DENY
+from readiness.passive import listed
 from readiness.schedule import window_at
 from readiness.snapshot import Snapshot
 from readiness.workload import ready_since, rolled_out
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
 
 MOST_NAMED: Final = 3
+LEAK: Final = "DrillLeak"
 
 
 def allows(policy: PolicySpec, control: Control) -> bool:
@@ -51,6 +53,7 @@ def withheld(control: Control, subject: Subject, now: float) -> Verdict | None:
     """Why a control may not ask now: its namespace refuses, an incident goes on, or a rollout has not settled."""
     return (
         _denied(control, subject.snapshot)
+        or _leaked(control, subject)
         or _amid_incident(control, subject.snapshot)
         or _unsettled(control, subject, now)
         or _outside(control, subject)
@@ -120,6 +123,18 @@ def _amid_incident(control: Control, snapshot: Snapshot) -> Verdict | None:
         "IncidentOngoing",
         f"nothing is drilled while these alerts fire: {', '.join(names[:MOST_NAMED])}{more}",
         fix="end the incident; an alert that is silenced still fires",
+    )
+
+
+def _leaked(control: Control, subject: Subject) -> Verdict | None:
+    """Nothing more is drilled of a target while pods of an earlier drill of it are still there."""
+    left = subject.snapshot.leftover.get(subject.target.name, ())
+    if not (control.safety.drills and left):
+        return None
+    return unknown(
+        LEAK,
+        f"an earlier drill of {subject.target.name} left pods behind: {listed(left, MOST_NAMED)}",
+        fix=f"see what keeps them: kubectl describe pod {left[0]} -n {subject.snapshot.namespace}",
     )
 
 

@@ -67,7 +67,10 @@ class Reconciler:
         drilled, seen = self.engines.disturbing(key), self.engines.seen(key)
         told = {name: replace(s, busy=s.busy or name in drilled) for name, s in seen.items()}
         provided = replace(found.provided, seen=told)
-        return replace(found, incidents=self.incidents(), provided=provided, drilled=drilled)
+        left = self.engines.leftover(key)
+        return replace(
+            found, incidents=self.incidents(), provided=provided, drilled=drilled, leftover=left
+        )
 
     def forget(self, key: Key) -> None:
         """Drops what is remembered and under way for a policy that is gone."""

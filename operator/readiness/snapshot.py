@@ -188,7 +188,7 @@ class Snapshot:
     """One policy's world. Mappings by target name hold nothing for a target that was not found.
 
     `configs` holds the data of ConfigMaps by name, each value cut to 256 characters.
-    `drilled` are data services whose failover is being drilled. `saved` is what runs of backups have told, by data service, as
+    `drilled` are data services whose failover is being drilled, `leftover` pods that outlive drills, by target. `saved` is what runs of backups have told, by data service, as
     the status keeps it. `housed` is by name of an external data service. `drill_settle` is how many seconds a rollout must be complete before a drill starts.
     """
 
@@ -219,6 +219,7 @@ class Snapshot:
     provided: Provided = field(default_factory=Provided)
     housed: Mapping[str, Housed] = field(default_factory=dict)
     drilled: frozenset[str] = frozenset()
+    leftover: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved: Mapping[str, Manifest] = field(default_factory=dict)
     drill_settle: float = 120.0
     incidents: Incidents = field(default_factory=Incidents)

@@ -14,10 +14,9 @@ from typing import Final
 
 from readiness.api import InvalidSpecError
 from readiness.conditions import (
-    COMPLIANT,
-    PROVISIONED,
     Condition,
     conditions_of,
+    event_of,
     refused_conditions,
     suspended_conditions,
 )
@@ -37,7 +36,6 @@ VALID_SECONDS: Final = 86400.0
 RENEW_BELOW: Final = VALID_SECONDS / 2
 FAILURES: Final = 40
 FAILURE_BYTES: Final = 16_000
-QUIET: Final = frozenset({"Evaluating", "NothingDeclared", "Provisioning"})
 _WORST: Final = (
     Result.FAIL, Result.UNKNOWN, Result.BLOCKED, Result.OPT_IN_REQUIRED, Result.WAIVED,
     Result.NOT_APPLICABLE, Result.PASS,
@@ -149,19 +147,9 @@ def level_of(findings: Iterable[Finding]) -> str:
 
 
 def notes_of(standing: Standing, told: Manifest) -> tuple[Note, ...]:
-    """At most one event for the verdict, or the refusal of a spec, and one for data services."""
-    found = (_note(standing, told, type_) for type_ in (COMPLIANT, PROVISIONED))
-    return tuple(note for note in found if note is not None)
-
-
-def _note(standing: Standing, told: Manifest, type_: str) -> Note | None:
-    new = next(c for c in told["conditions"] if c["type"] == type_)
-    old = standing.condition(type_)
-    same = (old.get("status"), old.get("reason")) == (new["status"], new["reason"])
-    if same or new["reason"] in QUIET or (type_ == PROVISIONED and new["status"] == "Unknown"):
-        return None
-    bad = new["status"] == "False" or new["reason"] == "InvalidSpec"
-    return Note("Warning" if bad else "Normal", new["reason"], new["message"])
+    """At most one event for the verdict, or the refusal of a spec, one for data services, and one for what drills left."""
+    found = ((event_of(standing.condition(c["type"]), c), c) for c in told["conditions"])
+    return tuple(Note(type_, c["reason"], c["message"]) for type_, c in found if type_)
 
 
 def renewal_of(told: Manifest, now: float) -> float:

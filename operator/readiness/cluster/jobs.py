@@ -100,12 +100,13 @@ class Jobs:
                 if error.status != 404:
                     raise
 
-    async def left(self, run: str) -> list[str]:
-        """Names of the drill's pods that are still there; empty where that cannot be seen."""
+    async def left(self, run: str) -> tuple[str, ...] | None:
+        """Names of the drill's pods that are still there; None where that cannot be seen."""
         try:
-            return [each["metadata"]["name"] for each in await self._list("Pod", f"{DRILL}={run}")]
+            found = await self._list("Pod", f"{DRILL}={run}")
         except ApiError:
-            return []
+            return None
+        return tuple(sorted(each["metadata"]["name"] for each in found))
 
     async def _running(self, run: str) -> Manifest:
         began = asyncio.get_running_loop().time()

@@ -138,6 +138,10 @@ class Engines:
         """Data services of `key` whose failover is being drilled."""
         return self._drills.disturbing(key) if self._drills else frozenset()
 
+    def leftover(self, key: Key) -> Mapping[str, tuple[str, ...]]:
+        """Pods that outlive drills of `key`, by target."""
+        return self._drills.leftover(key) if self._drills else {}
+
     async def finish(self, key: Key) -> Answered:
         """Wait for the batch of `key` and return everything it has brought."""
         if (batch := self._batches.get(key)) is not None:

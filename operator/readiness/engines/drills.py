@@ -23,6 +23,8 @@ Key = tuple[str, str]
 Answered = Mapping[tuple[str, str], TrialAnswers]
 AT_ONCE: Final = 3
 LEFT_SECONDS: Final = 60.0
+MOST_UNSEEN: Final = 30
+"""How often in a row it may be that nobody is allowed to see what a drill left."""
 AGAIN: Final = 3600.0
 """What disturbs something live, and was called off, does not begin anew within this: it might be why it was called off."""
 CALLED_OFF: Final = Problem(
@@ -83,7 +85,7 @@ class Drills:
         self._nodes: dict[tuple[Key, str], Nodes] = {}
         self._called_off: dict[tuple[Key, str], float] = {}
         self._after: set[asyncio.Task[None]] = set()
-        self._left: dict[str, int] = {}
+        self._left: dict[str, tuple[Key, str, tuple[str, ...]]] = {}
 
     def run(self, owner: Owner, trials: Sequence[Trial]) -> Answered:
         """What has finished of these trials; the rest is started. Never waits.
@@ -111,6 +113,14 @@ class Drills:
             target for (owner, target), r in self._running.items() if owner == key and r.disturbs
         )
         return frozenset(under_way)
+
+    def leftover(self, key: Key) -> Mapping[str, tuple[str, ...]]:
+        """Pods that outlive drills of a policy by a minute, by target."""
+        found: dict[str, tuple[str, ...]] = {}
+        for owner, target, pods in self._left.values():
+            if owner == key and pods:
+                found[target] = tuple(sorted({*found.get(target, ()), *pods}))
+        return found
 
     def forget(self, key: Key) -> None:
         """Stop what runs for a policy that is gone."""
@@ -148,20 +158,34 @@ class Drills:
             try:
                 return await carry_out(jobs, job, script, _debug)
             finally:
-                self._spawn(self._look_after(jobs, script))
+                self._spawn(self._look_after(owner.key, jobs, script))
 
-    async def _look_after(self, jobs: Jobs, script: AnyScript) -> None:
-        """Counts what a drill left behind until it is gone; garbage collection gets a minute."""
-        while True:
+    async def _look_after(self, key: Key, jobs: Jobs, script: AnyScript) -> None:
+        """Tells what a drill left behind until it is gone; garbage collection gets a minute.
+
+        Where that cannot be seen, what was seen last stands, for a while.
+        """
+        unseen, left = 0, None
+        while left != () and unseen < MOST_UNSEEN:
             await asyncio.sleep(LEFT_SECONDS)
-            left = await jobs.left(script.run)
-            if left and script.run not in self._left:
-                log.error("drill %s left pods behind: %s", script.run, ", ".join(left))
-            self._left[script.run] = len(left)
-            self._office.observer.left_over(sum(self._left.values()))
-            if not left:
-                del self._left[script.run]
-                return
+            seen = await jobs.left(script.run)
+            unseen = unseen + 1 if seen is None else 0
+            self._leave(key, script, left or (), seen if seen is not None else left or ())
+            left = left if seen is None else seen
+        if unseen:
+            log.warning("whether drill %s left pods behind cannot be seen", script.run)
+            self._leave(key, script, left or (), ())
+        del self._left[script.run]
+
+    def _leave(
+        self, key: Key, script: AnyScript, before: tuple[str, ...], now: tuple[str, ...]
+    ) -> None:
+        if now and not before:
+            log.error("drill %s left pods behind: %s", script.run, ", ".join(now))
+        self._left[script.run] = (key, script.subject.target, now)
+        self._office.observer.left_over(sum(len(pods) for _, _, pods in self._left.values()))
+        if now != before:
+            self._wake(key)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

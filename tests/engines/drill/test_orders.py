@@ -37,6 +37,7 @@ class Board:
     started: list[Script] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    hidden: int = 0
     waiting: int = 0
     most: int = 0
 
@@ -62,9 +63,12 @@ class Board:
     async def delete(self, run: str) -> None:
         self.deleted.append(run)
 
-    async def left(self, run: str) -> list[str]:
+    async def left(self, run: str) -> tuple[str, ...] | None:
+        if self.hidden:
+            self.hidden -= 1
+            return None
         found, self.stuck = self.stuck, self.stuck[1:]  # garbage collection takes one at a time
-        return found
+        return tuple(found)
 
     def _lines(self, run: str) -> list[str]:
         nth, script = next((n, s) for n, s in enumerate(self.started) if s.run == run)
@@ -335,23 +339,44 @@ async def test_a_failover_that_was_called_off_does_not_begin_anew():
 
 
 @pytest.mark.parametrize(
-    ("board", "results", "left"),
+    ("board", "results", "left", "passes"),
     [
-        (Board(), ["Complete"], [0]),
-        (Board(refusal=Problem("Quota", "exceeded")), ["Quota"], [0]),
-        (Board(stuck=["drill-1-a", "drill-1-b"]), ["Complete"], [2, 1, 0]),
+        (Board(), ["Complete"], [0], 1),
+        (Board(refusal=Problem("Quota", "exceeded")), ["Quota"], [0], 1),
+        (Board(stuck=["drill-1-a", "drill-1-b"]), ["Complete"], [2, 1, 0], 4),
+        (Board(stuck=["drill-1-a"], hidden=2), ["Complete"], [0, 0, 1, 0], 3),
+        (Board(stuck=["drill-1-a"], hidden=1000), ["Complete"], [0] * 4, 1),
     ],
-    ids=["complete", "refused", "leftover"],
+    ids=["complete", "refused", "leftover", "seen later", "never seen"],
 )
-async def test_ends_and_leftovers_are_told(board, results, left, monkeypatch):
+async def test_ends_and_leftovers_are_told(board, results, left, passes, monkeypatch):
+    monkeypatch.setattr("readiness.engines.drills.MOST_UNSEEN", 3)
     monkeypatch.setattr("readiness.engines.drills.LEFT_SECONDS", 0.01)
     seen, board.hold = Seen(), asyncio.Event()
     board.hold.set()
-    under_test = drills(board, [], seen)
+    woken: list[tuple[str, str]] = []
+    under_test = drills(board, woken, seen)
 
     under_test.run(OWNER, [trial("SHD-004", A)])
     await settled(board)
-    await asyncio.sleep(0.2)
+    for _ in range(200):
+        await asyncio.sleep(0.05 if len(seen.left) < len(left) else 0.001)
     await under_test.close()
 
-    assert (seen.results, seen.left) == (results, left)
+    assert (seen.results, seen.left, len(woken)) == (results, left, passes)
+
+
+async def test_what_a_drill_left_is_known_by_its_target(monkeypatch):
+    monkeypatch.setattr("readiness.engines.drills.LEFT_SECONDS", 0.01)
+    board = Board(stuck=["drill-1-a"] * 1000)
+    board.hold.set()
+    under_test = drills(board, [])
+
+    under_test.run(OWNER, [trial("SHD-004", A)])
+    await settled(board)
+    for _ in range(200):
+        await asyncio.sleep(0.001 if under_test.leftover(KEY) else 0.05)
+
+    assert under_test.leftover(KEY).keys() == {"api"}
+    assert under_test.leftover(("other", "policy")) == {}
+    await under_test.close()

@@ -40,8 +40,8 @@ class Jobs(Protocol):
     async def delete(self, run: str) -> None:
         """Delete it, and with it everything of the drill."""
 
-    async def left(self, run: str) -> list[str]:
-        """Names of the drill's pods that are still there; empty where that cannot be seen."""
+    async def left(self, run: str) -> tuple[str, ...] | None:
+        """Names of the drill's pods that are still there; None where that cannot be seen."""
 
 
 async def carry_out(
