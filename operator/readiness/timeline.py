@@ -21,7 +21,7 @@ class Exchange:
 
     `start` is when connecting began, `connected` when it succeeded, `first` the first byte of the
     answer, `end` the last; NEVER for what did not happen. `seconds` is how long the application
-    was asked to take. `size` is the body's; `whole` says that it came complete. `close`: the answer announced the end of its connection. `held`: the connection had served a request before. `unframed`: neither a
+    was asked to take. `size` is the body's, `digest` a hash of one that took long; `whole` says that it came complete. `close`: the answer announced the end of its connection. `held`: the connection had served a request before. `unframed`: neither a
     length nor chunks tell where the body ends, so a cut one looks whole. `fits`: it said what its step waited for; `found` are the words of the step that it held. `sent` counts bytes of
     the request's body that the kernel took.
     """
@@ -44,6 +44,7 @@ class Exchange:
     fits: bool = False
     found: tuple[str, ...] = ()
     sent: int = 0
+    digest: str = ""
 
     @property
     def answered(self) -> bool:

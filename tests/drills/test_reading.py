@@ -184,6 +184,12 @@ def test_killed_at_grace(code: int, seen_at: float, killed: bool) -> None:
 
 
 CONTROL = [seen_of(SLOW, n / 10, n / 10 + 4, seconds=4.0, size=9) for n in range(2)]
+CONTROL += [
+    seen_of(SLOW, n / 10, n / 10 + 4, seconds=seconds, size=size, digest=digest)
+    for n, (seconds, size, digest) in enumerate(
+        [(2.0, 1000, "a"), (2.5, 1000, "a"), (2.5, 1000, "a"), (3.5, 1000, "a"), (3.5, 1100, "b")]
+    )
+]
 REFUSED = seen_of(KNOCK, 10.1, 10.11, "refused")
 
 
@@ -214,6 +220,21 @@ def slow(start: float, end: float, what: str = "served", **more: Any) -> Exchang
         ([slow(9, 13, status=206), slow(9, 13)], 8, (2, 1, "")),
         ([slow(9, 13, size=10), slow(9, 13, size=8)], 8, (2, 0, "")),
         ([slow(9, 13, size=7), slow(9, 13)], 8, (2, 1, "")),  # ended early, in good order
+        (
+            [slow(9, 13, size=810, seconds=2.0), slow(9, 13)],
+            8,
+            (2, 1, ""),
+        ),  # at four fifths, in good order
+        ([slow(9, 13, size=984, seconds=2.0), slow(9, 13)], 8, (2, 0, "")),  # a number less
+        ([slow(9, 13, size=983, seconds=2.0), slow(9, 13)], 8, (2, 1, "")),
+        ([slow(9, 13, size=999, seconds=2.5), slow(9, 13)], 8, (2, 1, "")),  # of what never differs
+        ([slow(9, 13, size=1000, seconds=2.5, digest="b"), slow(9, 13)], 8, (2, 0, "")),
+        (
+            [slow(9, 13, size=884, seconds=3.5), slow(9, 13)],
+            8,
+            (2, 0, ""),
+        ),  # of what differs by so much
+        ([slow(9, 13, size=883, seconds=3.5), slow(9, 13)], 8, (2, 1, "")),
         ([slow(9, 13, unframed=True), slow(9, 13)], 8, (2, 0, "")),
         ([slow(9, 13, unframed=True, size=8), slow(9, 13)], 8, (2, 1, "")),
         ([slow(8.5, 11.5, unframed=True, seconds=3.0), slow(9, 13)], 2, (1, 0, "")),  # no sample

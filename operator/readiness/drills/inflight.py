@@ -17,8 +17,10 @@ from readiness.timeline import NEVER, Exchange
 MARGIN: Final = 0.5
 """Seconds on both sides of the signal for which a request must be open."""
 
-ALIKE: Final = 0.8
-"""How much of the shortest sample a framed body must have: an answer may be ended early in good order."""
+SLACK: Final = 16
+SLIGHT: Final = 0.2
+"""So many bytes, and no more than this share, may a framed body be shorter than the shortest sample: it may hold a time
+or a number. Where samples differ by more, so may it."""
 
 Samples = Mapping[float, tuple[Exchange, ...]]
 """Slow requests that worked before the signal, by how long they were asked to take."""
@@ -109,13 +111,22 @@ def _straddles(x: Exchange, samples: Samples, seen: Seen, drain: float) -> bool:
 
 
 def _whole(x: Exchange, samples: Samples) -> bool:
-    """The status of the control, and a body that is as long as its samples, give or take.
+    """The status of the control, and a body that is as long as its samples, as far as those are alike.
 
-    Bodies may hold a time or a number, so they are not compared byte by byte. One that only the end of
-    its connection ends looks whole wherever it is cut: it has to be as long as the shortest sample.
+    Its frame may be whole although it was ended early in good order. One that only the end of its
+    connection ends looks whole wherever it is cut: it has to be as long as the shortest sample.
     """
     usual = {y.status for them in samples.values() for y in them}
     if kind_of(x) is not Kind.SERVED or x.status not in usual:
         return False
-    shortest = min((y.size for y in samples.get(x.seconds, ())), default=0)
-    return x.size >= (shortest if x.unframed else ALIKE * shortest)
+    return x.size >= _least(samples.get(x.seconds, ()), exact=x.unframed)
+
+
+def _least(alike: tuple[Exchange, ...], *, exact: bool) -> float:
+    """How long an answer must be, by those before the signal: no shorter where these were the same to the byte."""
+    sizes = [y.size for y in alike] or [0]
+    shortest, bodies = min(sizes), {y.digest for y in alike}
+    constant = len(alike) > 1 and len(bodies) == 1 and "" not in bodies
+    if exact or constant:
+        return shortest
+    return shortest - (max(sizes) - shortest) - min(SLACK, SLIGHT * shortest)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import h11
@@ -27,6 +28,7 @@ from readiness.timeline import NEVER, Exchange
 
 LONGEST_BODY: Final = 32 * 1024 * 1024
 HEAD: Final = 16 * 1024
+DIGEST: Final = 12
 BODIED: Final = ("POST", "PUT", "PATCH")
 
 
@@ -63,6 +65,7 @@ class _Draft:
     unframed: bool = False
     sent: int = 0
     cut: bool = False
+    hash: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def begin(self, head: h11.Response) -> None:
         """Take in what stands before the body."""
@@ -124,6 +127,7 @@ class Line:
             query.label, query.nth, query.wave, draft.start, draft.connected, draft.first, self.now(),
             outcome, draft.status, draft.size,
             draft.whole, draft.close, held, query.seconds, draft.unframed, sent=draft.sent,
+            digest=draft.hash.hexdigest()[:DIGEST] if query.seconds and draft.whole else "",
         )  # fmt: skip
 
     def close(self) -> None:
@@ -175,6 +179,7 @@ class Line:
                 answered()
             elif isinstance(event, h11.Data):
                 draft.size += len(event.data)
+                draft.hash.update(event.data)
                 self.kept += bytes(event.data[: max(0, keep - len(self.kept))])
                 if draft.size > LONGEST_BODY:
                     return
