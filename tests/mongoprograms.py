@@ -47,14 +47,16 @@ def root(kind: str) -> Path:
 
 
 def install(kind: str, folder: Path) -> Path:
-    """All of them in a directory of the PATH."""
+    """All of them in a directory of the PATH. The shell of the stand-in runs on this machine's node, which npm has built it with."""
     files = root(kind)
     loader, libraries = next(files.glob("lib64/ld-linux*")), next(files.glob("usr/lib/*-linux-gnu"))
     folder.mkdir(exist_ok=True)
     for name in NAMES:
-        words = [loader, "--library-path", libraries, files / "usr/bin" / name]
-        if kind == STANDIN:
-            words = [*words[:3], files / "usr/bin/node", files / SHELL] if name == "mongosh" else words[3:]  # fmt: skip
+        words: list[object] = [files / "usr/bin" / name]
+        if name == "mongosh" and kind == STANDIN:
+            words = [shutil.which("node"), files / SHELL]
+        elif name != "mongosh" and kind == REAL:
+            words = [loader, "--library-path", libraries, *words]
         (folder / name).write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
         (folder / name).chmod(0o755)
     return folder

@@ -19,10 +19,12 @@ from typing import Any
 import mongoprograms
 import programs
 import pytest
+from dataservices.mongodb import dumping
 from dataservices.mongodb.dumping import TALLIES, standing
 from mongoprograms import SERVERS
 from pymongo import MongoClient
 
+from readiness.backups.codec import load_verified
 from readiness.backups.manifest import BackupManifest, Source, Tally, Verified
 from readiness.backups.outcome import Outcome, Reason, Result
 from readiness.backups.runbook import Way, build_runbook
@@ -69,25 +71,29 @@ CHANGES: dict[str, tuple[Callable[[Client], object], Callable[[Client], object]]
 @pytest.fixture(scope="module", params=SERVERS)
 def dumped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dumped:
     home = tmp_path_factory.mktemp("dumped")
-    with standing(request.param, home) as world:
+    with standing(request.param, home) as world, mongoprograms.fronted(world.backend, home / "front.log", ["--secondary"]) as (port,):  # fmt: skip
         (world.programs / "restic").symlink_to(programs.restic())
-
-        def dump() -> bytes:
-            with mongoprograms.fronted(world.backend, home / "front.log", ["--secondary"]) as ports:
-                done = world.dump(ports)
-            assert done.returncode == 0, done.stderr
-            return (world.left / "dump.archive").read_bytes()
-
-        archive = dump()
+        archive = dump_of(world, port)
+        world.left.mkdir(parents=True)
+        (world.left / "dump.archive").write_bytes(archive)
+        (world.left / "dump.archive").chmod(0o666)
         done = world.verify()
         assert done.returncode == 0, done.stderr
-        found = Dumped(request.param, world.programs, archive, world.found()[1])
+        verified = load_verified((world.left / "verify.json").read_bytes())
+        found = Dumped(request.param, world.programs, archive, verified)
         with Client("127.0.0.1", world.backend) as client:
             for name, (change, undo) in CHANGES.items():
                 change(client)
-                found.changed[name] = dump()
+                found.changed[name] = dump_of(world, port)
                 undo(client)
     return found
+
+
+def dump_of(world: dumping.World, port: int) -> bytes:
+    """As the first container does it."""
+    words = (f"--uri=mongodb://backup:{mongoprograms.PASSWORD}@127.0.0.1:{port}/?authSource=admin", "--oplog", "--archive", "--quiet")  # fmt: skip
+    done = subprocess.run([world.programs / "mongodump", *words], check=True, capture_output=True)
+    return done.stdout
 
 
 @pytest.fixture

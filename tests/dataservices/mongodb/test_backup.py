@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_what_cannot_be_dumped_is_named(world: World, members: tuple[tuple[str, 
         done = pod.run(*pod.container["command"], timeout=300)
 
     assert reason_of(done) == reason
+
+
+def test_a_volume_that_is_full_is_named(world: World, dumped: bytes):
+    """As a limit of the machine: the volume is one of 40 KiB, a quarter of what is to be dumped."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k,mode=777", "tmpfs", world.left], check=True)  # fmt: skip
+    try:
+        with mongoprograms.fronted(world.backend, world.rig.home / "front.log", PRIMARY) as ports:
+            done = world.dump(ports)
+    finally:
+        subprocess.run(["umount", world.left], check=True)
+
+    assert reason_of(done) == "DumpFailed"
+    assert "the volume is full: see backup.scratch" in done.stderr.splitlines()[-1]
 
 
 def test_the_password_is_no_argument_and_in_no_environment(world: World):

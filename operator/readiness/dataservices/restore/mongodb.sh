@@ -8,11 +8,16 @@ port=$2 server='' teller=''
 trap 'kill -9 $server $teller 2> /dev/null; exit 0' TERM
 
 export HOME="$PWD/data" STORE="mongodb://127.0.0.1:$port/?directConnection=true" WANTED=data/wanted.json
-look() { mongosh --quiet --norc "$@"; }
+whole="--host 127.0.0.1 --port $port --archive=data/dump.archive --oplogReplay"
 
 load() {
-  until look "$STORE" --eval 1 > /dev/null 2>&1; do kill -0 $server 2> /dev/null && sleep 0.5 || return 1; done
-  mongorestore --host 127.0.0.1 --port "$port" --archive=data/dump.archive --oplogReplay -vv > load.log 2>&1 &
+  tries=0
+  until mongorestore $whole --dryRun > load.log 2>&1; do  # reads what the archive holds, once the server answers
+    tries=$((tries + 1))
+    kill -0 $server 2> /dev/null && [ $tries -lt 20 ] || return 1
+    sleep 0.5
+  done
+  mongorestore $whole -vv > load.log 2>&1 &
   while kill -0 $! 2> /dev/null; do  # of an archive that is damaged before its oplog it would wait for that forever
     ! sed -n 's/.*demux finishing (err:\(.*\))$/\1/p' load.log | grep -qv '^<nil>$' || kill -9 $!
     sleep 0.5
@@ -31,9 +36,9 @@ mongod --dbpath "$PWD/data/db" --port "$port" --bind_ip 127.0.0.1 --nounixsocket
   --wiredTigerCacheSizeGB 0.25 --setParameter ttlMonitorEnabled=false > mongod.log 2>&1 &
 server=$!
 {
-  load && : > loaded-1 || kill -9 $server
+  load && : > loaded-1 || { kill -9 $server; exit; }
   until [ -e order-2 ]; do sleep 0.2; done
-  look --nodb --file data/look.js > found.partial && mv found.partial found.json && : > loaded-2 || kill -9 $server
+  mongosh --quiet --norc --nodb --file data/look.js > found.partial && mv found.partial found.json && : > loaded-2 || kill -9 $server
 } 2> /dev/null &
 teller=$!
 wait $server

@@ -9,6 +9,8 @@ give_up() {  # REASON MESSAGE
   exit 1
 }
 
+why() { [ "$(df -Pk /backup | awk 'NR == 2 { print $4 }')" -gt 16384 ] || echo ", as the volume is full: see backup.scratch"; }
+
 for each in mongosh mongodump; do
   command -v $each > /dev/null || give_up DumpFailed "the image has no $each"
 done
@@ -23,7 +25,7 @@ name=${from%%.*}
 began=$(date +%s)
 echo "dumping $from" >&2
 mongodump --config=/dev/stdin --host "${from%:*}" --port "${from##*:}" --username backup --authenticationDatabase admin \
-  --readPreference=secondaryPreferred --oplog --archive=/backup/dump.archive >&2 << END || give_up DumpFailed "mongodump of $name ended with $?"
+  --readPreference=secondaryPreferred --oplog --archive=/backup/dump.archive >&2 << END || give_up DumpFailed "mongodump of $name ended with $?$(why)"
 password: "$(cat /passwords/backup)"
 END
 [ -s /backup/dump.archive ] || give_up DumpFailed "mongodump of $name wrote nothing"

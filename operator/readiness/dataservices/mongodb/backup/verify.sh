@@ -14,9 +14,11 @@ rm -rf "$place" && mkdir -p "$place/data" && cp /scripts/look.js "$place/data" &
 : > "$place/order-2"
 sh /scripts/drill.sh "$place" "$PORT" >&2 &
 drill=$!
-until [ -e "$place/loaded-2" ] || [ -e "$place/ended-1" ]; do sleep 0.2; done
+until [ -e "$place/loaded-2" ] || [ -e "$place/ended-1" ] || ! kill -0 $drill 2> /dev/null; do sleep 0.2; done
+left=$(df -Pk /backup | awk 'NR == 2 { print $4 }')  # a mongod that finds no room to write ends
 kill $drill
 wait $drill
+[ -e "$place/loaded-1" ] || [ "$left" -gt 131072 ] || give_up DumpUnreadable "the volume is full before the dump is loaded: see backup.scratch"
 [ -e "$place/loaded-1" ] || give_up DumpCorrupt "mongorestore does not load the dump"
 [ -e "$place/loaded-2" ] || give_up DumpUnreadable "mongod does not tell what it has loaded"
 mv "$place/found.json" /backup/verify.json
