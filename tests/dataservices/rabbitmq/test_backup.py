@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import trustme
+from certificates import secret_of
 
 import image
 from localcluster import images
@@ -36,10 +38,14 @@ pytestmark = [
 ]
 PASSWORDS: Final = {each.key: f"canary-of-{each.key}" for each in CREDENTIALS}
 BACKUPS: Final = {"destination": {"volume": {"claimName": "c"}}, "passwordSecretRef": {"name": "p"}}
-ORDER: Final = Order(
-    "sandbox", "shop", DataService.model_validate({"name": "jobs", "rabbitmq": {}}), "rabbitmq", "op", "op", 3,
-    PASSWORDS, backups=Backups.model_validate(BACKUPS),
+PLAIN, ENCRYPTED = (
+    Order(
+        "sandbox", "shop", DataService.model_validate({"name": "jobs", "rabbitmq": spec}), "rabbitmq", "op", "op", 3,
+        PASSWORDS, backups=Backups.model_validate(BACKUPS),
+    )
+    for spec in ({}, {"tls": {"secretRef": {"name": "jobs-tls"}}})
 )  # fmt: skip
+ORDER: Final = PLAIN
 JOB: Final = ORDER.name(naming.BACKUP)
 DECLARED: Final[dict[str, Any]] = {
     "vhosts": [{"name": "of others", "metadata": {"default_queue_type": "classic"}}],
@@ -135,9 +141,9 @@ class Job:
         return str(json.loads(rows[-1])["reason"])
 
 
-def manifests() -> list[Manifest]:
-    secret = build_secret(ORDER.name(naming.CREDENTIALS), PASSWORDS)
-    return [secret, *RABBITMQ.build(ORDER.resized(1)), *build_saving(RABBITMQ, ORDER)]
+def manifests(order: Order = ORDER, *more: Manifest) -> list[Manifest]:
+    secret = build_secret(order.name(naming.CREDENTIALS), PASSWORDS)
+    return [secret, *more, *RABBITMQ.build(order.resized(1)), *build_saving(RABBITMQ, order)]
 
 
 @pytest.fixture(scope="module")
@@ -204,24 +210,28 @@ def test_nobody_exports_with_less(broker: Broker):
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("damage", "says"),
     [
-        ("truncated", "DumpUnreadable"),
-        ("of nothing", "DumpUnreadable"),
-        ("a binding without its queue", "DumpUnreadable"),
+        ("truncated", "no RabbitMQ boots"),
+        ("of nothing", "name no virtual host"),
+        ("a binding without its queue", "no RabbitMQ boots"),
+        ("a queue twice", "holds other things than they say"),
     ],
 )
-def test_definitions_that_are_damaged_are_refused_with_a_reason(broker: Broker, dumped: Job, damage: str, reason: str):  # fmt: skip
+def test_definitions_that_are_damaged_are_refused_with_a_reason(broker: Broker, dumped: Job, damage: str, says: str):  # fmt: skip
     good = (dumped.left / "definitions.json").read_bytes()
     document = json.loads(good)
+    queues = document["queues"]
     broken = {
         "truncated": good[: len(good) // 2],
         "of nothing": b"{}",
-        "a binding without its queue": json.dumps(document | {"queues": document["queues"][3:]}).encode(),
-    }[damage]  # fmt: skip
+        "a binding without its queue": json.dumps(document | {"queues": []}).encode(),
+        "a queue twice": json.dumps(document | {"queues": [*queues, *queues[:1]]}).encode(),
+    }[damage]
     found = broker.dump(broken)
 
-    assert (found.codes, found.reason) == ({"verify": 1}, reason), found.said
+    assert (found.codes, found.reason) == ({"verify": 1}, "DumpUnreadable"), found.said
+    assert says in found.said
     assert not (found.left / "verify.json").exists()
 
 
@@ -244,6 +254,26 @@ def test_a_password_that_is_not_taken_is_named(broker: Broker):
 
     assert (found.codes, found.reason) == ({"dump": 1}, "DumpFailed"), found.said
     assert "answered with status 401" in found.said
+
+
+def test_with_tls_a_member_is_asked_for_its_certificate(tmp_path: Path):
+    """And believed only where the authority that the dump knows has vouched for it."""
+    authority, root = trustme.CA(), rootfs(images.debian_layer(image.SUITE, ("rabbitmq-server",)))
+    names = f"*.{ORDER.host(ORDER.name('nodes'))}"
+    with Sandbox(manifests(ENCRYPTED, secret_of("jobs-tls", authority, names)), root, tmp_path) as box:  # fmt: skip
+        box.start(0)
+        broker = Broker(box, count(100))
+        for _ in range(60):
+            found = broker.dump()
+            if found.codes["dump"] == 0:
+                break
+            time.sleep(2)
+        box.manifests = manifests(ENCRYPTED, secret_of("jobs-tls", trustme.CA(), names))
+        deceived = broker.dump()
+
+    assert found.codes == {"dump": 0, "verify": 0}, found.said
+    assert found.source.member == f"{ORDER.name()}-0"
+    assert (deceived.codes, deceived.reason) == ({"dump": 1}, "NoMember"), deceived.said
 
 
 def replaced(each: Manifest) -> Manifest:
