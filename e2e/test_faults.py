@@ -42,6 +42,7 @@ CALLS: Final = (
     "redis=cache",
 )
 UPSTREAMS: Final = ("upstreams", *CALLS, "--call", "/ask")
+LOOKS: Final = 3
 DEPENDENCIES: Final = ("dependencies", *CALLS, "--upstream", "pay=PAY_URL/v1", "--deep", "/health?deep=true")  # fmt: skip
 
 
@@ -54,11 +55,16 @@ class Shop:
     redis: str
 
     def drilled(self, name: str, which: str, *words: str) -> dict[str, str]:
-        """`Result Reason` by control, by one look."""
+        """`Result Reason` by control, by one look; by another one where something spoiled the first."""
         meets = ("--image", self.operator, "--store-image", f"redis={self.redis}")
-        done = type_drill(self.space.cluster, SPACE, which, name, "--once", *meets, *words)
-        assert done.stdout, done.stderr
-        return {f["id"]: f"{f['result']} {f['reason']}" for f in json.loads(done.stdout)["findings"]}  # fmt: skip
+        found: dict[str, str] = {}
+        for _ in range(LOOKS):
+            done = type_drill(self.space.cluster, SPACE, which, name, "--once", *meets, *words)
+            assert done.stdout, done.stderr
+            found = {f["id"]: f"{f['result']} {f['reason']}" for f in json.loads(done.stdout)["findings"]}  # fmt: skip
+            if not any(told.endswith("DrillDisturbed") for told in found.values()):
+                break
+        return found
 
 
 @pytest.fixture(scope="module")
