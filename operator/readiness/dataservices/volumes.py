@@ -63,7 +63,9 @@ def with_volumes(wish: Wish, snapshot: Snapshot, decided: Provision) -> Provisio
         return decided
     services = (*decided.services, *(told for told, _ in found))
     writes = (*decided.writes, *(write for _, each in found for write in each))
-    later = next_at(wish, services, snapshot.provided.repaired.values())
+    met = (each for service in services for each in service.obstacles)
+    waits = any(service.waiting for service in services)
+    later = next_at(wish, met, snapshot.provided.repaired.values(), waits=waits)
     return replace(decided, services=services, writes=writes, next_at=later)
 
 
