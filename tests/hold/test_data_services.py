@@ -203,7 +203,7 @@ def test_what_a_kubelet_tells_of_a_member_is_named_and_goes_with_it(launch, spac
         space.patch("pods", f"{NAME}-0", {"status": {"containerStatuses": [row]}}, "status")
 
     tell(state)
-    until(lambda: provisioned(space) == f"False/{told[0]}", 20, told[0])
+    until(lambda: provisioned(space) == f"False/{told[0]}", 60, told[0])
     assert told[1] in message(space)
     tell({"restartCount": state["restartCount"], "ready": True, "state": {"running": {}}})
-    until(lambda: provisioned(space) == "False/Provisioning", 20, "that it goes on by itself")
+    until(lambda: provisioned(space) == "False/Provisioning", 60, "that it goes on by itself")
