@@ -5,7 +5,7 @@ set -u
 PATH=/opt/rabbitmq/sbin:/usr/lib/rabbitmq/bin:$PATH
 cd "$1"
 server=''
-trap 'kill -9 $server 2> /dev/null; exit 0' TERM
+trap 'kill -9 $server $(cat data/node/pid) 2> /dev/null; exit 0' TERM  # the script, and the runtime that it started
 [ ! -e data/node ] || : > ended-1  # this container was started anew: what was loaded is gone
 until [ -e order-1 ]; do sleep 0.2; done
 export HELD="$PWD/data" HOME="$PWD/data/node" TMPDIR="$PWD/data/node" COUNT="$PWD/data/count.erl"

@@ -12,6 +12,7 @@ export HOST HOME=/tmp ERL_CRASH_DUMP_SECONDS=0
 from='' refused=''
 for HOST in $MEMBERS; do
   began=$(date +%s)
+  rm -f /backup/definitions.json  # the client appends to what another member began
   said=$(erl -noinput -eval 'file:eval("/scripts/fetch.erl"), io:format("not asked"), halt(1).') && from=${HOST%%.*} && break
   echo "${HOST%%.*}: $said" >&2
   case $said in status*) refused="${HOST%%.*} answered with $said" ;; esac
