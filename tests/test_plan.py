@@ -300,6 +300,23 @@ def test_a_namespace_refuses_what_its_label_says(word, asked, reasons):
     assert {f.id: f.verdict.reason for f in plan.make(used, its, {}).findings} == reasons
 
 
+@pytest.mark.parametrize(
+    ("short", "asked"),
+    [(("n1",), False), (("n2",), True), (("n2", "n3"), True), (("n1", "n2", "n3"), False), ((), True)],
+    ids=["its own node", "another", "all others", "every node", "none"],
+)  # fmt: skip
+def test_nothing_is_drilled_where_nodes_run_short(short, asked):
+    pressed = [{"type": "DiskPressure", "status": "True"}]
+    nodes = {n: {"status": {"conditions": pressed if n in short else []}} for n in ("n1", "n2", "n3")}  # fmt: skip
+    pods = {"api": ({**ready_at(0), "spec": {"nodeName": "n1"}},)}
+    its = situation(policy(safety={"allow": ["drill"]}), snapshot(workload(), nodes=nodes, pods=pods))  # fmt: skip
+    used = rules(profile=(DRILL.id,))
+
+    assert bool(plan.requests(used, its)) is asked
+    (found,) = plan.make(used, its, {}).findings
+    assert (found.verdict.reason == "NodePressure") is not asked
+
+
 def test_nothing_is_drilled_of_a_target_whose_drill_left_pods():
     shut = replace(DRILL, id="SHD-004")
     its = policy(targets=targets("a", "b"), safety={"allow": ["drill"]})

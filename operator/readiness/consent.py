@@ -16,7 +16,7 @@ from readiness.naming import DENY
 from readiness.passive import listed
 from readiness.schedule import window_at
 from readiness.snapshot import Snapshot
-from readiness.workload import ready_since, rolled_out
+from readiness.workload import pressures_of, ready_since, rolled_out
 
 if TYPE_CHECKING:
     from readiness.api.policy import PolicySpec
@@ -54,6 +54,7 @@ def withheld(control: Control, subject: Subject, now: float) -> Verdict | None:
     return (
         _denied(control, subject.snapshot)
         or _leaked(control, subject)
+        or _under_pressure(control, subject)
         or _amid_incident(control, subject.snapshot)
         or _unsettled(control, subject, now)
         or _outside(control, subject)
@@ -135,6 +136,23 @@ def _leaked(control: Control, subject: Subject) -> Verdict | None:
         LEAK,
         f"an earlier drill of {subject.target.name} left pods behind: {listed(left, MOST_NAMED)}",
         fix=f"see what keeps them: kubectl describe pod {left[0]} -n {subject.snapshot.namespace}",
+    )
+
+
+def _under_pressure(control: Control, subject: Subject) -> Verdict | None:
+    """Nothing is added to a node that runs short with the target's own pods on it, nor to a cluster that does as a whole."""
+    if not control.safety.drills:
+        return None
+    short = {name for name, node in subject.snapshot.nodes.items() if pressures_of(node)}
+    own = sorted(short & {(pod.get("spec") or {}).get("nodeName", "") for pod in subject.pods})
+    if not own and not (short and short == subject.snapshot.nodes.keys()):
+        return None
+    named = own or sorted(short)
+    words = ", ".join(pressures_of(subject.snapshot.nodes[named[0]]))
+    return unknown(
+        "NodePressure",
+        f"nothing is drilled on nodes that run short: {listed(named, MOST_NAMED)} ({words})",
+        fix=f"see kubectl describe node {named[0]}; drills go on by themselves when it has recovered",
     )
 
 

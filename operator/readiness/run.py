@@ -146,7 +146,7 @@ class Operator:
 
     async def _sweep(self) -> None:
         """Deletes drills that another life of the operator left behind, before this one starts any."""
-        for namespace in {namespace for namespace, _ in self.cluster.policies_with_drills()}:
+        for namespace in self.cluster.drilled_in():
             try:
                 if swept := await Jobs(self.connection, namespace).sweep():
                     log.info("%d drills of an earlier run deleted in %s", swept, namespace)

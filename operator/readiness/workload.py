@@ -19,6 +19,7 @@ KINDS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 DEFAULT_GRACE_SECONDS: Final = 30
 SHELLS: Final = ("sh", "ash", "dash", "ksh", "busybox")
 FULL_SHELLS: Final = ("bash", "zsh")
+PRESSURES: Final = frozenset({"MemoryPressure", "DiskPressure", "PIDPressure"})
 STUCK: Final = frozenset({
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
     "CreateContainerConfigError", "CreateContainerError",
@@ -131,6 +132,12 @@ def template_hash(workload: Manifest) -> str:
     template: Any = (workload.get("spec") or {}).get("template") or {}
     text = json.dumps(template, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def pressures_of(node: Manifest) -> tuple[str, ...]:
+    """What a node is short of, as its conditions call it."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return tuple(c["type"] for c in conditions if c.get("type") in PRESSURES and c.get("status") == "True")  # fmt: skip
 
 
 def is_ready(pod: Manifest) -> bool:

@@ -88,6 +88,13 @@ def test_what_moves_by_itself_does_not_change_a_node():
     assert project(node("1"))["status"]["conditions"] == [{"type": "Ready", "status": "True"}]
 
 
+def test_pressure_is_kept_of_a_node_while_there_is_any():
+    told = [{"type": "MemoryPressure", "status": "False"}, {"type": "DiskPressure", "status": "True"}]  # fmt: skip
+    kept = project({"kind": "Node", "metadata": {"name": "n"}, "status": {"conditions": told}})
+
+    assert kept["status"]["conditions"] == told[1:]
+
+
 def test_a_config_map_keeps_the_start_of_its_values_and_what_leaks():
     data = {"DB_PASSWORD": "hunter2-canary-value", "long": "x" * 5000}
     kept = project({"kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}, "data": data})

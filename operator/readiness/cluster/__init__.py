@@ -27,6 +27,7 @@ from readiness.cluster.store import Change, Store
 from readiness.cluster.watch import Pace
 from readiness.events import EventLimits
 from readiness.model import Manifest
+from readiness.naming import DRILL_RUNNER
 from readiness.passages import Passage
 from readiness.plan import Plan
 from readiness.redact import Redactor
@@ -111,6 +112,12 @@ class Cluster:
             for policy in self._store.everywhere(POLICY)
             if _may_drill((policy.get("spec") or {}).get("safety") or {})
         )
+
+    def drilled_in(self) -> frozenset[str]:
+        """Namespaces in which drills may be under way: by their policies, or by pods of drills that no policy allows any more."""
+        pods = (pod["metadata"] for pod in self._store.everywhere("Pod"))
+        found = {meta["namespace"] for meta in pods if DRILL_RUNNER in (meta.get("labels") or {})}
+        return frozenset(found | {namespace for namespace, _ in self.policies_with_drills()})
 
     def wake_drilled(self) -> None:
         """Every policy that allows drills gets a look."""

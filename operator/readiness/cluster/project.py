@@ -17,6 +17,7 @@ from readiness.dataservices.children import KINDS as CHILDREN
 from readiness.grants import secret_rules
 from readiness.model import Manifest
 from readiness.naming import SERVICE_LABEL
+from readiness.workload import PRESSURES
 
 KEEP: Final = None
 WHOLE: Final = "whole"
@@ -210,10 +211,14 @@ def _ours(kept: Manifest, _whole: Manifest) -> Manifest | None:
 
 
 def _steady(kept: Manifest, _whole: Manifest) -> Manifest:
-    """A node or pod without conditions other than Ready: nobody reads them, and a node's move."""
+    """A node or pod without conditions other than Ready, and pressure where there is any: nobody reads the others, and a node's move."""
     status = kept.get("status") or {}
-    ready = [c for c in status.get("conditions") or () if c.get("type") == "Ready"]
-    return {**kept, "status": {**status, "conditions": ready}}
+    read = [
+        c
+        for c in status.get("conditions") or ()
+        if c.get("type") == "Ready" or (c.get("type") in PRESSURES and c.get("status") == "True")
+    ]
+    return {**kept, "status": {**status, "conditions": read}}
 
 
 _ROLE: Final = {"metadata": _NAMES}
