@@ -240,6 +240,39 @@ def test_what_did_not_pass_is_repeated_on_clean_clones(seconds, words, result, l
     ].count(9)
 
 
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        (("--slow", "/s?n={seconds}"), {"readiness-drill-shutdown-api.html"}),
+        (("--no-picture",), set()),
+        (("--svg", "stop.svg"), {"stop.svg"}),
+        (("--html", "stop.html"), {"stop.html"}),
+        (("-o", "json"), set()),
+        (("-o", "json", "--html", "stop.html"), {"stop.html"}),
+    ],
+)
+def test_the_picture_is_drawn_as_it_was_asked_for(words, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = io.StringIO()
+    arm = next(iter(drilled.controls_of("shutdown", ["SHD-006"]).values())).ask(subject())[0].arm
+    seen = drilled.Drilled({}, {arm.name: ended(arm, 0.5)})
+
+    drilled.draw(options(*words), seen, (), Console({}, io.StringIO(), io.StringIO(), told))
+
+    assert {path.name for path in tmp_path.iterdir()} == files
+    assert all(name in told.getvalue() for name in files)
+
+
+def test_a_picture_that_cannot_be_written_is_told(tmp_path):
+    told = io.StringIO()
+    arm = next(iter(drilled.controls_of("shutdown", ["SHD-006"]).values())).ask(subject())[0].arm
+    seen = drilled.Drilled({}, {arm.name: ended(arm, 0.5)})
+
+    drilled.draw(options("--html", str(tmp_path / "no" / "x.html")), seen, (), Console({}, io.StringIO(), io.StringIO(), told))  # fmt: skip
+
+    assert "cannot be written: No such file" in told.getvalue()
+
+
 def test_each_drill_has_its_own_controls():
     def started(look: int, arm: Arm) -> Timeline:
         ready = (Moment(1.0, "ready"),) if arm.name == "complete" else ()

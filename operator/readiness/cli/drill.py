@@ -50,7 +50,8 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     )
     how.add_argument("--once", action="store_true", help="do not repeat what did not pass")
     how.add_argument("--svg", metavar="FILE", type=Path, help="draw the timeline of the arm that says most")  # fmt: skip
-    how.add_argument("--html", metavar="FILE", type=Path, help="a page with all timelines and findings")  # fmt: skip
+    how.add_argument("--html", metavar="FILE", type=Path, help="a page with all timelines and findings; default with -o human: readiness-drill-DRILL-NAME.html here")  # fmt: skip
+    how.add_argument("--no-picture", action="store_true", help="write no file that was not asked for")  # fmt: skip
     how.add_argument("-o", "--output", choices=FORMATS, default="human")
     how.add_argument("-v", "--verbose", action="store_true", help="show findings that hold, too")
     return found

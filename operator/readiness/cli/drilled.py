@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from readiness import __version__, rules
@@ -94,8 +95,7 @@ def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Cons
     )
     sheet = Sheet(rows, Severity.P3, rules_of(_known(), {r.id for r in rows}), version=__version__)  # fmt: skip
     console.write(render(args.output, sheet, console.style(verbose=args.verbose)))
-    if args.svg or args.html:
-        _draw(args, drilled, rows, console)
+    draw(args, drilled, rows, console)
     return int(sheet.outcome)
 
 
@@ -233,16 +233,29 @@ def row_of(control: Control, subject: Subject, seen: Verdict) -> Row:
     )  # fmt: skip
 
 
+def draw(args: argparse.Namespace, drilled: Drilled, rows: Iterable[Row], console: Console) -> None:
+    """The files that were asked for; a page where people read and nobody said anything about files."""
+    timelines = tuple(drilled.timelines.values())
+    silent = not (args.svg or args.html or args.no_picture) and args.output == "human"
+    page = Path(f"readiness-drill-{args.drill}-{args.ref.partition('/')[2]}.html")
+    html = page if silent and timelines else args.html
+    try:
+        _draw(args, timelines, rows, html, console)
+    except OSError as error:
+        console.say(f"no picture: {error.filename} cannot be written: {error.strerror}")
+
+
 def _draw(
-    args: argparse.Namespace, drilled: Drilled, rows: Iterable[Row], console: Console
-) -> None:
+    args: argparse.Namespace, timelines: Sequence[Timeline], rows: Iterable[Row], html: Path | None, console: Console,
+) -> None:  # fmt: skip
+    if not (args.svg or html):
+        return
     from readiness.drills.picture import html_of, svg_of
 
-    timelines = tuple(drilled.timelines.values())
     if args.svg and timelines:
         telling = max(timelines, key=lambda t: len(t.exchanges))
         args.svg.write_text(svg_of(telling), encoding="utf-8")
         console.say(f"the timeline of arm {telling.arm} is drawn in {args.svg}")
-    if args.html:
-        args.html.write_text(html_of(timelines, tuple(rows), args.ref), encoding="utf-8")
-        console.say(f"all timelines and findings are in {args.html}")
+    if html:
+        html.write_text(html_of(tuple(timelines), tuple(rows), args.ref), encoding="utf-8")
+        console.say(f"all timelines and findings are in {html}")
