@@ -131,6 +131,7 @@ def ordered(jobs: Jobs) -> dict[str, Callable[[], Awaitable[object]]]:
         "delete": lambda: jobs.delete(RUN),
         "sweep": jobs.sweep,
         "left": lambda: jobs.left(RUN),
+        "refused": lambda: jobs.refused(RUN),
     }
 
 

@@ -7,6 +7,7 @@ the words of the scheduler, the kubelet or the API server. It knows no timeline.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
@@ -17,7 +18,7 @@ from readiness.cluster.lines import lines_of
 from readiness.cluster.pods import path_of, problem_of
 from readiness.drills.isolation import build_runner_access
 from readiness.model import Manifest
-from readiness.naming import DRILL, DRILL_RUNNER, POLICY_LABEL
+from readiness.naming import DRILL, DRILL_RUNNER, POLICY_LABEL, drill
 from readiness.timeline import Problem, ProblemError
 from readiness.workload import STUCK
 
@@ -25,6 +26,8 @@ LOOK_SECONDS: Final = 0.5
 START_SECONDS: Final = 60.0
 LONGEST_LOG: Final = 512 * 1024
 BATCH: Final = "batch/v1"
+_POD: Final = re.compile(r'^Error creating: pods "[^"]*" is forbidden: ')
+"""The name of a pod that never was is another at every try."""
 
 
 class Jobs:
@@ -108,6 +111,17 @@ class Jobs:
             return None
         return tuple(sorted(each["metadata"]["name"] for each in found))
 
+    async def refused(self, run: str) -> Problem | None:
+        """Why its Job makes no pod, in the API server's words; None where nothing is told, or none may read it."""
+        about = f"involvedObject.kind=Job,involvedObject.name={drill(run)},reason=FailedCreate"
+        path = path_of("v1", "Event", self._namespace)
+        try:
+            found = await self._connection.request("GET", path, query={"fieldSelector": about})
+        except ApiError:
+            return None
+        told = [str(each.get("message", "")) for each in found.get("items") or ()]
+        return _refusal(_POD.sub("", told[-1])) if told else None
+
     async def _running(self, run: str) -> Manifest:
         began = asyncio.get_running_loop().time()
         while True:
@@ -117,7 +131,8 @@ class Jobs:
                 return pod
             waited = asyncio.get_running_loop().time() - began
             if waited > START_SECONDS or state.get("waiting", {}).get("reason") in STUCK:
-                raise ProblemError(_obstacle(pod, state))
+                told = None if pod else await self.refused(run)
+                raise ProblemError(told or _obstacle(pod, state))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _pod(self, run: str) -> Manifest | None:
@@ -139,6 +154,18 @@ class Jobs:
 def _state(pod: Manifest) -> Manifest:
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     return next((each.get("state") or {} for each in statuses), {})
+
+
+def _refusal(words: str) -> Problem:
+    """What the controller of Jobs was told when it created the pod."""
+    if "service account" in words:
+        return Problem("NoPod", words, "manifests/drills holds the ServiceAccount readiness-drill")
+    found = problem_of(ApiError(403, words))
+    if found.reason == "Quota":
+        return Problem(
+            "Quota", words, "raise the quota, or lower what else uses it: kubectl describe quota"
+        )
+    return found
 
 
 def _obstacle(pod: Manifest | None, state: Manifest) -> Problem:

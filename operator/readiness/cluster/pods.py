@@ -44,7 +44,7 @@ LONGEST_METER: Final = 4 * 1024 * 1024
 PLURALS: Final = {
     "Pod": "pods", "NetworkPolicy": "networkpolicies", "ConfigMap": "configmaps",
     "Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets",
-    "ReplicaSet": "replicasets", "Rollout": "rollouts", "Job": "jobs", "Service": "services",
+    "ReplicaSet": "replicasets", "Rollout": "rollouts", "Job": "jobs", "Service": "services", "Event": "events",
 }  # fmt: skip
 _POLICY: Final = (
     "PodSecurity",
