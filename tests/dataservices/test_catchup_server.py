@@ -57,7 +57,12 @@ class Rig:
         its["status"] = {"dataServices": [{"name": "cache", "backup": self.row}]}
         await bench.children.refresh(its)
         view = bench.children.view(its)
-        seen = replace(view, images=bench.images, operator_image="operator:1")
+        seen = replace(
+            view,
+            images=bench.images,
+            operator_image="operator:1",
+            unserved=frozenset({"PrometheusRule"}),
+        )
         asked, snapshot = wish(its, bench.now, "token"), Snapshot(bench.namespace, provided=seen)
         decided = caught_up(asked, snapshot, provide(asked, snapshot, (KIND,)))
         self.absent = seen.absent

@@ -52,7 +52,7 @@ def pod(part: str) -> Manifest:
 def test_it_has_the_jobs_of_a_store_and_nothing_else():
     assert sorted(children()) == sorted([
         f"CronJob/{NAME}-backup", f"CronJob/{NAME}-restore-drill", f"CronJob/{NAME}-retention", f"NetworkPolicy/{NAME}-backup",
-        f"ServiceAccount/{NAME}-backup", f"ServiceAccount/{NAME}-retention",
+        f"ServiceAccount/{NAME}-backup", f"ServiceAccount/{NAME}-retention", f"ConfigMap/{NAME}-runbook", f"PrometheusRule/{NAME}-backup",
     ])  # fmt: skip
     for each in children().values():
         assert naming.store_labels("checkout", "uploads").items() <= each["metadata"]["labels"].items()  # fmt: skip
@@ -173,6 +173,8 @@ def test_the_server_gives_back_what_it_was_given_and_admits_the_pods(api_server:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     api_server.request("POST", "/api/v1/namespaces", {"metadata": {"name": space, "labels": labels}})  # fmt: skip
     for each in children().values():
+        if each["kind"] == "PrometheusRule":
+            continue  # this server has no such kind; promtool reads the rules
         moved = each | {"metadata": {**each["metadata"], "namespace": space}}
         answer = api_server.request("POST", path_of(moved, named=False), moved)
         assert answer.get("kind") == each["kind"], answer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from readiness import naming
 from readiness.backups import alerts
+from readiness.backups.manifest import Kind as Dumped
 from readiness.backups.runbook import PAGE, build_runbook, way_of
 from readiness.dataservices.order import Kind, Order
 from readiness.dataservices.parts import build_config
@@ -15,10 +16,15 @@ from readiness.model import Manifest
 
 def build_recovery(kind: Kind, order: Order) -> tuple[Manifest, ...]:
     """The runbook and the rules; none where there are to be no backups."""
-    if kind.dump is None or order.backups is None:
+    return () if kind.dump is None else recovery_of(kind.name, order)
+
+
+def recovery_of(kind: Dumped, order: Order) -> tuple[Manifest, ...]:
+    """The same of whatever is saved as this kind."""
+    if order.backups is None:
         return ()
     where = (order.namespace, order.policy, order.service.name)
-    page = build_runbook(way_of(kind.name, where, order.backups))
+    page = build_runbook(way_of(kind, where, order.backups))
     runbook = build_config(order.name(naming.RUNBOOK), {PAGE: page})
     return runbook, _rule(order, alerts.Store(*where, runbook["metadata"]["name"]))
 

@@ -24,6 +24,7 @@ from readiness.dataservices.order import VOLUME, Kind, Order
 from readiness.dataservices.ordering import RETRY_SECONDS
 from readiness.dataservices.parts import canonical
 from readiness.dataservices.provision import Provision, Service, Told, provide, writes_of
+from readiness.dataservices.recovery import recovery_of
 from readiness.dataservices.removal import changed_kind
 from readiness.dataservices.restore import RESTORED
 from readiness.dataservices.runs import (
@@ -33,6 +34,7 @@ from readiness.dataservices.runs import (
     build_pod,
     build_retention,
 )
+from readiness.dataservices.scraping import served
 from readiness.dataservices.standing import lacking, live_of
 from readiness.dataservices.waking import next_at
 from readiness.dataservices.wish import Wish, volume_orders_of
@@ -82,6 +84,7 @@ def build_volume(volume: SavedVolume, order: Order) -> tuple[Manifest, ...]:
         build_cron_job(order, naming.BACKUP, backups.schedule, _saving_pod(volume, order)),
         build_retention(order),
         build_cron_job(order, naming.RESTORE_DRILL, backups.restore_drill.schedule, _drilling_pod(volume, order)),
+        *recovery_of("volume", order),
     )  # fmt: skip
 
 
@@ -99,7 +102,7 @@ def _provided(wish: Wish, snapshot: Snapshot, volume: SavedVolume, order: Order)
     refusals = (*changed_kind(volume.name, VOLUME, live.values()), *_refusals(order))
     if refusals:
         return replace(told, obstacles=refusals), ()
-    desired = children_of_volume(wish, volume, order)
+    desired = served(children_of_volume(wish, volume, order), provided.unserved)
     told = replace(told, waiting=lacking(desired, live))
     if any(each.at + RETRY_SECONDS > wish.now for each in met):
         return told, ()

@@ -74,7 +74,7 @@ def volume_orders_of(wish: Wish, snapshot: Snapshot) -> tuple[tuple[SavedVolume,
         return ()
     plain = Order(
         snapshot.namespace, wish.policy["metadata"]["name"], DataService.model_construct(name=""), "",
-        provided.operator_image, snapshot.operator_namespace, 0, {}, backups=backups,
+        provided.operator_image, snapshot.operator_namespace, 0, {}, backups=backups, scraping=provided.scraping,
     )  # fmt: skip
     named = ((v, DataService.model_construct(name=v.name)) for v in backups.volumes)
     return tuple((volume, replace(plain, service=service)) for volume, service in named)
