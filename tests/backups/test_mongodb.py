@@ -195,7 +195,7 @@ def test_a_manifest_of_something_else_fails(world: World, change: dict[str, obje
 )
 def test_a_tool_that_leaves_something_out_is_noticed(world: World, flag: str, says: str):
     world.save(world.saved.sealed())
-    world.script = SCRIPT.replace("--oplogReplay", f"--oplogReplay '{flag}'")
+    world.script = SCRIPT.replace("--oplogReplay", f"--oplogReplay {flag}")
 
     failed(world.drill(), Reason.DIFFERS, says)
 
