@@ -57,6 +57,8 @@ def test_a_graceful_server_loses_nothing_and_every_time_is_in_order():
     straddling = [x for x in seen.labelled("wave") if NEVER < x.first < seen.stopped < x.end]
     assert len(straddling) >= 2
     assert all(x.answered and x.size == 9 for x in straddling)
+    assert len({x.digest for x in straddling} - {""}) == 1
+    assert {x.digest for x in seen.labelled("knock")} == {""}
     for x in seen.exchanges:
         assert x.start <= x.connected <= x.end or x.connected == NEVER
     knocks = [x for x in seen.labelled("knock") if x.start > seen.stopped + 0.1]
