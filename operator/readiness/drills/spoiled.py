@@ -19,14 +19,13 @@ MOST_THROTTLED: Final = 0.25
 MOST_CROWDED: Final = 0.7
 MOST_STARVED: Final = 0.5
 LATE: Final = frozenset({
-    "AcceptsInvalid", "DeepHealthHangs", "DeepHealthLies", "DrainExceeded", "DrainNotConfigurable", "DrainTooLong",
-    "EffectDuplicated", "GapsDoNotGrow", "HangsAtStart", "HangsOnInvalid", "HangsWithout", "HealthSuffers", "JobLost",
-    "KilledAtGrace", "LikelyLameDuck", "LingersWhenIdle", "NoRecovery", "NoTimeout", "NotLogged", "NotOverridable",
-    "NotRecovered", "ShallowDepends", "SignalIgnored", "SilentFallback", "SlowerStart", "StartsAnyway",
-    "StartsWithout", "Unbounded", "WaitsForConnections", "WriteHangs",
+    "DeepHealthHangs", "DeepHealthLies", "DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "EffectDuplicated",
+    "GapsDoNotGrow", "HealthSuffers", "JobLost", "KilledAtGrace", "LikelyLameDuck", "LingersWhenIdle", "NoRecovery",
+    "NoTimeout", "NotLogged", "NotRecovered", "ShallowDepends", "SignalIgnored", "SilentFallback", "SlowerStart",
+    "Unbounded", "WaitsForConnections", "WriteHangs",
 })  # fmt: skip
 """What a machine that has no CPU left does to an application that would have been in time: it works, ends, refuses
-or tells later than it is waited for."""
+or tells later than it is waited for. What a start that hangs has waited for is known exactly (`starting.py`)."""
 KEPT: Final = frozenset({"MemoryGrows", "NearLimit", "OutOfMemory"})
 """What is in memory is there however little CPU it is given. Ten bodies at a time make a small limit of CPU felt."""
 
