@@ -45,7 +45,7 @@ class Oust:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """Wait until every application answers well again, at most `within` seconds after the primary went."""
+    """Wait until every application answers well again, or one has not for `within` seconds."""
 
     within: float
     step: Literal["recover"] = "recover"

@@ -67,7 +67,7 @@ PLUGINS: Final = (
         "leads a quorum queue of the drill) is evicted: first with its own grace, then with one of a second, and kept away until "
         "another is the primary. Each time another member is the primary, no time without an acknowledged write is longer than maxSeconds, "
         "every member follows again within 8 min, and every acknowledged write is there (after the second, of a Redis, all but maxLost). "
-        "Targets that use it, and declare a service with health or a public route, are asked once a second and answer below 500 again within 60 s. "
+        "Targets that use it, and declare a service with health or a public route, are asked once a second and answer 5xx, or nothing, for 60 s at most. "
         "Undisturbed, writes are acknowledged every 2 s at least and none is gone, and no application answers 5xx. Nothing more is disturbed once an application "
         "was not well for 30 s.",
         fix="three members on three nodes, of which a majority agrees on the primary; hand over before a stop; acknowledge writes when a majority has them",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from readiness.api.target import Target
 
 RECOVERS: Final = 60.0
-"""How long after the primary went an application may answer 5xx, or nothing."""
+"""For how long, all in all, an application may answer 5xx, or nothing: a hook may take its time until the primary really goes."""
 ENOUGH: Final = 30.0
 """Nothing more is disturbed once an application has not been well for so long."""
 
@@ -53,16 +53,16 @@ def is_harmed(seen: Timeline) -> bool:
     )
 
 
-def judge_served(seen: Timeline, ousted: float, way: str) -> Verdict | None:
+def judge_served(seen: Timeline, way: str) -> Verdict | None:
     """What is wrong with how applications got over it."""
-    ill = [s.name for s in seen.served if not s.well or any(end > ousted + RECOVERS for _, end in s.down)]  # fmt: skip
+    ill = [s.name for s in seen.served if not s.well or sum(end - start for start, end in s.down) > RECOVERS]  # fmt: skip
     if not ill:
         return None
     if seen.crowded > MOST_CROWDED:
         return disturbed("the machine was crowded")
     return failed(
         "ApplicationDoesNotRecover", f"{', '.join(ill)} does not get over it that the primary {way}",
-        expected=f"answers below 500 from {RECOVERS:g} s after it at the latest", observed="5xx, or none, also later",
+        expected=f"answers of 500 and more, or none, for {RECOVERS:g} s at most", observed="for longer",
         fix="have its client look for the primary anew after an error (Sentinels, every host of the replica set, every broker), with a timeout of a few seconds, and connect again",
     )  # fmt: skip
 

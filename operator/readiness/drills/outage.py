@@ -184,7 +184,7 @@ def _judge(seen: Timeline, most_seconds: float, most_lost: int) -> Verdict:
     return (
         _lost(seen, ledger, most_lost)
         or _late(seen, ledger, most_seconds)
-        or judge_served(seen, ousted, _way(seen))
+        or judge_served(seen, _way(seen))
         or _unread(seen, ledger)
         or _not_again(seen, ousted)
         or passed(

@@ -218,9 +218,8 @@ async def _kept_away(siege: Siege, name: str, before: Manifest, step: Oust) -> M
 
 
 async def _recover(siege: Siege, step: Recover) -> None:
-    ousted = next((m.at for m in siege.moments if m.name == "ousted"), siege.now())
     while True:
-        if not siege.watches.ill_for() or siege.now() > ousted + step.within:
+        if not 0 < siege.watches.ill_for() <= step.within:
             return
         await asyncio.sleep(LOOK_AGAIN)
 
