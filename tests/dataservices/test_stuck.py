@@ -45,6 +45,7 @@ ROWS = [
     ("no such class", [pod(placed=False)], [event("PersistentVolumeClaim", CLAIM, "ProvisioningFailed", 'storageclass.storage.k8s.io "nope" not found')], "StorageClassNotFound", "StorageClass nope does not exist"),
     ("no class at all", [pod(placed=False)], [event("PersistentVolumeClaim", CLAIM, "FailedBinding", "no persistent volumes available for this claim and no storage class is set")], "StorageClassNotFound", "the cluster has no default"),
     ("no room", [pod(placed=False)], [event("Pod", "shop-cache-1-0", "FailedScheduling", UNPLACED)], "Unschedulable", "Pod/shop-cache-1-0: 0/3 nodes are available: 3 Insufficient memory"),
+    ("no class, so no room", [pod(placed=False)], [event("Pod", "shop-cache-1-0", "FailedScheduling", "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."), event("PersistentVolumeClaim", CLAIM, "ProvisioningFailed", 'storageclass.storage.k8s.io "nope" not found')], "StorageClassNotFound", "StorageClass nope does not exist"),
 ]  # fmt: skip
 
 

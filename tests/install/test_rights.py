@@ -312,8 +312,19 @@ async def test_without_any_right_a_policy_says_what_to_type(tmp_path: Path):
     assert "sed 's/your-namespace/shop/' manifests/provision/provision.yaml" in obstacle.fix
 
 
-async def test_without_any_right_a_drill_says_which_one_is_missing(tmp_path: Path):
-    async with serving(refuse, tmp_path) as kubeconfig:
+@pytest.mark.parametrize("granted", [(), (("batch", "jobs", "create"),)], ids=["no right", "backups' right"])  # fmt: skip
+async def test_without_its_rights_a_drill_says_which_one_is_missing_and_starts_nothing(
+    granted: tuple[Right, ...], tmp_path: Path
+):
+    created: list[Right] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if right_of(request) not in granted:
+            return await refuse(request)
+        created.append(right_of(request))
+        return web.json_response(JOB, status=201)
+
+    async with serving(answer, tmp_path) as kubeconfig:
         connection = await connect(kubeconfig, lambda _method, _status: None)
         subject = DrillSubject(NAMESPACE, "api", "apps/v1", "Deployment", "api")
         script = Script(RUN, subject, (Arm("idle", ()),))
@@ -324,4 +335,5 @@ async def test_without_any_right_a_drill_says_which_one_is_missing(tmp_path: Pat
 
     assert timeline.problem is not None
     assert timeline.problem.reason == "NotPermitted"
-    assert 'cannot create resource "jobs"' in timeline.problem.words
+    assert 'cannot list resource "jobs"' in timeline.problem.words
+    assert created == []

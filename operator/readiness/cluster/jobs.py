@@ -38,8 +38,12 @@ class Jobs:
         self._namespace = namespace
 
     async def start(self, job: Manifest) -> Problem | None:
-        """Create it, and the policy that opens its pod's way where a namespace closes every way."""
+        """Create it, and the policy that opens its pod's way where a namespace closes every way.
+
+        First it looks whether it may find it again: the right to create Jobs, which backups have too, is no leave to drill.
+        """
         try:
+            await self._list("Job", f"{DRILL}={job['metadata']['labels'][DRILL]}")
             made = await self._connection.request("POST", self._path("Job"), job)
             access = build_runner_access(made)
             path = path_of(access["apiVersion"], access["kind"], self._namespace)

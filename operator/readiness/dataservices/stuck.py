@@ -18,6 +18,9 @@ from readiness.workload import STUCK, is_ready
 CRASHES: Final = 3
 NAMED: Final = 5
 _CLASS: Final = re.compile(r'storageclass\S* "([^"]+)" not found')
+_LACKS_CLASS: Final = "StorageClassNotFound"
+_UNBOUND: Final = "unbound immediate PersistentVolumeClaims"
+"""The scheduler's word for what the claim itself explains."""
 _NO_CLASS: Final = "no storage class is set"
 _PULL: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -32,6 +35,8 @@ def obstacles_of(
     waiting = [pod for pod in pods if not is_ready(pod)]
     found = [each for pod in waiting for each in _of_pod(pod, field)]
     found += _of_events(events, sets, waiting, field)
+    if any(each.reason == _LACKS_CLASS for each in found):
+        found = [each for each in found if _UNBOUND not in each.message]
     return tuple({each.reason: each for each in reversed(found)}.values())[::-1]
 
 
@@ -117,14 +122,14 @@ def _uncreated(name: str, words: str) -> Obstacle:
 def _unbound(name: str, words: str, field: str) -> Iterator[Obstacle]:
     if missing := _CLASS.search(words):
         yield Obstacle(
-            "StorageClassNotFound",
+            _LACKS_CLASS,
             f"PersistentVolumeClaim/{name}: StorageClass {missing[1]} does not exist",
             f"correct storageClass in {field} (kubectl get storageclass), then delete the StatefulSet and this claim: "
             "a claim cannot change its class",
         )  # fmt: skip
     elif _NO_CLASS in words:
         yield Obstacle(
-            "StorageClassNotFound",
+            _LACKS_CLASS,
             f"PersistentVolumeClaim/{name}: no StorageClass is named and the cluster has no default",
             f"set storageClass in {field}, or mark a StorageClass as the default",
         )  # fmt: skip
