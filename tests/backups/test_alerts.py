@@ -26,7 +26,7 @@ from readiness.backups.alerts import (
 from sandbox import rootfs
 from strangers import OPERATIONS
 
-STORE = Store("shop", "checkout", "orders", "kubectl -n shop get configmap x")
+STORE = Store("shop", "checkout", "orders", "checkout-orders-runbook")
 STEP = 20
 """Minutes between two evaluations, and between two samples."""
 STEPS = 200 * 3

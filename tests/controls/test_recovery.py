@@ -118,7 +118,7 @@ def test_every_alert_leads_to_the_page_by_its_address_in_the_cluster():
 
     assert {each["runbook_url"] for each in said} == {f"https://kubernetes.default.svc/api/v1/namespaces/shop/configmaps/{PAGE[1]}"}  # fmt: skip
     assert path_of(BUILT[PAGE]) in said[0]["runbook_url"]
-    assert {each["runbook"] for each in said} == {f"kubectl -n shop get configmap {PAGE[1]} -o go-template='{{{{index .data \"runbook.md\"}}}}'"}  # fmt: skip
+    assert {each["runbook"] for each in said} == {f"kubectl -n shop get configmap {PAGE[1]} -o jsonpath='{{.data.runbook\\.md}}'"}  # fmt: skip
     assert all(each["summary"] and each["description"] for each in said)
 
 

@@ -38,6 +38,8 @@ METRICS: Final = {
 """Every metric, labelled with namespace, policy and service, and what it means."""
 CONFIGS: Final = "https://kubernetes.default.svc/api/v1/namespaces/{}/configmaps"
 """Where the ConfigMaps of a namespace are read by whoever may: what an alert leads to is in the cluster itself."""
+_KEY: Final = PAGE.replace(".", r"\.")
+"""As JSONPath spells it. A Go template would be expanded by Prometheus itself, which knows no such thing."""
 OLDEST_HOURS: Final = 26
 OLDEST_DRILL_DAYS: Final = 8
 
@@ -129,7 +131,7 @@ def _rule(alert: Alert, store: Store) -> dict[str, Any]:
     if store.runbook:
         said["runbook_url"] = f"{CONFIGS.format(store.namespace)}/{store.runbook}"
         said["runbook"] = (
-            f"kubectl -n {store.namespace} get configmap {store.runbook} -o go-template='{{{{index .data \"{PAGE}\"}}}}'"
+            f"kubectl -n {store.namespace} get configmap {store.runbook} -o jsonpath='{{.data.{_KEY}}}'"
         )
     return {
         "alert": alert.name,
