@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import Counter
@@ -40,9 +41,13 @@ def test_a_run_without_end_is_ended_with_its_closing_lines(
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(hanging)]
     monkeypatch.setitem(suites.SUITES, "unit", [command])
     monkeypatch.setattr(suites, "LIMIT_MINUTES", 5 / 60)
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background job
     started = time.monotonic()
 
-    assert suites.main(["unit", "api"]) == 1
+    try:
+        assert suites.main(["unit", "api"]) == 1
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     told = capsys.readouterr().out.splitlines()
     assert time.monotonic() - started < 60
     assert "unit   ENDED" in "\n".join(told)

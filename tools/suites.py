@@ -39,6 +39,7 @@ NOT_RUN = re.compile(r"SKIPPED \[(\d+)\].*: (needs_\w+): (.*)")
 """Tests that need a program this machine lacks, such as a real mongod: not skipped, but not run."""
 LIMIT_MINUTES = 80
 """A run of `make test` that takes longer is ended with its closing lines, before whoever waits for it gives up."""
+TIDY_SECONDS = 240
 AT_MOST = 12  # one fixture that fails takes its tests along; more than that is no accident
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 
@@ -81,6 +82,15 @@ class Tally:
         return 1 if self.counts["failed"] else 0
 
 
+def end(child: subprocess.Popen[str]) -> None:
+    """Interrupts a suite, which then tidies up and says what it knows; whoever does not heed that is killed."""
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(TIDY_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+
+
 def run(command: list[str], env: dict[str, str], seconds: float) -> tuple[int, list[str]]:
     """Runs one command, passing its output through and keeping it; interrupts it after so many seconds."""
     lines: list[str] = []
@@ -88,7 +98,7 @@ def run(command: list[str], env: dict[str, str], seconds: float) -> tuple[int, l
         command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as child:
         assert child.stdout is not None
-        alarm = threading.Timer(seconds, child.send_signal, [signal.SIGINT])
+        alarm = threading.Timer(seconds, end, [child])
         alarm.daemon = True
         alarm.start()
         for line in child.stdout:
@@ -138,6 +148,8 @@ def attempt(name: str, command: list[str], env: dict[str, str], tally: Tally) ->
 
 def main(names: list[str]) -> int:
     """Runs the suites and prints the closing lines."""
+    # a shell's background job ignores Ctrl-C and hands that down: what is to be interrupted must not
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     env = {**os.environ, "PYTHONPATH": "operator", "PYTHONUNBUFFERED": "1"}
     tally = Tally(Counter(passed=0, failed=0, skipped=0))
     if "slow" not in names:
