@@ -17,7 +17,7 @@ SCHEMAS = {
 }
 WRITTEN = [(kind.name, *full(kind.name)) for kind in KINDS]
 STATUS = ("ReadinessPolicy", "status", documents()["ReadinessPolicy"]["status"])
-ALTERNATIVES = {f".backups.destination.{name}" for name in ("gcs", "azure", "volume")}
+ALTERNATIVES = {f".backups.destination.{name}" for name in ("gcs", "azure", "sftp", "volume")}
 """Of these exactly one may be set, and the full object has another; rows of objects.yaml set them."""
 CASES = [
     pytest.param(kind, part, mutation, id=f"{kind}.{part}.{mutation}")
