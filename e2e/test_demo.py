@@ -27,6 +27,8 @@ RARE = {  # what a run without restarts, conflicts, repetitions and departing ta
     ("readiness.dev", "readinessreports", "delete"),
     ("events.k8s.io", "events", "patch"),
     ("argoproj.io", "rollouts", "watch"),  # where Argo Rollouts is installed
+    ("monitoring.coreos.com", "prometheusrules", "watch"),  # where the Prometheus Operator is
+    ("monitoring.coreos.com", "servicemonitors", "watch"),
 }
 
 
