@@ -111,6 +111,7 @@ def test_a_backup_is_made_and_told(space: Space) -> None:
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said
 
 
+@pytest.mark.slow
 def test_what_was_saved_can_be_restored(space: Space) -> None:
     run(space, "drilled", naming.store("checkout", "cache", naming.RESTORE_DRILL))
     until(lambda: row(space).get("restoreDrill", {}).get("lastSuccess", ""), 300, lambda: words(space, "drilled"))  # fmt: skip
