@@ -1,5 +1,6 @@
 """A provided Redis and a provided RabbitMQ saved on real pods: their CronJobs' own Jobs, a real S3 server, and what the policy says."""
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ STORES: Final = {
     "rabbitmq": (Recipe("rabbitmq", ("rabbitmq-server",)), {"resources": {"limits": {"memory": "512Mi"}}}),
 }  # fmt: skip
 """By kind: its image, and what its members need."""
+STORE: Final = naming.store("checkout", "cache")
 CRON: Final = naming.store("checkout", "cache", naming.BACKUP)
 KEYS: Final = {"AWS_ACCESS_KEY_ID": "writer", "AWS_SECRET_ACCESS_KEY": "canary-of-the-bucket"}
 PASSWORD: Final = "canary-of-the-repository"
@@ -111,8 +113,28 @@ def test_a_backup_is_made_and_told(space: Space) -> None:
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said
 
 
+def fill(space: Space) -> None:
+    """Something to count in a Redis, whichever member leads; a RabbitMQ has definitions."""
+    if "redis" not in space.name:
+        return
+    login = ["--user", secret_of(space, "username"), "--pass", secret_of(space, "password"), "--no-auth-warning"]  # fmt: skip
+    said = [
+        space.cluster.attempt("kubectl", "-n", space.name, "exec", f"{STORE}-{n}", "-c", "redis", "--", "redis-cli", *login, "set", "greeting", "hello").stdout
+        for n in range(3)
+    ]  # fmt: skip
+    assert any("OK" in each for each in said), said
+
+
+def secret_of(space: Space, key: str) -> str:
+    found = space.kubectl("get", "secret", STORE, "-o", f"jsonpath={{.data.{key}}}")
+    return base64.b64decode(found).decode()
+
+
 @pytest.mark.slow
 def test_what_was_saved_can_be_restored(space: Space) -> None:
+    fill(space)  # an empty snapshot proves nothing, and the drill says so
+    run(space, "filled")
+    space.kubectl("wait", "job/filled", "--for=condition=Complete", "--timeout=180s")
     run(space, "drilled", naming.store("checkout", "cache", naming.RESTORE_DRILL))
     until(lambda: row(space).get("restoreDrill", {}).get("lastSuccess", ""), 300, lambda: words(space, "drilled"))  # fmt: skip
     print(f"\nrestored: {row(space)['restoreDrill']['rtoSeconds']} s")
