@@ -107,11 +107,10 @@ def _wall(part: Part, asks: Sequence[Part]) -> Manifest:
     members = [
         {
             "to": [{"podSelector": {"matchLabels": each.selector}}],
-            "ports": [{"port": number, "protocol": "TCP"} for number in each.ports.values()],
+            "ports": each.openings,
         }
         for each in asks
     ]
-    ports = [{"port": number, "protocol": "TCP"} for number in part.ports.values()]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -119,7 +118,7 @@ def _wall(part: Part, asks: Sequence[Part]) -> Manifest:
         "spec": {
             "podSelector": {"matchLabels": part.selector},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{**scrapers_of(part.order), "ports": ports}],
+            "ingress": [{**scrapers_of(part.order), "ports": part.openings}],
             "egress": [*members, _DNS],
         },
     }

@@ -46,6 +46,11 @@ class Part:
         return self.order.host(self.headless)
 
     @property
+    def openings(self) -> list[Manifest]:
+        """Its ports, as a NetworkPolicy has them."""
+        return [{"port": number, "protocol": "TCP"} for number in self.ports.values()]
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The full name of every pod."""
         return tuple(f"{self.name}-{number}.{self.domain}" for number in range(self.replicas))
@@ -131,7 +136,7 @@ def build_wall(part: Part) -> Manifest:
     operator = {"kubernetes.io/metadata.name": part.order.operator_namespace}
     let_in = {
         "from": [{"podSelector": {}}, {"namespaceSelector": {"matchLabels": operator}}],
-        "ports": [{"port": number, "protocol": "TCP"} for number in part.ports.values()],
+        "ports": part.openings,
     }
     return {
         "apiVersion": "networking.k8s.io/v1",
