@@ -5,6 +5,7 @@ Other clusters come and go meanwhile, so lines that belong to their slots do not
 
 import os
 import re
+import time
 from pathlib import Path
 
 from localcluster import cgroup, host, state
@@ -32,7 +33,19 @@ def footprint() -> set[str]:
     }
 
 
-def left_behind(before: set[str], cluster: Cluster) -> set[str]:
+def left_behind(before: set[str], cluster: Cluster, seconds: float = 10) -> set[str]:
+    """What stays different after a cluster is gone.
+
+    The kernel takes links of a dead namespace away on its own time, and a client of a daemon that
+    was killed needs a moment to see it.
+    """
+    deadline = time.monotonic() + seconds
+    while (found := _different(before, cluster)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def _different(before: set[str], cluster: Cluster) -> set[str]:
     """Differences now that are not another cluster's, and processes that still name this one."""
     others = [
         other

@@ -17,6 +17,19 @@ pytestmark = pytest.mark.api
 NAME = naming.store("app", "cache")
 CACHE = {"name": "cache", "redis": {"image": "registry.example.com/redis:8"}}
 QUIET = 3.0
+CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
+DISKS = {
+    "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "example.com/disks",
+    "metadata": {"name": "disks", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def disks(api_server):
+    """A default class, or the claims of every member would tell of one that is missing."""
+    api_server.running.apply(DISKS)
+    yield
+    api_server.request("DELETE", CLASSES + "/disks")
 
 
 def grant(space, seat) -> None:
@@ -167,6 +180,18 @@ def test_a_missing_storage_class_is_named_within_a_minute(launch, space, seat):
     print(f"named after {time.monotonic() - began:.1f} s: {message(space)}")
     assert "PersistentVolumeClaim/data-" in message(space)
     assert space.condition("Stalled") == "True/StorageClassNotFound"
+
+
+def test_that_no_class_is_the_default_is_named(launch, space, seat, api_server):
+    grant(space, seat)
+    launch()
+    api_server.request("DELETE", CLASSES + "/disks")
+    space.apply(policy(controls=(), targets=[], dataServices=[CACHE]))
+    try:
+        until(lambda: provisioned(space) == "False/StorageClassNotFound", 60, "that there is none")
+    finally:
+        api_server.running.apply(DISKS)
+    assert "the cluster has no default" in message(space)
 
 
 def test_a_quota_is_named_within_a_minute(launch, space, seat):
