@@ -161,7 +161,7 @@ def _hold(rules: Rules, policy: PolicySpec, setting: Setting, floor: Floor) -> S
     if _SEVERITIES.index(setting.severity) > _SEVERITIES.index(least.severity):
         weak.append(f"severity {setting.severity}, floor {least.severity}")
     if setting.max_age > least.max_age:
-        weak.append(f"maxAge {setting.max_age:g}s, floor {floor.max_age}")
+        weak.append(f"maxAge {setting.max_age:.0f}s, floor {floor.max_age}")
     if floor.environment and policy.environment != floor.environment:
         weak.append(f"environment {policy.environment}, floor {floor.environment}")
     weak.extend(_weak_params(rules, setting, floor.params or {}))

@@ -94,7 +94,11 @@ def test_exit_codes(readiness, words, stdin, code):
             "",
             f"good.yaml:6: Deployment/checkout stands already in {GOOD}:6; the last one counts",
         ),
-        ([GOOD, "--profile", "nope"], "", "expected one of api, baseline, data, web"),
+        (
+            [GOOD, "--profile", "nope"],
+            "",
+            "expected one of api, baseline, data, fastapi-mongo, job-queue, omnios, or3-cloud",
+        ),
         (["--url", "ftp://x"], "", "externalURL"),
     ],
 )
