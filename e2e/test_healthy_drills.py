@@ -5,6 +5,7 @@ READINESS_HEALTHY says how often (20), three at a time. tests/apps/test_healthy.
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ SPACE, AT_ONCE = "healthy", 3
 ARMS_SECONDS = 60
 """All arms with a drain of 15 s end so long after the last clone is Ready; with doubt clones, three times that. What a
 crowded machine has spoiled is not counted."""
+ADDED_SECONDS = 5
+"""What a drill adds to an arm; the least of its looks, as what a crowded machine adds is not the drill's."""
 
 
 @dataclass(frozen=True)
@@ -159,3 +162,11 @@ def test_every_drill_stays_within_its_time(case: Case, said: list[Said]) -> None
 
     assert not case.bounded or late == []
     assert [s.told for s in said if len(spans(s)) - s.discarded > 3] == []
+
+
+def test_a_drill_adds_five_seconds_to_what_the_application_needs(case: Case, said: list[Said]) -> None:  # fmt: skip
+    figures = [float(added) for each in said for added in re.findall(r"the drill added (\d+\.\d) s", each.told)]  # fmt: skip
+    print(f"{case.what}: added {sorted(figures)}")
+
+    assert bool(figures) == (case.what == "shutdown")
+    assert case.name != "specimen" or min(figures, default=0.0) <= ADDED_SECONDS

@@ -134,9 +134,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """Wait until the application's container has ended, at most `within` seconds."""
+    """Wait until the application's container has ended, at most `within` seconds, and until `watched` after it was told to."""
 
     within: float
+    watched: float = 0.0
     step: Literal["exit"] = "exit"
 
 

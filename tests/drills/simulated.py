@@ -282,8 +282,10 @@ class Simulation:
         if self.now >= until:
             words = f"still running {step.within:g} s after it was told to stop"
             self.problem = Problem("Aborted", words)
-        else:
-            yield 1.0
+            return
+        yield max(0.0, self.stopped + step.watched - self.now)
+        if not all(call.done for call in self.calls):
+            yield 0.4
 
     # what the server does
 

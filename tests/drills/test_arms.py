@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from readiness.drills.added import added_of
 from readiness.drills.arms import SETTLE, arms_of, boot_seconds, fast_path, requests_of, terms_of
 from readiness.script import Arm, Edit
 from readiness.step import Exit, Flow, Hold, Knock, Pause, Send, Step, Stop
@@ -168,3 +169,11 @@ def test_a_drill_ends_a_minute_after_its_clones_have_started(shape: dict[str, An
         lanes[lanes.index(min(lanes))] += each
 
     assert max(lanes) <= 2 * pod.startup + pod.hook + 60 + 2 * killed
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=[s["name"] for s in SHAPES])
+def test_a_drill_adds_five_seconds_to_what_the_application_needs(shape: dict[str, Any]) -> None:
+    pod, server = Pod(**shape.get("pod", {})), Server(**shape["server"])
+    seen = [simulate(server, pod, arm) for arm in arms(pod, drainEnv={"name": "D"}).values()]
+
+    assert {each.arm: added for each in seen if not 3 <= (added := added_of(each)) <= 5} == {}

@@ -33,6 +33,8 @@ LEAD: Final = 1.0
 """How long before the signal knocking begins."""
 MOST_KNOCKS: Final = 400
 EDITED_DRAIN: Final = 3
+WATCHED: Final = 0.6
+"""For how long after its deletion a clone is knocked at, however soon it has gone: that tells one that is gone too soon."""
 APART: Final = 3.5
 """How long before the signal the endless request begins: one that is capped at the drain ends too early."""
 SHORTEST, LONGEST = 3, 300
@@ -118,7 +120,9 @@ def arms_of(subject: Subject) -> Mapping[str, Arm]:
     end, interrupt = (Stop(), Exit(terms.grace + 10)), (Stop("INT"), Exit(terms.drain + 5))
     found = {
         "idle": rested(SETTLE) + end,
-        "held": (*calm, _hold(subject, terms), *knocks, *end) if port else (),
+        "held": (*calm, _hold(subject, terms), *knocks, Stop(), Exit(terms.grace + 10, WATCHED))
+        if port
+        else (),
         "waves": warm + load + end if load else (),
         "stuck": warm + _stuck(subject, terms, terms.long) + end if load and timed(subject) else (),
         "drain-env": warm + _stuck(subject, terms, 2) + end if load and timed(subject) else (),

@@ -40,7 +40,7 @@ class Act:
     `hook` are the seconds of their preStop (None: not shown), `stopped` is when the first was told to end, `told` is set
     then, `parallel` what it proved to work on at once, `values` what scenarios have extracted. `usual` are words that a health
     endpoint said when it was first asked, `told_of` counts the calls to each upstream that have been read,
-    `unmeasured` says why it has no samples, `metered` is set when one or the other is known."""
+    `unmeasured` says why it has no samples, `metered` is set when one or the other is known. Of the `tasks` beside the steps, those `sending` are requests."""
 
     world: World
     name: str
@@ -63,6 +63,7 @@ class Act:
     unmeasured: str = ""
     metered: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    sending: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def now(self) -> float:
@@ -102,6 +103,13 @@ class Act:
         seen, _ = await once(self.world.open_line(self.clone.pod), query)
         self.done.append(seen)
         return seen
+
+    def begin(self, query: Query) -> asyncio.Task[Exchange]:
+        """One request beside the steps."""
+        task: asyncio.Task[Exchange] = self.spawn(self.send(query))
+        self.sending.add(task)
+        task.add_done_callback(self.sending.discard)
+        return task
 
     def spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
         """Let something run beside the steps until the arm ends."""

@@ -85,7 +85,7 @@ async def _flow(act: Act, step: Flow) -> None:
             if len(open_) < limit:
                 seconds, path = step.paths[nth % len(step.paths)]
                 query = Query(step.label, path, nth=nth, wave=wave, seconds=seconds)
-                _keep(open_, act.spawn(act.send(query)))
+                _keep(open_, act.begin(query))
                 nth += 1
         await asyncio.sleep(step.every)
         wave += 1
@@ -109,7 +109,7 @@ async def _knock(act: Act, step: Knock) -> None:
     began, nth = act.now, 0
     while nth < step.most:
         if len(running) < KNOCKS_OPEN:
-            _keep(running, act.spawn(act.send(Query(step.label, step.path, nth=nth))))
+            _keep(running, act.begin(Query(step.label, step.path, nth=nth)))
             nth += 1
         await asyncio.sleep(step.every - (act.now - began) % step.every)
 

@@ -13,8 +13,8 @@ from readiness.timeline import Problem, ProblemError
 
 PATIENT_SECONDS: Final = 15.0
 """How long an obstacle may last that may pass by itself: no node yet, a registry's hiccup."""
-AFTERMATH: Final = 1.0
-"""How long requests may go on after the container has ended: what the kernel still delivers."""
+AFTERMATH: Final = 0.4
+"""How long requests may go on after the end of the container was seen: what the kernel still delivers."""
 
 READ_AGAIN: Final = 0.5
 """How soon a log is read again that does not hold yet what is asked for."""
@@ -72,13 +72,15 @@ async def stop(act: Act, step: Stop) -> None:
 
 
 async def exit_(act: Act, step: Exit) -> None:
-    """Wait for the end of the application's container."""
+    """Wait for the end of the application's container, and for answers that are still under way."""
     clone = act.clone
     if not await clone.until(lambda c: c.over, step.within):
         _raise(Problem("Aborted", f"still running {step.within:g} s after it was told to stop"))
     if clone.ending is None:
         _raise(Problem("Aborted", "the pod was gone before its end was seen"))
-    await asyncio.sleep(AFTERMATH)
+    await asyncio.sleep(act.stopped + step.watched - act.now)
+    if act.sending:
+        await asyncio.wait(act.sending, timeout=AFTERMATH)
 
 
 async def linger(act: Act, step: Linger) -> None:
