@@ -1,6 +1,5 @@
 """A Redis provided on real pods: as fast as kubectl would, kept, repaired, taken back, removed, and what stands in its way."""
 
-import contextlib
 import json
 import statistics
 import time
@@ -9,20 +8,20 @@ from typing import Any, Final
 
 import pytest
 
-from operator_fixture import API, Manifest, Operator
+from operator_fixture import Manifest, Operator
 from readiness import naming
 from readiness.api import read_policy
 from readiness.dataservices.redis import REDIS
 from readiness.dataservices.wish import Wish, children_of, order_of
 from readiness.snapshot import Snapshot
 from recipes import Recipe, build_image
+from storespace import Space, space
 
 pytestmark = pytest.mark.e2e
 NAME: Final = naming.store("shop", "cache")
 BUDGET: Final = 1.2
 SECONDS: Final = 240
 METRICS: Final = ("NoExporter", "MonitorNotServed")
-RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 @pytest.fixture(scope="module")
@@ -31,66 +30,6 @@ def image(operator: Operator) -> str:
     built = build_image(Recipe("redis", ("redis-server",)), operator.cluster.engine)
     operator.cluster.load(built.name, built.archive)
     return built.name
-
-
-class Space:
-    """A namespace that opted in, with at most one policy."""
-
-    def __init__(self, operator: Operator, name: str) -> None:
-        self.operator, self.name = operator, name
-        meta = {"name": name, "labels": RESTRICTED}
-        operator.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
-
-    def kubectl(self, *words: str, text: str | None = None) -> str:
-        return self.operator.cluster.run("kubectl", "-n", self.name, *words, text=text)
-
-    def declare(self, *services: Manifest, **spec: Any) -> None:
-        """Apply the policy."""
-        found = {"profiles": [], "dataServices": list(services)} | spec
-        meta = {"name": "shop", "namespace": self.name}
-        policy = {"apiVersion": API, "kind": "ReadinessPolicy", "metadata": meta, "spec": found}
-        self.kubectl("apply", "-f", "-", text=json.dumps(policy))
-
-    def get(self, kind: str, *words: str) -> Any:
-        return json.loads(self.kubectl("get", kind, *words, "-o", "json"))
-
-    def condition(self) -> tuple[str, str]:
-        """Status with reason, and message."""
-        rows = (self.get("rdy", "shop").get("status") or {}).get("conditions") or ()
-        row = next((each for each in rows if each["type"] == "Provisioned"), None)
-        return (f"{row['status']}/{row['reason']}", row["message"]) if row else ("", "")
-
-    def until(self, reason: str, seconds: float) -> str:
-        """The message, once Provisioned says so."""
-        deadline = time.monotonic() + seconds
-        while (found := self.condition())[0] != reason:
-            assert time.monotonic() < deadline, f"{found}\n{self.kubectl('get', 'pods,pvc,events')}"
-            time.sleep(0.5)
-        return found[1]
-
-    def pods(self) -> dict[str, tuple[str, int]]:
-        """uid and restarts by name."""
-        found = self.get("pods", "-l", f"{naming.SERVICE_LABEL}=cache")["items"]
-        return {
-            pod["metadata"]["name"]: (
-                pod["metadata"]["uid"],
-                sum(each["restartCount"] for each in pod["status"].get("containerStatuses") or ()),
-            )
-            for pod in found
-        }
-
-    def delete(self) -> None:
-        self.operator.cluster.run("kubectl", "delete", "namespace", self.name, "--timeout=120s")
-
-
-@contextlib.contextmanager
-def space(operator: Operator, name: str) -> Iterator[Space]:
-    found = Space(operator, name)
-    operator.permit_data_services(name)
-    try:
-        yield found
-    finally:
-        found.delete()
 
 
 def cache(image: str, /, **more: Any) -> Manifest:

@@ -8,7 +8,7 @@ import pytest
 
 from operator_fixture import Operator
 from recipes import Recipe, build_image
-from test_data_services import Space, space
+from storespace import Space, space
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SECONDS: Final = 300

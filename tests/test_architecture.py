@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,33 @@ def test_broad_excepts_are_two():
                     found.append(path.name)
 
     assert sorted(found) == ["judgement.py", "scheduler.py"]
+
+
+def test_what_tests_import_by_its_bare_name_is_there_once():
+    """Of two modules of one name, as in tests/hold and e2e, a process imports one: suites that run together would not be collected."""
+    paths = [path for folder in ("tests", "e2e") for path in (ROOT / folder).rglob("*.py")]
+    roots = {
+        path.parent
+        for path in paths
+        if path.name == "conftest.py" and "sys.path" in path.read_text(encoding="utf-8")
+    }
+    stems = Counter(path.stem for path in paths if path.parent in roots)
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in paths
+        for node in ast.walk(tree(path))
+        for name in imported(node)
+        if stems[name] > 1
+    ]
+
+    assert found == []
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules that a statement imports by their bare names."""
+    if isinstance(node, ast.ImportFrom):
+        return [node.module] if node.module and not node.level else []
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
 def test_models_are_imported_where_objects_are_read():

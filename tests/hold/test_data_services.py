@@ -7,9 +7,9 @@ import json
 import time
 
 import pytest
-import yaml
-from holdrig import ROOT, until
+from holdrig import until
 from holdworld import policy
+from provisioning import grant, message, provisioned, stateful_sets
 
 from readiness import naming
 
@@ -30,32 +30,6 @@ def disks(api_server):
     api_server.running.apply(DISKS)
     yield
     api_server.request("DELETE", CLASSES + "/disks")
-
-
-def grant(space, seat) -> None:
-    """What the chart adds for a namespace with data services."""
-    text = (ROOT / "manifests/provision/provision.yaml").read_text()
-    found = [
-        each for each in yaml.safe_load_all(text.replace("your-namespace", space.name)) if each
-    ]
-    for each in found:
-        for subject in each.get("subjects", ()):
-            subject["namespace"] = seat.name
-    space.api.running.apply(*found)
-
-
-def provisioned(space) -> str:
-    return space.condition("Provisioned")
-
-
-def message(space, type_: str = "Provisioned") -> str:
-    rows = space.status().get("conditions") or ()
-    return next((row["message"] for row in rows if row["type"] == type_), "")
-
-
-def stateful_sets(space) -> list[str]:
-    found = space.api.request("GET", space.path("statefulsets", group="/apis/apps/v1"))
-    return [each["metadata"]["name"] for each in found["items"]]
 
 
 def test_without_the_right_it_says_what_to_type_and_with_it_it_goes_on(launch, space, seat):

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from holdrig import until
 from holdworld import policy
+from provisioning import grant, message, provisioned, stateful_sets
 
 from readiness import naming
-from test_data_services import grant, message, provisioned, stateful_sets
 
 pytestmark = pytest.mark.api
 NAME = naming.store("app", "cache")

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from holdrig import ROOT, Namespace, until
 from holdworld import policy
+from provisioning import grant, message, provisioned
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from readiness import naming
-from test_data_services import grant, message, provisioned
 
 pytestmark = [
     pytest.mark.api,

@@ -13,10 +13,9 @@ import pytest
 from dataservices.redis.ledger import Ledger
 from holdrig import until
 from holdworld import policy
+from provisioning import grant
 from redis import Redis
 from redispods import NAME, PATIENCE, SETS, TERMS, Pods, killed_at_every_write, provided, redis_pods
-
-from test_data_services import grant
 
 pytestmark = [
     pytest.mark.api,

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import pytest
 from holdrig import until
 from holdworld import policy
+from provisioning import grant, message
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from redispods import NAME, PATIENCE, TERMS, Pods, killed_at_every_write, provided, redis_pods
 
 from readiness import naming
-from test_data_services import grant, message
 
 pytestmark = [
     pytest.mark.api,
