@@ -27,7 +27,7 @@ READY_SECONDS = 45.0
 Object = dict[str, Any]
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "it") -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "it") -> Any:
     """What `condition` returns once it is true; fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
