@@ -17,11 +17,12 @@ from specimen.defects import DEFECTS, Defect, StartDefect  # noqa: E402 (the pat
 from specimen.defects.faults import DEFECTS as FAULT_DEFECTS  # noqa: E402
 from specimen.defects.starting import DEFECTS as START_DEFECTS  # noqa: E402
 from specimen.defects.stopping import DEFECTS as STOP_DEFECTS  # noqa: E402
+from specimen.defects.stopping import DRAIN, TWIN_DEFECTS  # noqa: E402
 
 Manifest = dict[str, Any]
 __all__ = [
-    "DEFECTS", "DRILL_CONTROLS", "FAULT_CONTROLS", "FAULT_DEFECTS", "HTTP_CONTROLS", "START_DEFECTS", "STOP_CONTROLS", "STOP_DEFECTS", "Defect", "Manifest", "StartDefect", "drill_target",
-    "expected", "expected_of_drills", "merged", "slug", "target",
+    "DEFECTS", "DRILL_CONTROLS", "FAULT_CONTROLS", "FAULT_DEFECTS", "HOOK", "HTTP_CONTROLS", "START_DEFECTS", "STOP_CONTROLS", "STOP_DEFECTS", "TWIN_CONTROLS", "TWIN_DEFECTS",
+    "Defect", "Manifest", "StartDefect", "drill_target", "expected", "expected_of_drills", "merged", "slug", "start_pod", "stop_pod", "target",
 ]  # fmt: skip
 
 HTTP_CONTROLS: Final = (
@@ -30,8 +31,14 @@ HTTP_CONTROLS: Final = (
 )  # fmt: skip
 DRILL_CONTROLS: Final = ("CFG-001", "CFG-002", "CFG-006", "CFG-007", "ERR-002", "LIM-007")
 FAULT_CONTROLS: Final = ("CFG-012", "REL-002", "REL-003", "HLT-004", "HA-010")
-STOP_CONTROLS: Final = ("SHD-001", "SHD-002", "SHD-003", "SHD-004", "SHD-005", "SHD-006")
-DRILL_ENVIRONMENT: Final = {"ENVIRONMENT": "production", "API_TOKEN": "matrix", "DATA_DIR": "/tmp"}
+STOP_CONTROLS: Final = ("SHD-001", "SHD-002", "SHD-003", "SHD-004", "SHD-005", "SHD-006", "SHD-010")
+TWIN_CONTROLS: Final = ("SHD-001p", "SHD-010p")
+DRILL_ENVIRONMENT: Final = {"ENVIRONMENT": "production", "API_TOKEN": "matrix", "DATA_DIR": "/data"}
+DRILL_CLAIM: Final[Manifest] = {
+    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "16Mi"}}},
+}  # fmt: skip
+"""One for all specimens of a namespace: none writes to it."""
 DRILL_DECLARED: Final[Manifest] = {
     "shutdown": {"standalone": True},
     "config": {
@@ -48,6 +55,7 @@ DRILL_DECLARED: Final[Manifest] = {
                 "says": "pip install",
             },
         ],
+        "persistentPaths": ["DATA_DIR"],
         "startupFail": "30s",
     },
     "limits": {"body": "1Mi", "request": {"path": "/api/feedback", "body": '{"text": "fine"}'}},
@@ -56,6 +64,18 @@ DRILL_DECLARED: Final[Manifest] = {
         "logFields": ["path", "method", "status", "time", "message"],
     },
 }
+STOP_ENVIRONMENT: Final = DRILL_ENVIRONMENT | {"DRAIN": f"{DRAIN:g}"}
+STOP_DECLARED: Final[Manifest] = {
+    "service": {"name": "specimen", "port": "http"},
+    "health": {"path": "/health"},
+    "shutdown": {
+        "drain": f"{DRAIN:g}s",
+        "drainEnv": {"name": "DRAIN"},
+        "slowRequest": {"path": "/slow?seconds={seconds}"},
+        "standalone": True,
+    },
+}
+HOOK: Final = 5
 FAULT_ENVIRONMENT: Final = {"DEPENDENCIES": "cache=cache:6379", "LLM_URL": "http://llm.example.com", "PAY_URL": "http://pay.example.com"}  # fmt: skip
 FAULT_STORES: Final = [{"name": "cache", "external": {"redis": {"hosts": ["cache"]}}}]
 FAULT_DECLARED: Final[Manifest] = {
@@ -123,6 +143,26 @@ def drill_target(name: str, declared: Manifest = DRILL_DECLARED) -> Manifest:
     """The target of one specimen that is drilled."""
     ref = {"kind": "Deployment", "name": name}
     return {"name": name, "workloadRef": ref, **copy.deepcopy(declared)}
+
+
+def start_pod(container: Manifest, defect: StartDefect | None = None) -> Manifest:
+    """The spec of a pod of one specimen that is started."""
+    mounts = [*container.get("volumeMounts", ()), {"name": "data", "mountPath": "/data"}]
+    claim = {"claimName": DRILL_CLAIM["metadata"]["name"]}
+    pod = {
+        "containers": [{**container, "volumeMounts": mounts}], "volumes": [{"name": "data", "persistentVolumeClaim": claim}],
+        "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 1,
+    }  # fmt: skip
+    return defect.template(pod) if defect else pod
+
+
+def stop_pod(container: Manifest, defect: StartDefect | None = None) -> Manifest:
+    """The spec of a pod of one specimen that is stopped."""
+    pod = {
+        "containers": [{**container, "lifecycle": {"preStop": {"sleep": {"seconds": HOOK}}}}],
+        "automountServiceAccountToken": False, "terminationGracePeriodSeconds": HOOK + int(DRAIN) + 6,
+    }  # fmt: skip
+    return defect.template(pod) if defect else pod
 
 
 def expected_of_drills(defect: StartDefect | None) -> dict[str, str]:

@@ -63,10 +63,17 @@ workers with some of them on pods ([e2e/test_drill_jobs.py](../e2e/test_drill_jo
 
 ## How applications end: {stops} defects
 
-Seen on clones that are stopped; SHD-010 needs routes and a preStop hook, which [shapes](../e2e/shapes) have. `make test-slow` runs every arm on
-loopback ([tests/apps/test_stop_matrix.py](../tests/apps/test_stop_matrix.py)).
+Seen on clones that are stopped. `make test-slow` runs every arm on processes
+([tests/apps/test_stop_matrix.py](../tests/apps/test_stop_matrix.py)) and on pods ([e2e/test_drill_matrix.py](../e2e/test_drill_matrix.py)).
 
 {stop_table}
+
+## How real pods end: {twins} defects
+
+No drill is needed: rollouts that happen anyway show it. `make test-slow` rolls processes
+([tests/apps/test_twin_matrix.py](../tests/apps/test_twin_matrix.py)) and pods ([e2e/test_passive.py](../e2e/test_passive.py)).
+
+{twin_table}
 
 ## What manifests say: {manifests} defects
 
@@ -144,6 +151,7 @@ def matrix_page() -> str:
         fails=FAILS, open=OPEN, other=OTHER, http=len(matrix.DEFECTS), manifests=len(manifests),
         starts=len(matrix.START_DEFECTS), stops=len(matrix.STOP_DEFECTS),
         stop_table=grid(matrix.STOP_DEFECTS.values(), matrix.STOP_CONTROLS, {}),
+        twins=len(matrix.TWIN_DEFECTS), twin_table=grid(matrix.TWIN_DEFECTS.values(), matrix.TWIN_CONTROLS, {}),
         start_table=grid(matrix.START_DEFECTS.values(), matrix.DRILL_CONTROLS, {}),
         faults=len(matrix.FAULT_DEFECTS),
         fault_table=grid(matrix.FAULT_DEFECTS.values(), matrix.FAULT_CONTROLS, {}),

@@ -77,6 +77,15 @@ def healthy(name: str, image: str, env: Manifest, **container: object) -> Manife
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": whole}  # fmt: skip
 
 
+def keeper(specimen: str) -> Manifest:
+    """The specimen with what a good rollout needs, and a volume for what it keeps."""
+    hook = {"preStop": {"sleep": {"seconds": matrix.HOOK}}}
+    made = healthy("specimen", specimen, matrix.DRILL_ENVIRONMENT, lifecycle=hook)
+    pod = made["spec"]["template"]["spec"]
+    pod |= matrix.start_pod(pod["containers"][0]) | {"terminationGracePeriodSeconds": 30}
+    return made
+
+
 def worker(specimen: str) -> Manifest:
     """A worker; it has no replicas, so that only clones need a queue."""
     env = jobs.ENVIRONMENT | {"QUEUE": "queue:6379", "PYTHONPATH": image.SPECIMEN_HOME}
@@ -99,10 +108,10 @@ def place(cluster: Cluster) -> Iterator[Place]:
     """A namespace with everything that is drilled."""
     _, specimens = demo.load_images(cluster, os.environ)
     specimen = specimens[demo.SPECIMENS[0]]
-    hook = {"preStop": {"sleep": {"seconds": 5}}}
     found = Place.make(cluster, SPACE)
     found.apply(
-        healthy("specimen", specimen, matrix.DRILL_ENVIRONMENT, lifecycle=hook),
+        matrix.DRILL_CLAIM,
+        keeper(specimen),
         healthy("caller", specimen, matrix.FAULT_ENVIRONMENT),
         worker(specimen),
     )

@@ -50,13 +50,6 @@ AT_ONCE = 4
 LOOKS = 3  # a machine that is held up spoils a look, and says so
 
 
-def test_every_control_of_the_matrix_has_defects() -> None:
-    named = {id_ for defect in jobs.DEFECTS.values() for id_ in defect.fails}
-
-    assert named == set(jobs.CONTROLS)
-    assert all(id_.partition("/")[0] in defect.fails for id_, defect in jobs.DEFECTS.items())
-
-
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a redis-server: Debian's own, with the libraries that it was built for."""

@@ -1,9 +1,11 @@
 """How the specimen ends, with each defect of its end: its clones are processes on loopback, and every arm is a real one.
 
-Engine, arms and judges are those of the operator. SHD-010 needs routes and a preStop hook: e2e/shapes has them.
+Engine, arms and judges are those of the operator; e2e/test_drill_matrix.py does the same on pods. READINESS_ROWS holds a
+part of the names of the rows that are wanted.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,22 +35,14 @@ from drill_processes import Processes, free_port  # noqa: E402 (the path must be
 pytestmark = pytest.mark.slow
 KNOWN = discover(readiness.controls, Requirement)
 CONTROLS: Mapping[str, Control] = {i: c for i in matrix.STOP_CONTROLS if isinstance(c := KNOWN[i], Control)}  # fmt: skip
-ROWS: Mapping[str, StartDefect | None] = {"none": None, **matrix.STOP_DEFECTS}
-AT_ONCE = 6
-DRAIN, GRACE = 10, 16
-SHUTDOWN = {
-    "drain": f"{DRAIN}s",
-    "drainEnv": {"name": "DRAIN"},
-    "slowRequest": {"path": "/slow?seconds={seconds}"},
-    "standalone": True,
-}
-
-
-def test_every_control_of_the_end_has_defects() -> None:
-    named = {id_ for defect in matrix.STOP_DEFECTS.values() for id_ in defect.fails}
-
-    assert named == set(matrix.STOP_CONTROLS)
-    assert all(next(iter(d.fails)) == id_.partition("/")[0] for id_, d in matrix.STOP_DEFECTS.items())  # fmt: skip
+APPS = ROOT / "e2e" / "apps"
+PYTHON, NODE = (sys.executable, str(APPS)), ("node", str(APPS / "node" / "server.mjs"))
+HEALTHY = {"healthy-python": PYTHON, "healthy-node": NODE}
+CHOSEN = os.environ.get("READINESS_ROWS", "")
+ROWS: Mapping[str, StartDefect | None] = {
+    id_: defect for id_, defect in (dict.fromkeys(HEALTHY) | matrix.STOP_DEFECTS).items() if CHOSEN in id_
+}  # fmt: skip
+AT_ONCE = 8
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +59,7 @@ def seen() -> Mapping[str, dict[str, Verdict]]:
 
 async def drilled(row: str, places: asyncio.Semaphore) -> dict[str, Verdict]:
     """What is judged of one look at each arm; of another one where the machine was too busy for the first."""
-    subject = subject_of("" if row == "none" else row)
+    subject = subject_of(row)
     asked = {r for control in CONTROLS.values() for r in control.ask(subject)}
     requests = [r for r in asked if isinstance(r, DrillRequest)]
 
@@ -104,18 +98,17 @@ async def one(subject: Subject, request: DrillRequest, places: asyncio.Semaphore
         return found[0]
 
 
-def subject_of(defects: str) -> Subject:
-    env = matrix.DRILL_ENVIRONMENT | {"DRAIN": str(DRAIN), "DEFECTS": defects}
+def subject_of(row: str) -> Subject:
+    """The specimen as the e2e matrix deploys it, but for the place where it runs."""
+    env = matrix.STOP_ENVIRONMENT | {"DEFECTS": row if ROWS[row] else ""}
     container = {
-        "name": "app", "command": [sys.executable, str(ROOT / "e2e" / "apps")], "args": [],
+        "name": "app", "command": list(HEALTHY.get(row, PYTHON)), "args": [],
         "env": [{"name": key, "value": value} for key, value in env.items()],
-        "ports": [{"containerPort": 8080}], "readinessProbe": {"tcpSocket": {"port": 8080}},
+        "ports": [{"name": "http", "containerPort": 8080}], "readinessProbe": {"tcpSocket": {"port": 8080}},
     }  # fmt: skip
-    pod = {"containers": [container], "terminationGracePeriodSeconds": GRACE}
+    pod = matrix.stop_pod(container, ROWS[row])
     workload = {"kind": "Deployment", "metadata": {"name": "it"}, "spec": {"template": {"spec": pod}}}  # fmt: skip
-    ref = {"kind": "Deployment", "name": "it"}
-    target = {"name": "it", "workloadRef": ref, "health": {"path": "/health"}, "shutdown": SHUTDOWN}
-    policy = read_policy({"targets": [target]})
+    policy = read_policy({"targets": [matrix.drill_target("it", matrix.STOP_DECLARED)]})
     return Subject(policy, policy.targets[0], Snapshot(namespace="test"), workload)
 
 

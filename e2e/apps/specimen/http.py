@@ -44,6 +44,14 @@ class Response:
     delay: float = 0.0
 
 
+@dataclass(frozen=True)
+class Open:
+    """How many connections carry a request, and how many wait for one."""
+
+    busy: int
+    idle: int
+
+
 Application = Callable[[Request], Awaitable[Response]]
 Take = Callable[[asyncio.StreamReader, int | None], Awaitable[bytes]]
 """Reads a body of that length, or in chunks (None). Raises BadRequestError for one that is too large."""
@@ -64,9 +72,9 @@ class Server:
         self._application = application
         self._take = take or take_body
         self._listeners: list[asyncio.Server] = []
-        self._idle: set[asyncio.StreamWriter] = set()
+        self._idle: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._open: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self._closing = False
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Accept connections; returns the port, which is a free one for 0."""
@@ -81,20 +89,21 @@ class Server:
         return int(listener.sockets[0].getsockname()[1])
 
     @property
-    def busy(self) -> bool:
-        """Whether a request is under way."""
-        return len(self._open) > len(self._idle)
+    def open(self) -> Open:
+        """What its connections do."""
+        return Open(len(self._open) - len(self._idle), len(self._idle))
 
-    async def drain(self, seconds: float, *, accepts: bool = False) -> bool:
-        """Stop accepting, finish what is under way; whether everything ended in time."""
-        self._draining = True
+    async def drain(self, seconds: float, *, accepts: bool = False, keeps: bool = False) -> bool:
+        """Stop accepting, close what is idle, finish what is under way; whether everything ended in time."""
+        self._closing = not keeps
         for listener in () if accepts else self._listeners:
             listener.close()
-        for writer in tuple(self._idle):
+        for writer in () if keeps else tuple(self._idle.values()):
             writer.close()
-        if not self._open:
+        under_way = self._open - self._idle.keys() if keeps else self._open
+        if not under_way:
             return True
-        _, late = await asyncio.wait(self._open, timeout=seconds)
+        _, late = await asyncio.wait(under_way, timeout=seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -110,13 +119,12 @@ class Server:
             keep = await self._exchange(
                 reader, writer, tls
             )  # a new connection is answered even while draining
-            while keep and not self._draining:
+            while keep and not self._closing:
                 keep = await self._exchange(reader, writer, tls, idle=IDLE_SECONDS)
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             pass  # the client went away, was silent for too long, or sent no HTTP
         finally:
             self._open.discard(task)
-            self._idle.discard(writer)
             writer.close()
 
     async def _exchange(
@@ -127,22 +135,23 @@ class Server:
         idle: float = 0.0,
     ) -> bool:
         """One request and its answer; whether the connection may carry another."""
-        if idle:
-            self._idle.add(writer)
+        task = asyncio.current_task()
+        if idle and task is not None:
+            self._idle[task] = writer
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), idle or READ_SECONDS)
         except asyncio.LimitOverrunError:
             await _send(writer, _refusal(431), "GET", keep=False)
             return False
         finally:
-            self._idle.discard(writer)
+            self._idle.pop(task, None)
         try:
             request, keep = await _read(reader, head, tls, self._take)
         except BadRequestError as error:
             await _send(writer, _refusal(error.status), "GET", keep=False)
             return False
         response = await self._application(request)
-        keep = keep and not self._draining
+        keep = keep and not self._closing
         await _send(writer, response, request.method, keep=keep)
         return keep
 

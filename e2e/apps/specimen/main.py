@@ -17,10 +17,11 @@ from specimen.log import log
 async def serve(config: Config, parts: Parts) -> None:
     """Listen until SIGTERM or SIGINT, then drain."""
     application = planted(Shop(config, parts.log, parts.manners), config.defects)
-    server, stopping, tell = Server(parts.wrap(application), parts.take), asyncio.Event(), parts.log
+    stopping, tell, end = asyncio.Event(), parts.log, parts.end
+    server = Server(end.under(parts.wrap(application), stopping), parts.take)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set if number in parts.end.signals else int)
+        loop.add_signal_handler(number, stopping.set if number in end.signals else int)
     port = await server.listen("", config.port)
     if config.tls_port:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -28,10 +29,10 @@ async def serve(config: Config, parts: Parts) -> None:
         await server.listen("", config.tls_port, context)
     tell("info", "listening", port=port, tlsPort=config.tls_port, defects=config.defects)
     await stopping.wait()
-    seconds, busy = parts.end.drain(config.drain), server.busy
+    seconds, began, open_ = end.drain(config.drain), loop.time(), server.open
     tell("info", "draining", seconds=seconds)
-    clean = await server.drain(seconds, accepts=parts.end.accepts)
-    await asyncio.sleep(0 if busy else parts.end.lingers)
+    clean = await server.drain(seconds, accepts=end.accepts, keeps=end.keeps)
+    await asyncio.sleep(began + end.lasts(open_) - loop.time() if clean else 0)
     tell("info" if clean else "warning", "stopped" if clean else "stopped with requests under way")
 
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 from readiness.model import Manifest
 from readiness.timeline import Problem, Timeline
+from readiness.workload import pre_stop_seconds
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -138,22 +140,17 @@ class Processes:
         self._tell(manifest, state={"running": {}}, ready=True)
 
     async def end(self, pod: Manifest) -> Problem | None:
-        process = self._running[pod["metadata"]["name"]]
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            self._spawn(self._kill(process, pod["spec"]["terminationGracePeriodSeconds"]))
+        process, spec = self._running[pod["metadata"]["name"]], pod["spec"]
+        hook = pre_stop_seconds(spec["containers"][0]) or 0.0
+        self._spawn(_after(hook, process, signal.SIGTERM))
+        self._spawn(_after(spec["terminationGracePeriodSeconds"], process, signal.SIGKILL))
         return None
-
-    async def _kill(self, process: asyncio.subprocess.Process, grace: float) -> None:
-        await asyncio.sleep(grace)
-        if process.returncode is None:
-            process.kill()
 
     async def signal(
         self, pod: Manifest, container: str, name: str, accepted: Any
     ) -> Problem | None:
         accepted()
-        self._running[pod["metadata"]["name"]].send_signal(signal.Signals[f"SIG{name}"])
+        send(self._running[pod["metadata"]["name"]], signal.Signals[f"SIG{name}"])
         return None
 
     async def log(self, pod: Manifest, container: str) -> str | Problem:
@@ -189,8 +186,7 @@ class Processes:
 
     async def clear(self) -> None:
         for process in self._running.values():
-            if process.returncode is None:
-                process.kill()
+            send(process, signal.SIGKILL)
             await process.wait()
         for task in self._tasks:
             task.cancel()
@@ -218,6 +214,19 @@ class Processes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+async def _after(seconds: float, process: asyncio.subprocess.Process, number: int) -> None:
+    """A signal, as the kubelet sends it: both its waits begin with the deletion."""
+    await asyncio.sleep(seconds)
+    send(process, number)
+
+
+def send(process: asyncio.subprocess.Process, number: int) -> None:
+    """A signal, if it is still there. Not by its own method: that takes the exit code away from who waits for it."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _address(manifest: Manifest) -> str:

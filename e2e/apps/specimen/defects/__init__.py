@@ -21,8 +21,9 @@ DRILL_DEFECTS: dict[str, StartDefect] = {
     **starting.DEFECTS,
     **faults.DEFECTS,
     **stopping.DEFECTS,
+    **stopping.TWIN_DEFECTS,
 }
-"""Those that only a drill sees."""
+"""Those that only a drill sees, or what happens to real pods."""
 
 
 def planted(application: Application, ids: tuple[str, ...]) -> Application:

@@ -11,6 +11,7 @@ import time
 from asyncio import StreamReader
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from specimen.config import Config, ConfigError
 from specimen.ending import End
@@ -20,6 +21,7 @@ from specimen.upstream import Manners
 
 Environment = Mapping[str, str]
 Entry = dict[str, object]
+Pod = dict[str, Any]
 POLITE = Manners()
 
 
@@ -39,13 +41,14 @@ class Parts:
 
 @dataclass(frozen=True)
 class StartDefect:
-    """One broken clause, as Defect is one of an answer."""
+    """One broken clause, as Defect is one of an answer. `template` breaks the spec of its pod, where that is what is wrong."""
 
     id: str
     clause: str
     fails: Mapping[str, str]
-    plant: Callable[[Parts], Parts]
+    plant: Callable[[Parts], Parts] = lambda parts: parts
     unproven: Mapping[str, str] = field(default_factory=dict)
+    template: Callable[[Pod], Pod] = lambda pod: pod
 
 
 def prepared(parts: Parts, defects: Iterable[StartDefect]) -> Parts:
@@ -170,6 +173,26 @@ def succeed() -> None:
     sys.exit(os.EX_OK)
 
 
+def container(change: Callable[[Pod], Pod]) -> Callable[[Pod], Pod]:
+    """A pod whose application's container is another one."""
+    return lambda pod: {**pod, "containers": [change(pod["containers"][0]), *pod["containers"][1:]]}
+
+
+def kept_at(value: str) -> Callable[[Pod], Pod]:
+    """Keeps its data elsewhere; nowhere for an empty value."""
+
+    def change(app: Pod) -> Pod:
+        env = [each for each in app["env"] if each["name"] != "DATA_DIR"]
+        return {**app, "env": [*env, {"name": "DATA_DIR", "value": value}] if value else env}
+
+    return container(change)
+
+
+def passing(pod: Pod) -> Pod:
+    """Its volumes come and go with it."""
+    return {**pod, "volumes": [{"name": each["name"], "emptyDir": {}} for each in pod["volumes"]]}
+
+
 def taking(take: Take) -> Callable[[Parts], Parts]:
     """Reads bodies otherwise; a large one is refused all the same."""
     return lambda parts: replace(parts, take=take)
@@ -236,6 +259,10 @@ DEFECTS: dict[str, StartDefect] = {
         StartDefect("CFG-002/hangs", "with an invalid value it ends by itself", {"CFG-002": "HangsOnInvalid"}, refusing("DRAIN", hang)),
         StartDefect("CFG-002/exit-code", "with an invalid value its exit code is not 0", {"CFG-002": "ExitCode"}, refusing("DRAIN", succeed)),
         StartDefect("CFG-006/silent", "a fallback to memory is said", {"CFG-006": "SilentFallback"}, logging(nothing, lambda level, fields: level == "warning")),
+        StartDefect("CFG-006/no-path", "what it keeps has a place", {"CFG-006": "PathUnset"}, template=kept_at("")),
+        StartDefect("CFG-006/in-memory", "that is none in memory", {"CFG-006": "PathEphemeral"}, template=kept_at("sqlite:///:memory:")),
+        StartDefect("CFG-006/elsewhere", "but one on a volume", {"CFG-006": "PathNotKept"}, template=kept_at("/tmp")),
+        StartDefect("CFG-006/passing-volume", "that outlives the pod", {"CFG-006": "PathNotKept"}, template=passing),
         StartDefect("CFG-007/starts-anyway", "without its plugin it does not start", {"CFG-007": "StartsAnyway"}, lenient("STORE", "files")),
         StartDefect("CFG-007/no-hint", "it says what to install", {"CFG-007": "NoHint"}, saying("STORE", "STORE: unknown")),
         StartDefect("CFG-007/hangs", "without its plugin it ends by itself", {"CFG-007": "HangsAtStart"}, refusing("STORE", hang)),
