@@ -16,7 +16,7 @@ from redis import Redis
 
 from readiness.backups.codec import dump_manifest, load_outcome
 from readiness.backups.manifest import DUMPS, MANIFEST, BackupManifest, File, Sample
-from readiness.backups.outcome import Outcome, Result
+from readiness.backups.outcome import Outcome, Reason, Result
 from readiness.backups.snapshots import host_of, tags_of
 
 from . import throwaway
@@ -24,6 +24,7 @@ from . import throwaway
 SOURCES = Path(__file__).parents[2] / "operator"
 SCRIPT = (throwaway.SCRIPTS / "redis.sh").read_text()
 PASSWORD = "canary-of-the-repository"
+ADMIN = "canary-of-the-new-instance"
 HOST = host_of("shop", "checkout", "cache")
 DAY = 86400
 PATIENCE = 300
@@ -64,6 +65,7 @@ class World:
     port: int
     script: str = SCRIPT
     password: str = PASSWORD
+    user: str = "admin"
     host: str = "127.0.0.1"
     url: str = ""
     secret: Mapping[str, str] = field(default_factory=dict)
@@ -86,16 +88,36 @@ class World:
         told = self.restic("backup", "--json", "--host", HOST, "--time", at, *tags, *names, at=self.saved.directory)  # fmt: skip
         return str(json.loads(told.splitlines()[-1])["snapshot_id"])
 
-    def start(self, run: str = "run-1") -> subprocess.Popen[str]:
+    def command(self, *words: str) -> list[str]:
+        """What is typed for this store, and opens its repository."""
         (self.home / "password").write_text(self.password)
+        return [
+            sys.executable, "-m", "readiness", *words, f"--kind={self.saved.manifest.kind}", "--namespace=shop", "--policy=checkout", "--service=cache",
+            f"--repository={self.url}", f"--password-file={self.home / 'password'}", f"--cache={self.home / 'cache'}",
+        ]  # fmt: skip
+
+    def type(self, command: list[str], answer: str = "") -> subprocess.CompletedProcess[str]:
+        environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{self.programs}:/usr/bin:/bin", "TZ": "UTC", "TMPDIR": str(self.home)}  # fmt: skip
+        done = subprocess.run(command, env=environ, input=answer, capture_output=True, text=True, check=False, timeout=PATIENCE)  # fmt: skip
+        assert not [word for word in (PASSWORD, ADMIN) if word in done.stdout + done.stderr]
+        return done
+
+    def restore(self, into: str, *more: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+        """By the administrator of the new instance, where it knows users."""
+        (self.home / "new-password").write_text(f"{ADMIN}\n")
+        login = self.user and (f"--user={self.user}", f"--user-password-file={self.home / 'new-password'}")  # fmt: skip
+        done = self.type([*self.command("restore"), f"--into={into}", *login, *more], answer)
+        assert not list(self.home.glob("readiness-*"))
+        return done
+
+    def start(self, run: str = "run-1") -> subprocess.Popen[str]:
         (self.home / "credentials").mkdir()
         for name, text in self.secret.items():
             (self.home / "credentials" / name).write_text(text)
         self.shared.mkdir(exist_ok=True)
         command = [
-            sys.executable, "-m", "readiness", "restore-drill", f"--kind={self.saved.manifest.kind}", "--namespace=shop", "--policy=checkout",
-            "--service=cache", f"--run={run}", f"--repository={self.url}", f"--credentials={self.home / 'credentials'}", f"--directory={self.shared}",
-            f"--password-file={self.home / 'password'}", f"--cache={self.home / 'cache'}", f"--host={self.host}", f"--port={self.port}",
+            *self.command("restore-drill"), f"--run={run}", f"--credentials={self.home / 'credentials'}",
+            f"--directory={self.shared}", f"--host={self.host}", f"--port={self.port}",
         ]  # fmt: skip
         environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{programs.restic().parent}:/usr/bin:/bin", "TZ": "UTC"}  # fmt: skip
         return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
@@ -117,6 +139,11 @@ class World:
         assert process.returncode == (0 if outcome.result is Result.SUCCEEDED else 1)
         assert {path.name for path in self.shared.iterdir()}.isdisjoint({"files", "data"}), "destroyed"  # fmt: skip
         return outcome
+
+
+def failed(told: Outcome, reason: Reason, says: str) -> None:
+    assert (told.result, told.reason) == (Result.FAILED, reason), told.message
+    assert says in told.message
 
 
 def fill(client: Redis) -> None:

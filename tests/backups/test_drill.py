@@ -15,7 +15,7 @@ from readiness.backups.manifest import Tally
 from readiness.backups.outcome import Reason, Result
 
 from . import throwaway
-from .stored import SCRIPT, World
+from .stored import SCRIPT, World, failed
 
 pytestmark = pytest.mark.slow
 
@@ -154,10 +154,7 @@ def test_what_is_not_whole_fails(
 ):
     spoil(world)
 
-    told = world.drill()
-
-    assert (told.result, told.reason) == (Result.FAILED, reason), told.message
-    assert says in told.message
+    failed(world.drill(), reason, says)
 
 
 def test_a_server_that_runs_already_is_not_touched(world: World):

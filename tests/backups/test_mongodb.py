@@ -26,11 +26,11 @@ from pymongo import MongoClient
 
 from readiness.backups.codec import load_verified
 from readiness.backups.manifest import BackupManifest, Source, Tally, Verified
-from readiness.backups.outcome import Outcome, Reason, Result
+from readiness.backups.outcome import Reason, Result
 from readiness.backups.runbook import Way, build_runbook
 
 from . import throwaway
-from .stored import PASSWORD, SOURCES, Saved, World
+from .stored import PASSWORD, SOURCES, Saved, World, failed
 
 pytestmark = pytest.mark.slow
 MANY = 100_000
@@ -105,7 +105,7 @@ def world(tmp_path: Path, dumped: Dumped) -> World:
     saved = Saved(tmp_path, manifest)
     saved.directory.mkdir()
     saved.dump.write_bytes(dumped.archive)
-    found = World(tmp_path, saved, dumped.programs, programs.free_port(), SCRIPT)
+    found = World(tmp_path, saved, dumped.programs, programs.free_port(), SCRIPT, user="")
     found.restic("init")
     return found
 
@@ -207,11 +207,6 @@ def test_a_server_that_never_serves_ends_the_drill(world: World):
     failed(world.drill(), Reason.NOT_LOADED, "the server ended instead of being ready with the dump loaded")  # fmt: skip
 
 
-def failed(told: Outcome, reason: Reason, says: str) -> None:
-    assert (told.result, told.reason) == (Result.FAILED, reason), told.message
-    assert says in told.message
-
-
 @pytest.fixture
 def instance(world: World) -> Iterator[int]:
     """A new server without users."""
@@ -219,22 +214,10 @@ def instance(world: World) -> Iterator[int]:
         yield port
 
 
-def restore(world: World, port: int) -> subprocess.CompletedProcess[str]:
-    (world.home / "password").write_text(world.password)
-    command = [
-        sys.executable, "-m", "readiness", "restore", "--kind=mongodb", "--namespace=shop", "--policy=checkout", "--service=cache",
-        f"--repository={world.url}", f"--password-file={world.home / 'password'}", f"--cache={world.home / 'cache'}", f"--into=127.0.0.1:{port}", "--yes",
-    ]  # fmt: skip
-    environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{world.programs}:/usr/bin:/bin", "TZ": "UTC", "TMPDIR": str(world.home)}  # fmt: skip
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert not list(world.home.glob("readiness-*"))
-    return done
-
-
 def test_a_new_instance_holds_what_was_saved(world: World, instance: int, dumped: Dumped):
     world.save(world.saved.sealed())
 
-    done = restore(world, instance)
+    done = world.restore(f"127.0.0.1:{instance}", "--yes")
 
     assert done.returncode == 0, done.stderr
     assert f"into  127.0.0.1:{instance}, which holds nothing" in done.stderr
@@ -252,7 +235,7 @@ def test_an_instance_that_holds_data_is_refused(world: World, instance: int):
     world.save(world.saved.sealed())
     with Client("127.0.0.1", instance) as client:
         client["live"]["things"].insert_one({"_id": 1})
-        done = restore(world, instance)
+        done = world.restore(f"127.0.0.1:{instance}", "--yes")
 
         assert (done.returncode, "holds data: only an empty instance is filled" in done.stderr) == (1, True)  # fmt: skip
         assert client.list_database_names() == ["live"]
@@ -261,7 +244,7 @@ def test_an_instance_that_holds_data_is_refused(world: World, instance: int):
 def test_nobody_who_answers_is_told(world: World):
     world.save(world.saved.sealed())
 
-    done = restore(world, 1)
+    done = world.restore("127.0.0.1:1", "--yes")
 
     assert (done.returncode, "127.0.0.1:1 cannot be asked" in done.stderr) == (1, True)
 
@@ -316,10 +299,12 @@ def test_a_hundred_thousand_documents_come_back_equal(tmp_path: Path, dumped: Du
         with timed("verify"):
             assert source.verify().returncode == 0
         manifest = BackupManifest("mongodb", "shop", "checkout", "cache", "run-0", "s", *source.found(), ())  # fmt: skip
-        world = World(tmp_path, Saved(tmp_path, manifest), dumped.programs, programs.free_port(), SCRIPT)  # fmt: skip
+        world = World(tmp_path, Saved(tmp_path, manifest), dumped.programs, programs.free_port(), SCRIPT, user="")  # fmt: skip
         shutil.copytree(source.left, world.saved.directory)
         with timed("save"):
-            save(world)
+            command = world.command("backup", "run")
+            done = world.type([*command, "--run=run-0", f"--directory={world.saved.directory}"])
+            assert done.returncode == 0, done.stderr + done.stdout
         with timed("bare restic"):
             world.restic("init", "--repo", str(tmp_path / "other"))
             world.restic("backup", "--repo", str(tmp_path / "other"), "bare", at=tmp_path)
@@ -327,7 +312,7 @@ def test_a_hundred_thousand_documents_come_back_equal(tmp_path: Path, dumped: Du
         assert told.reason is Reason.RESTORED, told.message
         with mongoprograms.serving(dumped.programs, tmp_path / "new") as port:
             with timed("restore"):
-                assert restore(world, port).returncode == 0
+                assert world.restore(f"127.0.0.1:{port}", "--yes").returncode == 0
             with Client("127.0.0.1", source.backend) as was, Client("127.0.0.1", port) as found:
                 for name in ("items", "lines", "sessions"):
                     pairs = zip(*(c["orders"][name].find().sort("_id", 1) for c in (was, found)), strict=True)  # fmt: skip
@@ -343,15 +328,3 @@ def test_a_hundred_thousand_documents_come_back_equal(tmp_path: Path, dumped: Du
     print(figures)
     for name, value in figures.items():
         record_property(name, value)
-
-
-def save(world: World) -> None:
-    """What the third container does."""
-    (world.home / "password").write_text(world.password)
-    command = [
-        sys.executable, "-m", "readiness", "backup", "run", "--kind=mongodb", "--run=run-0", "--namespace=shop", "--policy=checkout", "--service=cache",
-        f"--directory={world.saved.directory}", f"--repository={world.url}", f"--password-file={world.home / 'password'}", f"--cache={world.home / 'cache'}",
-    ]  # fmt: skip
-    environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{world.programs}:/usr/bin:/bin", "TZ": "UTC", "TMPDIR": str(world.home)}  # fmt: skip
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr + done.stdout

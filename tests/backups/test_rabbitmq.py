@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,12 +30,11 @@ from readiness.dataservices.restore import COUNT, SCRIPTS
 from readiness.engines.restores.place import answers
 
 from . import throwaway
-from .stored import PASSWORD, PATIENCE, SOURCES, Saved, World
+from .stored import ADMIN, PASSWORD, PATIENCE, Saved, World, failed
 from .test_runbook import BLOCK, install
 
 pytestmark = pytest.mark.slow
 SCRIPT = SCRIPTS["rabbitmq"]
-ADMIN = "canary-of-the-new-instance"
 Document = dict[str, Any]
 SAVED: Document = {
     "rabbitmq_version": "4.0.5",
@@ -209,10 +207,7 @@ def test_what_is_not_whole_fails(
 ):
     spoil(world)
 
-    told = world.drill()
-
-    assert (told.result, told.reason) == (Result.FAILED, reason), told.message
-    assert says in told.message
+    failed(world.drill(), reason, says)
 
 
 @dataclass
@@ -260,21 +255,6 @@ def new_instance(home: Path, folder: Path) -> Iterator[Instance]:
         server.wait()
 
 
-def restore(world: World, into: str, *more: str, answer: str = "") -> subprocess.CompletedProcess[str]:  # fmt: skip
-    (world.home / "password").write_text(world.password)
-    (world.home / "new-password").write_text(f"{ADMIN}\n")
-    command = [
-        sys.executable, "-m", "readiness", "restore", "--kind=rabbitmq", "--namespace=shop", "--policy=checkout", "--service=cache",
-        f"--repository={world.url}", f"--password-file={world.home / 'password'}", f"--cache={world.home / 'cache'}",
-        f"--into={into}", "--user=admin", f"--user-password-file={world.home / 'new-password'}", *more,
-    ]  # fmt: skip
-    environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{world.programs}:/usr/bin:/bin", "TZ": "UTC", "TMPDIR": str(world.home)}  # fmt: skip
-    done = subprocess.run(command, env=environ, input=answer, capture_output=True, text=True, check=False, timeout=PATIENCE)  # fmt: skip
-    assert not [word for word in (PASSWORD, ADMIN) if word in done.stdout + done.stderr]
-    assert not list(world.home.glob("readiness-restore-*"))
-    return done
-
-
 def test_a_new_instance_gets_what_it_has_not_and_keeps_what_it_has(world: World):
     """Refused first, while somebody has declared a queue there."""
     snapshot = world.save(world.saved.sealed())
@@ -282,11 +262,11 @@ def test_a_new_instance_gets_what_it_has_not_and_keeps_what_it_has(world: World)
         api = f"http://127.0.0.1:{instance.port}/api"
         into = f"127.0.0.1:{instance.port}"
         httpx.put(f"{api}/queues/%2F/live", auth=("admin", ADMIN), json={}, timeout=60)
-        refused = restore(world, into, "--yes")
+        refused = world.restore(into, "--yes")
         httpx.delete(f"{api}/queues/%2F/live", auth=("admin", ADMIN), timeout=60)
-        asked = restore(world, into, answer="n\n")
+        asked = world.restore(into, answer="n\n")
         between = instance.definitions()
-        done = restore(world, into, answer="y\n")
+        done = world.restore(into, answer="y\n")
         found = instance.definitions()
 
         assert (refused.returncode, "holds data: only an empty instance is filled" in refused.stderr) == (1, True)  # fmt: skip
@@ -312,7 +292,7 @@ def test_a_new_instance_gets_what_it_has_not_and_keeps_what_it_has(world: World)
 def test_mistakes_are_told(world: World, more: tuple[str, ...], code: int, says: str):
     world.save(world.saved.sealed())
 
-    done = restore(world, "127.0.0.1:1", "--yes", *more)
+    done = world.restore("127.0.0.1:1", "--yes", *more)
 
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
 

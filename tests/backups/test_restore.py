@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,10 +10,9 @@ import pytest
 from redis import Redis
 
 from . import throwaway
-from .stored import PASSWORD, SCRIPT, SOURCES, World, fill
+from .stored import ADMIN, SCRIPT, World, fill
 
 pytestmark = pytest.mark.slow
-TARGET_PASSWORD = "canary-of-the-new-instance"
 
 
 @dataclass
@@ -34,30 +31,14 @@ def instance(world: World) -> Iterator[Instance]:
     with throwaway.serving(SCRIPT, home, port, world.programs):
         programs.until_open(port)
         with Redis("127.0.0.1", port) as client:
-            client.execute_command("ACL", "SETUSER", "admin", "on", f">{TARGET_PASSWORD}", "~*", "&*", "+@all")  # fmt: skip
+            client.execute_command("ACL", "SETUSER", "admin", "on", f">{ADMIN}", "~*", "&*", "+@all")  # fmt: skip
             yield Instance(port, client)
-
-
-def restore(world: World, into: str, *more: str, answer: str = "") -> subprocess.CompletedProcess[str]:  # fmt: skip
-    (world.home / "password").write_text(world.password)
-    (world.home / "new-password").write_text(f"{TARGET_PASSWORD}\n")
-    command = [
-        sys.executable, "-m", "readiness", "restore", "--kind=redis", "--namespace=shop", "--policy=checkout", "--service=cache",
-        f"--repository={world.url}", f"--password-file={world.home / 'password'}", f"--cache={world.home / 'cache'}",
-        f"--into={into}", "--user=admin", f"--user-password-file={world.home / 'new-password'}", *more,
-    ]  # fmt: skip
-    environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{world.programs}:/usr/bin:/bin", "TZ": "UTC", "TMPDIR": str(world.home)}  # fmt: skip
-    done = subprocess.run(command, env=environ, input=answer, capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
-    assert PASSWORD not in done.stdout + done.stderr
-    assert TARGET_PASSWORD not in done.stdout + done.stderr
-    assert not list(world.home.glob("readiness-restore-*"))
-    return done
 
 
 def test_a_new_instance_holds_what_was_saved(world: World, instance: Instance):
     snapshot = world.save(world.saved.sealed())
 
-    done = restore(world, f"127.0.0.1:{instance.port}", answer="y\n")
+    done = world.restore(f"127.0.0.1:{instance.port}", answer="y\n")
 
     assert done.returncode == 0, done.stderr
     assert f"from  snapshot {snapshot[:8]} of " in done.stderr
@@ -90,7 +71,7 @@ def test_a_new_instance_holds_what_was_saved(world: World, instance: Instance):
 def test_without_a_yes_nothing_is_done(world: World, instance: Instance, answer: str):
     world.save(world.saved.sealed())
 
-    done = restore(world, f"127.0.0.1:{instance.port}", answer=answer)
+    done = world.restore(f"127.0.0.1:{instance.port}", answer=answer)
 
     assert (done.returncode, "nothing was done" in done.stderr) == (130, True)
     assert instance.client.dbsize() == 0
@@ -100,7 +81,7 @@ def test_an_instance_that_holds_data_is_refused(world: World, instance: Instance
     world.save(world.saved.sealed())
     instance.client.set("live", "data")
 
-    done = restore(world, f"127.0.0.1:{instance.port}", "--yes")
+    done = world.restore(f"127.0.0.1:{instance.port}", "--yes")
 
     assert (done.returncode, "holds data: only an empty instance is filled" in done.stderr) == (1, True)  # fmt: skip
     assert instance.client.keys("*") == [b"live"]
@@ -109,7 +90,7 @@ def test_an_instance_that_holds_data_is_refused(world: World, instance: Instance
 def test_what_does_not_pass_a_drill_reaches_nobody(world: World, instance: Instance):
     world.save(world.saved.sealed(samples=(), tallies=()))
 
-    done = restore(world, f"127.0.0.1:{instance.port}", "--yes")
+    done = world.restore(f"127.0.0.1:{instance.port}", "--yes")
 
     assert (done.returncode, "an empty snapshot" in done.stderr) == (1, True)
     assert instance.client.dbsize() == 0
@@ -128,6 +109,6 @@ def test_mistakes_are_told(world: World, more: tuple[str, ...], code: int, says:
     world.save(world.saved.sealed())
     world.save(world.saved.sealed())
 
-    done = restore(world, "127.0.0.1:2", "--yes", *more)
+    done = world.restore("127.0.0.1:2", "--yes", *more)
 
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
