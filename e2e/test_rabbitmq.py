@@ -5,9 +5,11 @@ What needs no kubelet is shown faster, and more often, in test_rabbitmq_members.
 
 import base64
 import json
+import math
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +18,11 @@ import pytest
 
 import image
 from clusters import path_of
-from localcluster import node as nodes
-from localcluster import state
+from faults import Written, cut_off, drain, survived
 from localcluster.progress import ClusterError
 from operator_fixture import API, Operator
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
-from readiness.naming import SERVICE_LABEL, store
+from readiness.naming import store
 from recipes import Recipe, build_image
 
 pytestmark = pytest.mark.e2e
@@ -91,10 +92,20 @@ class Space:
         time.sleep(2)
         return publisher
 
-    def lost(self, queue: str, told: Manifest) -> set[int]:
+    @contextmanager
+    def fault(self, what: str, queue: str, publisher: subprocess.Popen[str] | None = None, *, gap: float = math.inf, whole: float = 300) -> Iterator[None]:  # fmt: skip
+        """Something that happens while a queue is published to."""
+        self.wait(180, self.whole)
+        writes = publisher or self.publish(queue)
+        with survived(what, lambda: self.wait(whole, self.whole), lambda: self.written(queue, writes), gap):  # fmt: skip
+            yield
+
+    def written(self, queue: str, publisher: subprocess.Popen[str]) -> Written:
+        told = ended(publisher)
         out, err = self.client("read", queue).communicate(timeout=180)
         assert out, err
-        return set(told["confirmed"]) - set(json.loads(out)["found"])
+        lost = set(told["confirmed"]) - set(json.loads(out)["found"])
+        return Written(told["gap"], len(told["confirmed"]), lost)
 
     def leader(self, queue: str) -> str:
         """The pod that leads a queue."""
@@ -111,7 +122,7 @@ class Space:
         return done.stdout
 
 
-def told(publisher: subprocess.Popen[str]) -> Manifest:
+def ended(publisher: subprocess.Popen[str]) -> Manifest:
     out, err = publisher.communicate("end\n", timeout=60)
     assert out, err
     return dict(json.loads(out))
@@ -199,63 +210,37 @@ def test_nobody_reads_a_password_outside_secrets(space: Space) -> None:
 
 
 def test_a_deleted_member_is_hardly_missed(space: Space) -> None:
-    space.wait(180, space.whole)
-    publisher, before = space.publish("planned"), space.uid(PODS[0])
-    space.kubectl("delete", "pod", PODS[0], "--wait=false")
-    space.wait(180, lambda: space.uid(PODS[0]) not in ("", before))
-    space.wait(180, space.whole)
-    found = told(publisher)
-    print(f"\npod deleted: gap {found['gap']} s, {len(found['confirmed'])} confirmed")
-
-    assert found["gap"] <= BUSY * PLANNED_SECONDS
-    assert not space.lost("planned", found)
+    with space.fault("pod deleted", "planned", gap=BUSY * PLANNED_SECONDS):
+        before = space.uid(PODS[0])
+        space.kubectl("delete", "pod", PODS[0], "--wait=false")
+        space.wait(180, lambda: space.uid(PODS[0]) not in ("", before))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time_", range(3))
 def test_a_killed_member_loses_nothing(space: Space, time_: int) -> None:
-    space.wait(180, space.whole)
-    queue = f"killed-{time_}"
-    publisher = space.publish(queue)
-    space.kubectl("delete", "pod", PODS[time_], "--force", "--grace-period=0")
-    time.sleep(8)
-    found = told(publisher)
-    print(f"\nmember killed: gap {found['gap']} s, {len(found['confirmed'])} confirmed")
-
-    assert found["gap"] <= BUSY * CRASH_SECONDS
-    assert not space.lost(queue, found)
+    with space.fault("member killed", f"killed-{time_}", gap=BUSY * CRASH_SECONDS):
+        space.kubectl("delete", "pod", PODS[time_], "--force", "--grace-period=0")
+        time.sleep(8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time_", range(3))
 def test_the_first_member_without_its_volume_founds_nothing(space: Space, time_: int) -> None:
-    space.wait(180, space.whole)
-    queue, before = f"emptied-{time_}", space.uid(PODS[0])
-    publisher = space.publish(queue)
-    space.kubectl("delete", "pvc", f"data-{PODS[0]}", "--wait=false")
-    space.kubectl("delete", "pod", PODS[0], "--force", "--grace-period=0")
-    space.wait(120, lambda: space.uid(PODS[0]) not in ("", before))
-    took = space.wait(240, space.whole)
-    found = told(publisher)
-    print(f"\nfirst member emptied: whole after {took:.1f} s, gap {found['gap']} s")
+    with space.fault("first member emptied", f"emptied-{time_}"):
+        before = space.uid(PODS[0])
+        space.kubectl("delete", "pvc", f"data-{PODS[0]}", "--wait=false")
+        space.kubectl("delete", "pod", PODS[0], "--force", "--grace-period=0")
+        space.wait(120, lambda: space.uid(PODS[0]) not in ("", before))
 
     assert "asking it to forget" in space.kubectl("logs", PODS[0], "-c", "rabbitmq")
-    assert not space.lost(queue, found)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time_", range(3))
 def test_all_come_back_when_all_were_killed(space: Space, time_: int) -> None:
-    space.wait(180, space.whole)
-    queue = f"all-{time_}"
-    publisher = space.publish(queue)
-    space.kubectl("delete", "pod", *PODS, "--force", "--grace-period=0")
-    took = space.wait(180, space.whole)
-    found = told(publisher)
-    print(f"\nall killed: whole after {took:.1f} s")
-
-    assert took <= 120
-    assert not space.lost(queue, found)
+    with space.fault("all killed", f"all-{time_}", whole=120):
+        space.kubectl("delete", "pod", *PODS, "--force", "--grace-period=0")
 
 
 def replaced(space: Space, before: set[str]) -> bool:
@@ -265,67 +250,38 @@ def replaced(space: Space, before: set[str]) -> bool:
 
 @pytest.mark.slow
 def test_a_changed_template_replaces_member_after_member(space: Space) -> None:
-    space.wait(180, space.whole)
-    before, publisher, began = {space.uid(pod) for pod in PODS}, space.publish("rolled"), time.monotonic()  # fmt: skip
-    change = [{"op": "replace", "path": "/spec/dataServices/0/rabbitmq/resources/requests/cpu", "value": "60m"}]  # fmt: skip
-    space.kubectl("patch", "rdy", POLICY, "--type=json", "-p", json.dumps(change))
-    space.wait(900, lambda: replaced(space, before))  # fmt: skip
-    space.wait(240, space.whole)
-    took, found = time.monotonic() - began, told(publisher)
-    print(f"\nevery member replaced in {took:.0f} s: gap {found['gap']} s, {len(found['confirmed'])} confirmed")  # fmt: skip
-
-    assert found["gap"] <= BUSY * PLANNED_SECONDS
-    assert not space.lost("rolled", found)
+    with space.fault("every member replaced", "rolled", gap=BUSY * PLANNED_SECONDS):
+        before = {space.uid(pod) for pod in PODS}
+        change = [{"op": "replace", "path": "/spec/dataServices/0/rabbitmq/resources/requests/cpu", "value": "60m"}]  # fmt: skip
+        space.kubectl("patch", "rdy", POLICY, "--type=json", "-p", json.dumps(change))
+        took = space.wait(900, lambda: replaced(space, before))
+        print(f"\nevery member replaced in {took:.0f} s")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time_", range(3))
 def test_a_drained_node_takes_nothing_with_it(space: Space, time_: int) -> None:
-    space.wait(180, space.whole)
     queue = f"drained-{time_}"
-    publisher = space.publish(queue)
-    node = space.node_of(space.leader(queue))
-    try:
-        space.operator.cluster.run("kubectl", "drain", node, f"--pod-selector={SERVICE_LABEL}=jobs", "--delete-emptydir-data", "--timeout=300s")  # fmt: skip
-    finally:
-        space.operator.cluster.run("kubectl", "uncordon", node)
-    space.wait(240, space.whole)
-    found = told(publisher)
-    print(f"\nleader's node drained: gap {found['gap']} s, {len(found['confirmed'])} confirmed")
-
-    assert found["gap"] <= BUSY * PLANNED_SECONDS
-    assert not space.lost(queue, found)
+    with space.fault("leader's node drained", queue, gap=BUSY * PLANNED_SECONDS):
+        drain(space.operator.cluster, space.node_of(space.leader(queue)), "jobs")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time_", range(3))
 def test_a_node_that_is_cut_off_for_a_minute_loses_nothing(space: Space, time_: int) -> None:
-    cluster = space.operator.cluster
-    if cluster.kind != "local":
-        pytest.skip("nodes are cut off on the local cluster only")
-    space.wait(180, space.whole)
     queue, publisher = led_elsewhere(space, time_)
-    found = state.load(cluster.name)
-    (node,) = [each for each in found.nodes if each.name == space.node_of(space.leader(queue))]
-    nodes.cut(found, node)
-    try:
-        time.sleep(60)
-    finally:
-        nodes.heal(found, node)
-    took = space.wait(300, space.whole)
-    seen = told(publisher)
-    print(f"\nleader's node cut off: gap {seen['gap']} s, {len(seen['confirmed'])} confirmed, whole {took:.0f} s after it healed")  # fmt: skip
-
-    assert not space.lost(queue, seen)
+    with space.fault("leader's node cut off", queue, publisher):
+        cut_off(space.operator.cluster, space.node_of(space.leader(queue)))
 
 
 def led_elsewhere(space: Space, time_: int) -> tuple[str, subprocess.Popen[str]]:
     """A queue whose leader is not on the client's own node, and its publisher."""
+    space.wait(180, space.whole)
     own = space.node_of("client")
     for number in range(6):
         queue = f"cut-{time_}-{number}"
         publisher = space.publish(queue)
         if space.node_of(space.leader(queue)) != own:
             return queue, publisher
-        told(publisher)
+        ended(publisher)
     raise AssertionError("every queue is led on the client's own node")

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,7 @@ import pytest
 
 import image
 from drillspace import Space, restricted
-from localcluster import node as nodes
-from localcluster import state
+from faults import Written, cut_off, drain, only_here, survived
 from operator_fixture import Operator, policy
 from readiness import naming
 from readiness.drills.place import CONTAINER_SECURITY, POD_SECURITY
@@ -69,16 +69,18 @@ class Cache:
         until(lambda: sum(map(is_ready, self.pods())) == PODS, seconds, lambda: self.space.kubectl("get", "pods"))  # fmt: skip
         until(lambda: all(self.audit(0, each)["idle"] < 2 for each in self.ledgers.values()), 60)  # fmt: skip
 
-    def report(self, fault: str, since: float) -> dict[str, Any]:
-        """All ledgers together: the longest gap, and every acknowledged write that is gone."""
+    @contextmanager
+    def fault(self, what: str, gap: float) -> Iterator[str]:
+        """Something that happens to the primary, whose name it is given, or to all, while ledgers write."""
+        primary, began = self.primary(), time.time()
+        with survived(what, self.whole, lambda: self.written(began), gap):
+            yield primary
+
+    def written(self, since: float) -> Written:
+        """All ledgers together."""
         found = [self.audit(since, each) for each in self.ledgers.values()]
-        total = {
-            "gap": max(e["gap"] for e in found),
-            "lost": [at for e in found for at in e["lost"]],
-        }
-        written = sum(e["acknowledged"] for e in found)
-        print(f"\n{fault}: gap {total['gap']:.1f} s, lost {len(total['lost'])} of {written} acknowledged writes")  # fmt: skip
-        return total
+        lost = [at for each in found for at in each["lost"]]
+        return Written(max(each["gap"] for each in found), sum(each["acknowledged"] for each in found), lost)  # fmt: skip
 
 
 def until(holds: Callable[[], bool], seconds: float, say: Callable[[], str] = str) -> None:
@@ -151,8 +153,7 @@ def told(space: Space) -> str:
 
 def kill(cache: Cache, pod: str) -> None:
     """SIGKILL from outside, as the kernel sends it: on this machine, where the local cluster's nodes are."""
-    if cache.space.cluster.kind != "local":
-        pytest.skip("processes of pods are reached on the local cluster only")
+    only_here(cache.space.cluster)
     uid = cache.space.kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
     marks = (uid, uid.replace("-", "_"))
     found = [path for path in Path("/proc").glob("[0-9]*") if is_server(path, marks)]
@@ -186,79 +187,50 @@ def test_a_policy_becomes_a_redis(cache: Cache) -> None:
 
 @pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, TIMES))])  # fmt: skip
 def test_a_deleted_primary_hands_over(cache: Cache, number: int) -> None:
-    before, began = cache.primary(), time.time()
-    cache.space.kubectl("delete", "pod", before)
-    cache.whole()
-    found = cache.report(f"primary's pod deleted, {number}", began)
+    with cache.fault(f"primary's pod deleted, {number}", BUSY * PLANNED_SECONDS) as primary:
+        cache.space.kubectl("delete", "pod", primary)
 
-    assert cache.primary() != before
-    assert found["lost"] == []
-    assert found["gap"] <= BUSY * PLANNED_SECONDS
+    assert cache.primary() != primary
 
 
 @pytest.mark.slow
 def test_a_changed_template_replaces_pod_after_pod(cache: Cache) -> None:
-    before, began = {pod["metadata"]["uid"] for pod in cache.pods()}, time.time()
-    change = [{"op": "add", "path": "/spec/dataServices/0/redis/config", "value": [{"name": "maxmemory-policy", "value": "allkeys-lru"}]}]  # fmt: skip
-    cache.space.kubectl("patch", "rdy", "checkout", "--type=json", "-p", json.dumps(change))
-    until(lambda: before.isdisjoint(pod["metadata"]["uid"] for pod in cache.pods()), 600, lambda: told(cache.space))  # fmt: skip
-    cache.whole()
-    found = cache.report(f"every pod replaced in {time.time() - began:.0f} s", began)
-
-    assert found["lost"] == []
-    assert found["gap"] <= BUSY * PLANNED_SECONDS
+    with cache.fault("every pod replaced", BUSY * PLANNED_SECONDS):
+        before, began = {pod["metadata"]["uid"] for pod in cache.pods()}, time.time()
+        change = [{"op": "add", "path": "/spec/dataServices/0/redis/config", "value": [{"name": "maxmemory-policy", "value": "allkeys-lru"}]}]  # fmt: skip
+        cache.space.kubectl("patch", "rdy", "checkout", "--type=json", "-p", json.dumps(change))
+        until(lambda: before.isdisjoint(pod["metadata"]["uid"] for pod in cache.pods()), 600, lambda: told(cache.space))  # fmt: skip
+        print(f"\nevery pod replaced in {time.time() - began:.0f} s")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(TIMES))
 def test_a_killed_primary_is_replaced(cache: Cache, number: int) -> None:
-    before, began = cache.primary(), time.time()
-    kill(cache, before)
-    cache.whole()
-    found = cache.report(f"primary killed, {number}", began)
-
-    assert found["gap"] <= BUSY * CRASH_SECONDS
-    assert found["lost"] == []
+    with cache.fault(f"primary killed, {number}", BUSY * CRASH_SECONDS) as primary:
+        kill(cache, primary)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(TIMES))
 def test_a_drained_node_takes_nothing_with_it(cache: Cache, number: int) -> None:
-    node, began = cache.node_of(cache.primary()), time.time()
-    try:
-        cache.space.cluster.run("kubectl", "drain", node, f"--pod-selector={naming.SERVICE_LABEL}=cache", "--delete-emptydir-data", "--timeout=120s")  # fmt: skip
-    finally:
-        cache.space.cluster.run("kubectl", "uncordon", node)
-    cache.whole()
-    found = cache.report(f"primary's node drained, {number}", began)
-
-    assert found["lost"] == []
-    assert found["gap"] <= BUSY * PLANNED_SECONDS
+    with cache.fault(f"primary's node drained, {number}", BUSY * PLANNED_SECONDS) as primary:
+        drain(cache.space.cluster, cache.node_of(primary), "cache")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(TIMES))
 def test_a_primary_that_returns_empty_takes_nothing_with_it(cache: Cache, number: int) -> None:
-    before, began = cache.primary(), time.time()
-    cache.space.kubectl("delete", "pvc", f"data-{before}", "--wait=false")
-    cache.space.kubectl("delete", "pod", before, "--force", "--grace-period=0")
-    cache.whole()
-    found = cache.report(f"primary back with an empty volume, {number}", began)
-
-    assert found["lost"] == []
-    assert found["gap"] <= 30  # as long as a failover may take
+    longest = 30  # as long as a failover may take
+    with cache.fault(f"primary back with an empty volume, {number}", longest) as primary:
+        cache.space.kubectl("delete", "pvc", f"data-{primary}", "--wait=false")
+        cache.space.kubectl("delete", "pod", primary, "--force", "--grace-period=0")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(TIMES))
 def test_all_pods_at_once_come_back_with_the_same_data(cache: Cache, number: int) -> None:
-    began = time.time()
-    cache.space.kubectl("delete", "pods", "-l", f"{naming.SERVICE_LABEL}=cache", "--force", "--grace-period=0")  # fmt: skip
-    cache.whole()
-    found = cache.report(f"all pods at once, {number}", began)
-
-    assert found["lost"] == []
-    assert found["gap"] <= 60
+    with cache.fault(f"all pods at once, {number}", 60):
+        cache.space.kubectl("delete", "pods", "-l", f"{naming.SERVICE_LABEL}=cache", "--force", "--grace-period=0")  # fmt: skip
 
 
 def put_name_servers(cache: Cache, wanted: Sequence[str]) -> None:
@@ -274,17 +246,11 @@ def put_name_servers(cache: Cache, wanted: Sequence[str]) -> None:
         cache.space.cluster.run("kubectl", "uncordon", node)
 
 
-def cut_off(cache: Cache, node: str, fault: str) -> float:
+def alone(cache: Cache, node: str, fault: str) -> float:
     """A node without network for a minute: after how many seconds the others wrote again. What it took alone is bounded."""
-    machine = state.load(cache.space.cluster.name)
-    (place,) = [each for each in machine.nodes if each.name == node]
     others = [name for at, name in cache.ledgers.items() if at != node]
     began = time.time()
-    nodes.cut(machine, place)
-    try:
-        time.sleep(60)
-    finally:
-        nodes.heal(machine, place)
+    cut_off(cache.space.cluster, node)
     healed = time.time()
     cache.whole(240)
     found = {each: cache.audit(began, each) for each in cache.ledgers.values()}
@@ -302,20 +268,18 @@ def cut_off(cache: Cache, node: str, fault: str) -> float:
 def test_a_node_that_is_cut_off_loses_what_it_took_alone_and_no_more(
     cache: Cache, number: int
 ) -> None:
-    if cache.space.cluster.kind != "local":
-        pytest.skip("nodes are cut off on the local cluster only")
+    only_here(cache.space.cluster)
     node = cache.node_of(cache.primary())
     put_name_servers(cache, [each for each in cache.ledgers if each != node])
 
-    assert cut_off(cache, node, f"node cut off for 60 s, {number}") <= BUSY * CRASH_SECONDS
+    assert alone(cache, node, f"node cut off for 60 s, {number}") <= BUSY * CRASH_SECONDS
 
 
 @pytest.mark.slow
 def test_a_node_that_takes_a_name_server_with_it_costs_time_and_nothing_else(cache: Cache) -> None:
     """Sentinels and clients look names up, and every second question goes to a server that is gone until its node counts as lost."""
-    if cache.space.cluster.kind != "local":
-        pytest.skip("nodes are cut off on the local cluster only")
+    only_here(cache.space.cluster)
     node = cache.node_of(cache.primary())
     put_name_servers(cache, [node, next(each for each in cache.ledgers if each != node)])
 
-    assert cut_off(cache, node, "node of primary and of a DNS server cut off for 60 s") <= 120
+    assert alone(cache, node, "node of primary and of a DNS server cut off for 60 s") <= 120
