@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from readiness.ports import ADMINISTRATORS, SENTINEL
 from readiness.script import Arm, DrillRequest, Script, deadline_of, seconds_of
 
 
@@ -39,9 +40,9 @@ class StoreSubject:
     port: int
     secret: str
     sentinels: tuple[str, ...] = ()
-    sentinel_port: int = 26379
+    sentinel_port: int = SENTINEL
     group: str = ""
-    management: int = 15672
+    management: int = ADMINISTRATORS["rabbitmq"].plain
     monitor: str = ""
     applications: tuple[Application, ...] = ()
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from readiness.ports import ADMINISTRATORS, SENTINEL
 from readiness.timeline import Problem
 
 _DOMAINS: Final = (".svc", ".svc.cluster.local")
@@ -70,10 +71,10 @@ class StoreRequest:
     login: Login | None = None
     app: Login | None = None
     sentinels: tuple[str, ...] = ()
-    sentinel_port: int = 26379
+    sentinel_port: int = SENTINEL
     sentinel_login: Login | None = None
     group: str = ""
-    management: int = 15672
+    management: int = ADMINISTRATORS["rabbitmq"].plain
     scan: str = ""
 
 

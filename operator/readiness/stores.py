@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from readiness import naming
 from readiness.inspection import Login, StoreRequest, Way
 from readiness.model import Manifest
+from readiness.ports import ADMINISTRATORS, CLIENTS, SENTINEL
 from readiness.snapshot import Housed, Seen, Snapshot
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from readiness.api.external import Store as Declared
     from readiness.api.policy import PolicySpec
 
-PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 5672}
-ENCRYPTED: Final = {"rabbitmq": 5671}
-"""Where TLS has a port of its own."""
 _OURS: Final = {
     "redis": ("admin", "admin"),
     "mongodb": ("operator", "operator"),
@@ -87,7 +85,7 @@ def is_consented(secret: Manifest, request: StoreRequest) -> bool:
 
 
 def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Mapping[str, str]) -> Store:  # fmt: skip
-    kind = next(kind for kind in PORTS if getattr(service, kind) is not None)
+    kind = next(kind for kind in CLIENTS if getattr(service, kind) is not None)
     name, provided = service.name, snapshot.provided
     labels = naming.store_labels(policy, name)
     pods = provided.pods.get(name, ())
@@ -99,21 +97,17 @@ def _provided(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
     tls = bool(getattr(getattr(service, kind), "tls", None))
     request = StoreRequest(
         name, kind, Way(snapshot.namespace, way_in),
-        hosts=tuple(_named(pods, sets, snapshot.namespace, sentinels=False)), port=_port(kind, tls=tls), tls=tls, own=True,
+        hosts=tuple(_named(pods, sets, snapshot.namespace, sentinels=False)), port=CLIENTS[kind].of(tls=tls), tls=tls, own=True,
         login=Login(credentials, *_OURS[kind]), app=Login(naming.store(policy, name)),
         sentinels=tuple(_named(pods, sets, snapshot.namespace, sentinels=True)),
         sentinel_login=Login(credentials, "quorum", "quorum"),
         group=f"{snapshot.namespace}-{naming.store(policy, name)}",
-        management=15671 if tls else 15672,
+        management=ADMINISTRATORS["rabbitmq"].of(tls=tls),
     )  # fmt: skip
     return Store(
         name, kind, request, request.hosts, getattr(service, kind).replicas, pods, sets,
         provided.seen.get(name), snapshot.saved.get(name, {}), policy, str(service),
     )  # fmt: skip
-
-
-def _port(kind: str, *, tls: bool) -> int:
-    return ENCRYPTED.get(kind, PORTS[kind]) if tls else PORTS[kind]
 
 
 def _named(
@@ -131,7 +125,7 @@ def _named(
 
 
 def _external(policy: str, service: DataService, snapshot: Snapshot, way_in: Mapping[str, str]) -> Store:  # fmt: skip
-    kind = next(kind for kind in PORTS if getattr(service.external, kind) is not None)
+    kind = next(kind for kind in CLIENTS if getattr(service.external, kind) is not None)
     declared: Declared = getattr(service.external, kind)
     housed = snapshot.housed.get(service.name, Housed())
     hosts = tuple(m for host in declared.hosts for m in housed.members.get(host, (host,)))
@@ -141,13 +135,13 @@ def _external(policy: str, service: DataService, snapshot: Snapshot, way_in: Map
     request = StoreRequest(
         service.name, kind, Way(snapshot.namespace, way_in),
         hosts=() if sentinel else tuple(dict.fromkeys(hosts)),
-        port=declared.port or _port(kind, tls=declared.tls), tls=declared.tls, login=login,
+        port=declared.port or CLIENTS[kind].of(tls=declared.tls), tls=declared.tls, login=login,
         app=Login(declared.secret_ref.name) if declared.secret_ref else None,
         sentinels=tuple(dict.fromkeys(hosts)) if sentinel else (),
-        sentinel_port=sentinel.port if sentinel else 26379,
+        sentinel_port=sentinel.port if sentinel else SENTINEL,
         sentinel_login=login,
         group=sentinel.group if sentinel else "",
-        management=getattr(declared, "management_port", 15672),
+        management=getattr(declared, "management_port", ADMINISTRATORS["rabbitmq"].plain),
     )  # fmt: skip
     return Store(
         service.name, kind, request, declared.hosts, 0, housed.pods, housed.sets, None,

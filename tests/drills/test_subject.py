@@ -27,7 +27,10 @@ SERVICES = [
     {"name": "jobs", "external": {"rabbitmq": {"hosts": ["jobs"]}}},
     {"name": "cache", "external": {"redis": {"hosts": ["cache", "cache.shop.svc"], "port": 6380}}},
     {"name": "orders", "external": {"mongodb": {"hosts": ["db"], "secretRef": {"name": "db-auth"}}}},
+    {"name": "mail", "external": {"rabbitmq": {"hosts": ["mail"], "tls": True}}},
     {"name": "ours", "redis": {}},
+    {"name": "records", "mongodb": {}},
+    {"name": "events", "rabbitmq": {"tls": {"secretRef": {"name": "events-tls"}}}},
 ]  # fmt: skip
 
 
@@ -41,6 +44,7 @@ CHILDREN = [
     child("StatefulSet", "p-ours-1-sentinel", serviceName="p-ours-1-sentinels", replicas=1),
     child("StatefulSet", "p-ours-1", serviceName="p-ours-1-members", replicas=2),
     child("Service", "p-other-2", "other"),
+    child("StatefulSet", "p-events-3", "events", serviceName="p-events-3-nodes", replicas=1),
 ]
 HOSTS = (
     "p-ours-1-members.shop.svc",
@@ -108,7 +112,11 @@ ROWS: dict[str, tuple[Subject, DrillSubject]] = {
         subject(RUNNING, uses=["ours"]),
         replace(CLONED, stores=(Store("ours", "redis", HOSTS, 6379, "p-ours-1"),)),
     ),
-    "a store that is not there yet": (subject(PLAIN, uses=["ours"]), CLONED),
+    "a store that the operator provides with TLS": (
+        subject(RUNNING, uses=["events"]),
+        replace(CLONED, stores=(Store("events", "rabbitmq", ("p-events-3-0.p-events-3-nodes.shop.svc",), 5671, "p-events-3"),)),
+    ),
+    "stores that are not there yet": (subject(PLAIN, uses=["ours", "records"]), CLONED),
     "stores in the order of their use": (
         subject(PLAIN, uses=["orders", "cache", "jobs"]),
         replace(CLONED, stores=(
@@ -116,6 +124,9 @@ ROWS: dict[str, tuple[Subject, DrillSubject]] = {
             Store("cache", "redis", ("cache", "cache.shop.svc"), 6380),
             Store("jobs", "rabbitmq", ("jobs",), 5672),
         )),
+    ),
+    "a store that speaks TLS": (
+        subject(PLAIN, uses=["mail"]), replace(CLONED, stores=(Store("mail", "rabbitmq", ("mail",), 5671),)),
     ),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from readiness.api.formats import ObjectName, matching
 from readiness.api.types import Count, Flag, Rule, Schema, scalar_set
+from readiness.ports import ADMINISTRATORS, SENTINEL
 
 Host = Annotated[
     str,
@@ -65,7 +66,7 @@ class Store(Schema):
 class Sentinels(Schema):
     """The Sentinels of a Redis."""
 
-    port: PortNumber = Field(26379, description="Port at which the hosts answer as Sentinels.")
+    port: PortNumber = Field(SENTINEL, description="Port at which the hosts answer as Sentinels.")
     group: GroupName = Field("mymaster", description="What they call the set.")
 
 
@@ -83,7 +84,8 @@ class RabbitMQStore(Store):
     """A RabbitMQ that is there already."""
 
     management_port: PortNumber = Field(
-        15672, description="Port of the management plug-in, by which it is looked at."
+        ADMINISTRATORS["rabbitmq"].plain,
+        description="Port of the management plug-in, by which it is looked at.",
     )
 
 

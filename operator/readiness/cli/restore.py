@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness.cli.backup import add_store, restic_of
 from readiness.cli.console import Console, UsageError, parser
+from readiness.ports import ADMINISTRATORS
 
 if TYPE_CHECKING:
     from readiness.backups.snapshots import Snapshot
@@ -31,14 +32,15 @@ EPILOG: Final = (
     "Exit codes: 0 restored and verified, 1 not, 2 usage error, 130 not wanted."
 )
 NOT_WANTED: Final = 130
-PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 15672}
 
 
 def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     """Which snapshot, and where to."""
     found = parser(prog, text, EPILOG)
     add_store(found)
-    found.add_argument("--kind", choices=sorted(PORTS), required=True, help="of the data service")
+    found.add_argument(
+        "--kind", choices=sorted(ADMINISTRATORS), required=True, help="of the data service"
+    )
     found.add_argument("--snapshot", default="latest", metavar="WHICH",
         help="latest, an id, a backup set such as 20261121T0213Z, or a time: the last one not after it")  # fmt: skip
     found.add_argument("--into", required=True, metavar="HOST[:PORT]", help="the new instance, which must be empty")  # fmt: skip
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise StoppedError
 
     signal.signal(signal.SIGTERM, stop)
-    target, restic = _target(args), restic_of(args)
+    target, restic = target_of(args), restic_of(args)
     order = Order(args.kind, args.namespace, args.policy, args.service, "by-hand")
     try:
         chosen = _one(find(order, restic, args.snapshot), args.snapshot)
@@ -112,12 +114,13 @@ def _agrees(console: Console) -> bool:
     return console.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _target(args: argparse.Namespace) -> Target:
+def target_of(args: argparse.Namespace) -> Target:
+    """The new instance, at the port of its kind where none is named. Raises UsageError."""
     from readiness.engines.restores import Target
 
     host, colon, port = args.into.rpartition(":")
     if not colon:
-        host, port = args.into, str(PORTS[args.kind])
+        host, port = args.into, str(ADMINISTRATORS[args.kind].of(tls=args.authority is not None))
     if not host or not port.isdigit():
         raise UsageError(f"--into {args.into!r}: expected HOST or HOST:PORT")
     file = args.user_password_file

@@ -7,16 +7,14 @@ server. Pure; it knows no arm and no manifest of a clone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from readiness.control import Subject
 from readiness.hops import container_port, host_of
 from readiness.naming import SERVICE_LABEL
+from readiness.ports import CLIENTS
 from readiness.script import DrillSubject, Store, Upstream
 from readiness.snapshot import Snapshot
 from readiness.workload import app_container, template_hash
-
-_PORTS: Final = {"redis": 6379, "mongodb": 27017, "rabbitmq": 5672}
 
 
 def drill_subject(subject: Subject) -> DrillSubject:
@@ -46,16 +44,17 @@ def _stores(subject: Subject) -> Iterator[Store]:
     """The stores that the target uses, in the order in which it names them."""
     services = {service.name: service for service in subject.policy.data_services}
     for name in subject.target.uses:
-        for kind, port in _PORTS.items():
-            store = getattr(services[name].external, kind, None)
+        for kind, ports in CLIENTS.items():
+            store, own = getattr(services[name].external, kind, None), getattr(services[name], kind)
             if store is not None:
                 secret = store.secret_ref.name if store.secret_ref else ""
-                yield Store(name, kind, store.hosts, store.port or port, secret)
-            elif getattr(services[name], kind) is not None:
-                yield from _provided(subject.snapshot, name, kind)
+                yield Store(name, kind, store.hosts, store.port or ports.of(tls=store.tls), secret)
+            elif own is not None:
+                port = ports.of(tls=bool(getattr(own, "tls", None)))
+                yield from _provided(subject.snapshot, name, kind, port)
 
 
-def _provided(snapshot: Snapshot, name: str, kind: str) -> Iterator[Store]:
+def _provided(snapshot: Snapshot, name: str, kind: str, port: int) -> Iterator[Store]:
     """A store of ours, by every name that it has; its Secret has the name of its first StatefulSet.
 
     Before it is there nobody can have been told a name.
@@ -74,4 +73,4 @@ def _provided(snapshot: Snapshot, name: str, kind: str) -> Iterator[Store]:
     )
     hosts = tuple(f"{each}.{snapshot.namespace}.svc" for each in (*services, *members))
     if hosts and sets:
-        yield Store(name, kind, hosts, _PORTS[kind], min(sets, key=len))
+        yield Store(name, kind, hosts, port, min(sets, key=len))

@@ -15,6 +15,7 @@ from readiness.dataservices.parts import Part, build_secret
 from readiness.dataservices.redis.settings import redis_of
 from readiness.dataservices.tls import authority_of
 from readiness.model import Manifest
+from readiness.ports import SENTINEL
 
 EXPORTER: Final = "exporter"
 LOGINS: Final = "exporter.json"
@@ -102,12 +103,12 @@ def build_access(order: Order, parts: Sequence[Part]) -> Manifest:
 def build_binding(order: Order, sentinels: Part, group: str) -> Manifest:
     """What an application needs, in the form of the service binding specification."""
     password = order.credentials["app"]
-    nodes = ",".join(f"{host}:26379" for host in sentinels.hosts)
+    nodes = ",".join(f"{host}:{SENTINEL}" for host in sentinels.hosts)
     contents = {
         "type": "redis",
         "provider": "readiness",
         "host": order.host(sentinels.name),
-        "port": "26379",
+        "port": str(SENTINEL),
         "username": "app",
         "password": password,
         "master-name": group,

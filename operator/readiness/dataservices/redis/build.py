@@ -37,6 +37,7 @@ from readiness.dataservices.redis.settings import (
 )
 from readiness.dataservices.tls import VOLUME, problems_of, volume_of
 from readiness.model import Manifest
+from readiness.ports import SENTINEL
 
 USER: Final = 999
 SENTINELS: Final = 3
@@ -85,7 +86,7 @@ def members_of(order: Order) -> Part:
 def sentinels_of(order: Order) -> Part:
     """The servers that agree on the primary."""
     name, headless = order.name("sentinel"), order.name("sentinels")
-    return Part(order, "sentinel", name, headless, SENTINELS, {"sentinel": 26379})
+    return Part(order, "sentinel", name, headless, SENTINELS, {"sentinel": SENTINEL})
 
 
 def group_of(order: Order) -> str:
