@@ -317,6 +317,23 @@ def test_where_one_policy_for_all_pods_allows_everything_no_clone_starts(
     assert said.findings["SHD-006"]["reason"] == "NotIsolated"
 
 
+@pytest.mark.parametrize("selector", [{}, {"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["batch"]}]}], ids=["empty", "by absence"])  # fmt: skip
+def test_no_clone_is_made_that_a_budget_would_count(
+    places: tuple[Place, Place], selector: Manifest
+) -> None:
+    here, _ = places
+    spec = {"minAvailable": 1, "selector": selector}
+    here.apply({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "wide"}, "spec": spec})  # fmt: skip
+    try:
+        said = here.drill("reckless", "--once", "--control", "SHD-006")
+    finally:
+        here.kubectl("delete", "poddisruptionbudget", "wide")
+
+    assert (said.code, said.findings) == (3, {})
+    assert "PodDisruptionBudget wide" in said.told
+    assert "created" not in said.told
+
+
 REFUSED = {
     "a store that nobody declared": ({"container": {"env": [{"name": "CACHE_URL", "value": f"redis://store.{OTHER}:6379/0"}]}}, "UndeclaredStore: CACHE_URL"),
     "a directory of the node": ({"volumes": [{"name": "node", "hostPath": {"path": "/var/tmp"}}]}, "is a hostPath"),

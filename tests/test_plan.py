@@ -317,6 +317,17 @@ def test_nothing_is_drilled_where_nodes_run_short(short, asked):
     assert (found.verdict.reason == "NodePressure") is not asked
 
 
+def test_nothing_is_drilled_where_a_budget_would_count_the_clone():
+    """Requests to what is live go on."""
+    seen = snapshot(workload(), budgets=({"metadata": {"name": "all"}, "spec": {"selector": {}}},))
+    its = situation(policy(safety={"allow": ["drill"]}), seen)
+    used = rules(profile=(PROBE.id, DRILL.id))
+
+    assert [t.control for t in plan.requests(used, its)] == [PROBE.id]
+    reasons = {f.id: f.verdict.reason for f in plan.make(used, its, {}).findings}
+    assert reasons == {DRILL.id: "ClonesSelected", PROBE.id: "NotYetObserved"}
+
+
 def test_nothing_is_drilled_of_a_target_whose_drill_left_pods():
     shut = replace(DRILL, id="SHD-004")
     its = policy(targets=targets("a", "b"), safety={"allow": ["drill"]})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from readiness.api.durations import seconds
 from readiness.control import Control, Subject, unknown
+from readiness.drills.selected import selected
 from readiness.model import Result, Safety, Verdict
 from readiness.naming import DENY
 from readiness.passive import listed
@@ -50,12 +51,13 @@ def not_allowed(control: Control) -> Verdict:
 
 
 def withheld(control: Control, subject: Subject, now: float) -> Verdict | None:
-    """Why a control may not ask now: its namespace refuses, an incident goes on, or a rollout has not settled."""
+    """Why a control may not ask now: its namespace refuses, or would take clones for its own, an incident goes on, or a rollout has not settled."""
     return (
         _denied(control, subject.snapshot)
         or _leaked(control, subject)
         or _under_pressure(control, subject)
         or _amid_incident(control, subject.snapshot)
+        or (selected(subject) if control.safety is Safety.DRILL else None)
         or _unsettled(control, subject, now)
         or _outside(control, subject)
     )

@@ -63,6 +63,9 @@ CASES = {
     "too slow": ({KILLED: {"ledger": late(3.9, 34.1)}}, "Fail", "FailoverTooSlow"),
     "writes never come back": ({KILLED: {"ledger": late(4.0, 600.0)}}, "Fail", "FailoverTooSlow"),
     "too slow, and nobody had a CPU": ({KILLED: {"ledger": late(4.0, 40.0), "crowded": 0.9}}, "Unknown", "DrillDisturbed"),
+    "too slow, and our own loop was late": ({KILLED: {"ledger": late(4.0, 40.0), "lag": 0.3}}, "Fail", "FailoverTooSlow"),
+    "lost, and nobody had a CPU": ({KILLED: {"ledger": replace(WELL, lost=1), "crowded": 0.9}}, "Fail", "FailoverLosesWrites"),
+    "crowded in the other arm": ({HANDOVER: {"crowded": 0.9}, KILLED: {"ledger": late(4.0, 40.0)}}, "Fail", "FailoverTooSlow"),
     "nobody follows": ({HANDOVER: {"moments": NEVER_OTHER}}, "Fail", "NoFailover"),
     "nobody follows, and nothing can be read": (
         {HANDOVER: {"moments": NEVER_OTHER, "ledger": replace(WELL, read=False)}}, "Fail", "NoFailover",

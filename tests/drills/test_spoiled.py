@@ -8,7 +8,7 @@ from readiness.control import Control
 from readiness.drills.spoiled import KEPT, LATE
 from readiness.model import Safety
 
-from . import test_faulting, test_jobs, test_majority, test_rows, test_starting
+from . import test_faulting, test_jobs, test_majority, test_outage, test_rows, test_starting
 from .test_oversize import CONTROL
 from .test_oversize import ROWS as BODIES
 from .test_shapes import SHAPES
@@ -29,4 +29,6 @@ def test_every_drill_has_rows_that_are_spoiled() -> None:
 def test_what_the_rule_names_is_what_some_control_says(reason: str) -> None:
     told = {word for row in ROWS for word in row["expect"].values()}
 
-    assert f"Fail {reason}" in told | {row["expect"] for row in BODIES}
+    outages = {f"{result} {said}" for _, result, said in test_outage.CASES.values()}
+
+    assert f"Fail {reason}" in told | outages | {row["expect"] for row in BODIES}

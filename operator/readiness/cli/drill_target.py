@@ -61,6 +61,8 @@ async def read_subject(
     snapshot = Snapshot(
         namespace=namespace, workloads={target["name"]: projected(workload)}, services=found,
         namespace_labels=await _labels(connection, namespace, console), drill_settle=0.0,
+        budgets=await _all(connection, "policy/v1", "PodDisruptionBudget", namespace, console),
+        network_policies=await _all(connection, "networking.k8s.io/v1", "NetworkPolicy", namespace, console),
     )  # fmt: skip
     return subject_of(parsed, parsed.targets[0], snapshot, time.time())
 
@@ -73,6 +75,18 @@ async def _labels(connection: Connection, namespace: str, console: Console) -> d
         console.say(f"whether namespace {namespace} denies drills cannot be seen: {error.message}")
         return {}
     return found["metadata"].get("labels") or {}
+
+
+async def _all(
+    connection: Connection, version: str, kind: str, namespace: str, console: Console
+) -> tuple[Manifest, ...]:
+    """Those of a kind, one of which may select pods of a drill."""
+    try:
+        found = await connection.request("GET", path_of(version, kind, namespace))
+    except ApiError as error:
+        console.say(f"whether a {kind} would select clones cannot be seen: {error.message}")
+        return ()
+    return tuple(found.get("items") or ())
 
 
 async def _policies(connection: Connection, namespace: str) -> list[Manifest]:

@@ -45,6 +45,7 @@ PLURALS: Final = {
     "Pod": "pods", "NetworkPolicy": "networkpolicies", "ConfigMap": "configmaps",
     "Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets",
     "ReplicaSet": "replicasets", "Rollout": "rollouts", "Job": "jobs", "Service": "services", "Event": "events",
+    "PodDisruptionBudget": "poddisruptionbudgets",
 }  # fmt: skip
 _POLICY: Final = (
     "PodSecurity",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from readiness import hops
 from readiness.control import Subject, failed, unknown
-from readiness.drills.spoiled import MOST_CROWDED, disturbed
 from readiness.failover import Application
 from readiness.model import Verdict
 from readiness.timeline import Timeline
@@ -58,8 +57,6 @@ def judge_served(seen: Timeline, way: str) -> Verdict | None:
     ill = [s.name for s in seen.served if not s.well or sum(end - start for start, end in s.down) > RECOVERS]  # fmt: skip
     if not ill:
         return None
-    if seen.crowded > MOST_CROWDED:
-        return disturbed("the machine was crowded")
     return failed(
         "ApplicationDoesNotRecover", f"{', '.join(ill)} does not get over it that the primary {way}",
         expected=f"answers of 500 and more, or none, for {RECOVERS:g} s at most", observed="for longer",

@@ -26,7 +26,7 @@ from readiness.step import Meter
 from readiness.timeline import Problem
 from readiness.workload import app_container, matches, pod_spec, template_metadata
 
-__all__ = ["Place", "build_clone"]
+__all__ = ["Place", "build_clone", "build_labels"]
 
 _DROPPED: Final = (
     "nodeName", "subdomain", "setHostnameAsFQDN", "priorityClassName", "priority", "preemptionPolicy", "readinessGates",
@@ -81,15 +81,17 @@ def _room(spec: Manifest, arm: Arm) -> Manifest:
 
 
 def _metadata(workload: Manifest, arm: Arm, place: Place) -> Manifest:
-    """No label that the template has too, not even one of ours: a Service may select by it."""
-    theirs = template_metadata(workload)
-    own = build_metadata(place, _name(workload, arm, place), {DRILL_ARM: label_value(arm.name)})
-    annotations = theirs.get("annotations") or {}
+    own = build_metadata(place, _name(workload, arm, place), {})
+    annotations = template_metadata(workload).get("annotations") or {}
     own["annotations"] = {k: v for k, v in annotations.items() if k.startswith(_ANNOTATIONS)}
-    made = unmeshed(own)
-    labels = theirs.get("labels") or {}
-    made["labels"] = {k: v for k, v in made["labels"].items() if labels.get(k) != v}
-    return made
+    return unmeshed(own) | {"labels": build_labels(workload, arm, place)}
+
+
+def build_labels(workload: Manifest, arm: Arm, place: Place) -> dict[str, str]:
+    """No label that the template has too, not even one of ours: a Service may select by it."""
+    theirs = template_metadata(workload).get("labels") or {}
+    made = unmeshed(build_metadata(place, "", {DRILL_ARM: label_value(arm.name)}))["labels"]
+    return {k: v for k, v in made.items() if theirs.get(k) != v}
 
 
 def _name(workload: Manifest, arm: Arm, place: Place) -> str:

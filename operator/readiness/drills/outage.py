@@ -19,7 +19,7 @@ from readiness.drills.clientele import (
     told,
     uncontrolled,
 )
-from readiness.drills.spoiled import MOST_CROWDED, disturbed
+from readiness.drills.spoiled import fair_to_live
 from readiness.failover import Application, StoreSubject, longest_of
 from readiness.model import Result, Verdict
 from readiness.naming import PART_LABEL
@@ -90,7 +90,10 @@ def judge_outage(seen: Mapping[str, Timeline], most_seconds: float, most_lost: i
     if (verdict := problem_verdict(calm) or _control(calm.ledger) or uncontrolled(calm)) is not None:  # fmt: skip
         return verdict
     lost = {HANDOVER: 0, KILLED: most_lost}
-    verdicts = [_judge(seen[name], most_seconds, lost[name]) for name in (HANDOVER, KILLED)]
+    verdicts = [
+        fair_to_live(_judge(seen[name], most_seconds, lost[name]), seen[name])
+        for name in (HANDOVER, KILLED)
+    ]
     wrong = [v for v in verdicts if v.result is Result.FAIL] or [v for v in verdicts if not v.result.holds]  # fmt: skip
     return wrong[0] if wrong else verdicts[0]
 
@@ -230,8 +233,6 @@ def _late(seen: Timeline, ledger: Ledger, most: float) -> Verdict | None:
         )  # fmt: skip
     if ended - started <= most:
         return None
-    if seen.crowded > MOST_CROWDED:
-        return disturbed("the machine was crowded")
     return failed(
         "FailoverTooSlow", f"no write was acknowledged for too long after the primary {way}",
         expected=f"{most:g} s at most", observed="longer",

@@ -19,8 +19,8 @@ MOST_THROTTLED: Final = 0.25
 MOST_CROWDED: Final = 0.7
 MOST_STARVED: Final = 0.5
 LATE: Final = frozenset({
-    "DeepHealthHangs", "DeepHealthLies", "DrainExceeded", "DrainNotConfigurable", "DrainTooLong", "EffectDuplicated",
-    "GapsDoNotGrow", "HealthSuffers", "JobLost", "KilledAtGrace", "LikelyLameDuck", "LingersWhenIdle", "NoRecovery",
+    "ApplicationDoesNotRecover", "DeepHealthHangs", "DeepHealthLies", "DrainExceeded", "DrainNotConfigurable",
+    "DrainTooLong", "EffectDuplicated", "FailoverTooSlow", "GapsDoNotGrow", "HealthSuffers", "JobLost", "KilledAtGrace", "LikelyLameDuck", "LingersWhenIdle", "NoRecovery",
     "NoTimeout", "NotLogged", "NotRecovered", "ShallowDepends", "SignalIgnored", "SilentFallback", "SlowerStart",
     "Unbounded", "WaitsForConnections", "WriteHangs",
 })  # fmt: skip
@@ -65,9 +65,20 @@ def fair(
         if wrong is None and verdict.reason in LATE:
             wrong = _delayed(each, took, deaf=deaf)
         if wrong is not None:
-            evidence = f"{verdict.evidence} {wrong.evidence}".strip()
-            return replace(wrong, evidence=evidence, where=verdict.where, via=verdict.via)
+            return _instead(wrong, verdict)
     return verdict
+
+
+def fair_to_live(verdict: Verdict, seen: Timeline) -> Verdict:
+    """The same where something live was disturbed: there is no clone, and seconds are counted in tens."""
+    late = verdict.result is Result.FAIL and verdict.reason in LATE
+    wrong = _delayed(seen, None, deaf=False) if late else None
+    return _instead(wrong, verdict) if wrong is not None else verdict
+
+
+def _instead(wrong: Verdict, of: Verdict) -> Verdict:
+    evidence = f"{of.evidence} {wrong.evidence}".strip()
+    return replace(wrong, evidence=evidence, where=of.where, via=of.via)
 
 
 def _delayed(seen: Timeline, took: float | None, *, deaf: bool) -> Verdict | None:
