@@ -142,7 +142,7 @@ def _provided(situation: Situation, ground: Ground) -> Provision:
     if not (declared or ground.snapshot.provided.children):
         return Provision()
     from readiness.dataservices.kinds import KINDS
-    from readiness.dataservices.volumes import provide_all
+    from readiness.dataservices.whole import provide_all
 
     wish = Wish(situation.policy, ground.policy, situation.now, situation.token)
     return provide_all(wish, ground.snapshot, KINDS)

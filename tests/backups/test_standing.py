@@ -55,7 +55,7 @@ def policy(**spec: object) -> Manifest:
 
 def test_every_store_that_is_to_be_backed_up_is_expected_and_no_other():
     assert stores_of(policy()) == {}
-    assert stores_of(policy(backups={"destination": {}})) == {"orders": samples_of(ALL), "new": {EXPECTED: 1.0}}  # fmt: skip
+    assert stores_of(policy(backups={"destination": {}})) == {"orders": samples_of(ALL), "new": {EXPECTED: 1.0}, "theirs": {EXPECTED: 1.0}}  # fmt: skip
     assert set(samples_of(ALL)) == set(METRICS)
 
 

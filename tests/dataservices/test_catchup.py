@@ -43,7 +43,7 @@ def made_up_for(row: Manifest, now: float = NOW, *runs: Manifest, service: Servi
     wish = Wish({"metadata": meta, "spec": declared, "status": status}, read_policy(declared), now, "t")  # fmt: skip
     found = cron_job() if cron is None else cron
     seen = replace(FRAME, children={("CronJob", CRON): found} if found else {}, runs={"cache": runs})  # fmt: skip
-    return caught_up(wish, Snapshot("shop", provided=seen), Provision((service,)))
+    return caught_up(wish, Snapshot("shop", provided=seen), Provision((service,)), {})
 
 
 def only(found: Provision) -> Write:

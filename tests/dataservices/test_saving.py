@@ -83,7 +83,7 @@ def test_each_container_is_given_its_own_secrets_as_files_and_no_other():
     }
 
     assert given == {"dump": {"passwords"}, "verify": set(), "save": {"destination", "password"}}
-    assert volumes["passwords"]["items"] == [{"key": "backup", "path": "backup"}]
+    assert volumes["passwords"]["items"] == [{"key": "backup", "path": "password"}]
     assert volumes["destination"]["secretName"] == "writer"
     assert volumes["password"]["secretName"] == "password-of-backups"
 
@@ -226,7 +226,7 @@ def test_a_rabbitmq_exports_to_a_user_of_its_own_at_a_port_that_lets_backups_in(
     (let_in,) = [rule["from"] for rule in walls[1]["ingress"] if rule["ports"] == [{"port": 15672, "protocol": "TCP"}]]  # fmt: skip
     labels = [each["podSelector"]["matchLabels"] for each in let_in if "matchLabels" in each.get("podSelector", {})]  # fmt: skip
 
-    assert volumes["passwords"]["items"] == [{"key": "definitions-password", "path": "definitions-password"}]  # fmt: skip
+    assert volumes["passwords"]["items"] == [{"key": "definitions-password", "path": "password"}]  # fmt: skip
     assert "cookie" not in str(pod)
     assert [c["image"] for c in pod["spec"]["initContainers"]] == ["rabbitmq:4", "rabbitmq:4"]
     assert ports == [[53, 53], [15672], [9000]]

@@ -19,7 +19,7 @@ from readiness.dataservices.drift import difference
 from readiness.dataservices.kinds import KINDS
 from readiness.dataservices.provision import Act, Provision
 from readiness.dataservices.telling import provisioned_of, service_row
-from readiness.dataservices.volumes import provide_all
+from readiness.dataservices.whole import provide_all
 from readiness.dataservices.wish import Wish
 from readiness.model import Manifest
 from readiness.snapshot import Provided, Snapshot
@@ -147,7 +147,7 @@ def test_one_that_takes_the_name_of_a_store_deletes_nothing_of_it():
     found = decided(its, replace(FRAME, children={("StatefulSet", NAME): store}))
 
     assert found.writes == ()
-    assert found.services[0].obstacles[0].reason == "KindChanged"
+    assert found.services[0].obstacles[0].reason == "RemovalPending"
 
 
 def test_without_our_image_it_is_refused():

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from readiness.api.external import Host, PortNumber, SecretRef
 from readiness.api.formats import HOST_PATTERN, Name, ObjectName, Schedule, TimeZone, matching
-from readiness.api.provisioned import Bytes
+from readiness.api.provisioned import Bytes, Image
 from readiness.api.types import Count, Flag, Rule, Schema, keyed
 
 Bucket = Annotated[
@@ -233,5 +233,20 @@ class Backup(Schema):
     )
     scratch: Bytes | None = Field(
         None,
-        description="Size of the volume that a dump passes through. Default: that of a member's volume, of a MongoDB three times that.",
+        description="Size of the volume that a dump passes through. Default: that of a member's volume, of a MongoDB three times that; of an "
+        "external service 10Gi.",
+    )
+    memory: Bytes | None = Field(
+        None,
+        description="Memory of the server that loads a dump to verify and to drill it. Default: that of a member, of an external service 1Gi.",
+    )
+    image: Image | None = Field(
+        None,
+        description="Only of an external service: image of its server, of the same or a newer release, whose own tools dump and load. Default: "
+        "that of the operator's settings.",
+    )
+    secret_ref: SecretRef | None = Field(
+        None,
+        description="Only of an external service: Secret of a login of the backups' own, keys `username`, `password` and `ca.crt`; docs/backups.md "
+        "says which rights it needs. Default: that of the service.",
     )

@@ -44,4 +44,11 @@ class DataService(Schema):
                 sum(kind is not None for kind in (s.redis, s.mongodb, s.rabbitmq, s.external)) == 1
             ),
         ),
+        Rule(
+            cel="has(self.external) || !has(self.backup) || !(has(self.backup.image) || has(self.backup.secretRef))",
+            message="backup.image and backup.secretRef are of external services only: one that is provided is dumped by its own image and user",
+            holds=lambda s: bool(
+                s.external or s.backup is None or not (s.backup.image or s.backup.secret_ref)
+            ),
+        ),
     )

@@ -1,4 +1,4 @@
-"""The Secrets that backups of a policy name, and the command that makes one that is not there. Pure; it sees no contents."""
+"""The Secrets that backups of a policy name, or of a service of others take, and the command that makes one that is not there. Pure; it sees no contents."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ PRUNER: Final = "spec.backups.pruneSecretRef"
 _RANDOM: Final = (
     '--from-literal=password="$(openssl rand -base64 32)", and keep a copy outside the cluster'
 )
+_COMMON: Final = "spec.backups."
+_LOGIN: Final = "--from-literal=username=… --from-literal=password=…"
 _KEYS: Final = {
     "s3": "--from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…",
     "gcs": "--from-file=credentials.json",
@@ -35,8 +37,10 @@ class Named:
 
 def named_secrets(policy: Mapping[str, Any]) -> tuple[Named, ...]:
     """All of them. Never raises: a spec may be older than its schema."""
-    backups = _dict(_dict(policy.get("spec")).get("backups"))
-    return tuple(Named(field, name, keys) for field, name, keys in _named(backups) if isinstance(name, str))  # fmt: skip
+    spec = _dict(policy.get("spec"))
+    backups = _dict(spec.get("backups"))
+    found = (*_named(backups), *(_logins(spec) if backups else ()))
+    return tuple(Named(field, name, keys) for field, name, keys in found if isinstance(name, str))
 
 
 def _named(backups: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]:
@@ -47,9 +51,22 @@ def _named(backups: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]:
         yield PRUNER, _dict(backups.get("pruneSecretRef")).get("name"), keys
 
 
+def _logins(spec: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]:
+    """By which services of others are dumped."""
+    services = spec.get("dataServices")
+    for service in map(_dict, services if isinstance(services, list) else ()):
+        field, own = f"spec.dataServices[{service.get('name')}]", _dict(service.get("backup"))
+        stores = _dict(service.get("external")) if own.get("enabled", True) else {}
+        for kind, store in stores.items():
+            asked = f"{field}.external.{kind}.secretRef", _dict(_dict(store).get("secretRef"))
+            if own.get("secretRef"):
+                asked = f"{field}.backup.secretRef", _dict(own["secretRef"])
+            yield asked[0], asked[1].get("name"), _LOGIN
+
+
 def holds_up(absent: Mapping[str, str]) -> bool:
-    """Whether nothing can be saved without them, by field: retention alone may wait."""
-    return bool(absent.keys() - {PRUNER})
+    """Whether nothing can be saved without them, by field: retention alone may wait, and so may one service of others."""
+    return any(field.startswith(_COMMON) and field != PRUNER for field in absent)
 
 
 def _dict(value: object) -> Mapping[str, Any]:

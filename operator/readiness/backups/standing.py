@@ -30,7 +30,7 @@ def stores_of(policy: Manifest) -> Mapping[str, Mapping[str, float]]:
     if not spec.get("backups"):
         return {}
     told = {row["name"]: row.get("backup") or {} for row in status.get("dataServices") or ()}
-    wanted = (s["name"] for s in spec.get("dataServices") or () if "external" not in s and (s.get("backup") or {}).get("enabled", True))  # fmt: skip
+    wanted = (s["name"] for s in spec.get("dataServices") or () if (s.get("backup") or {}).get("enabled", True))  # fmt: skip
     kept = (volume["name"] for volume in spec["backups"].get("volumes") or ())
     return {name: samples_of(told.get(name, {})) for name in (*wanted, *kept)}
 

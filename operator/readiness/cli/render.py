@@ -17,16 +17,16 @@ from readiness import __version__, naming
 from readiness.cli.console import Console, parser
 from readiness.cli.given import load_valid
 from readiness.cli.worlds import Defaults, World, worlds_of
+from readiness.dataservices.kept import children_of_kept, refusals_of_kept
 from readiness.dataservices.kinds import KINDS
 from readiness.dataservices.order import Kind
-from readiness.dataservices.volumes import children_of_volume
+from readiness.dataservices.whole import kept_of
 from readiness.dataservices.wish import (
     Wish,
     children_of,
     kind_of,
     order_of,
     refusals_of,
-    volume_orders_of,
 )
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Provided, Snapshot
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     frame = Provided(images=images, operator_image=args.operator_image)
     refused = False
     for world in worlds_of(found.objects, Defaults(args.namespace)):
-        for service, rendered in (*_services(world, args.nodes, frame), *_volumes(world, frame)):
+        for service, rendered in (*_services(world, args.nodes, frame), *_kept(world, frame)):
             if isinstance(rendered, Obstacle):
                 refused = True
                 console.say(f"{world.policy['metadata']['name']}: {service}: {rendered.message} ({rendered.fix})")  # fmt: skip
@@ -107,11 +107,12 @@ def _services(
             yield from ((service.name, child) for child in children_of(wish, kind, order))
 
 
-def _volumes(world: World, frame: Provided) -> Iterator[tuple[str, Manifest]]:
+def _kept(world: World, frame: Provided) -> Iterator[tuple[str, Manifest | Obstacle]]:
     policy = world.policy | {"metadata": {"uid": "", **world.policy["metadata"]}}
     wish = Wish(policy, world.spec, 0.0, "")
-    for volume, order in volume_orders_of(wish, Snapshot(world.snapshot.namespace, provided=frame)):
-        yield from ((volume.name, each) for each in children_of_volume(wish, volume, order))
+    for kept in kept_of(wish, Snapshot(world.snapshot.namespace, provided=frame), KINDS):
+        refusals = tuple(refusals_of_kept(kept))
+        yield from ((kept.name, each) for each in refusals or children_of_kept(wish, kept))
 
 
 def _shown(child: Manifest) -> str:

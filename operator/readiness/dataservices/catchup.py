@@ -5,7 +5,7 @@ Whether there is one is decided in `backups/catchup.py`; here it is gathered wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -14,10 +14,10 @@ from readiness import naming
 from readiness.backups.catchup import UNSEEN_SECONDS, Known, Missed, Step, catch_up
 from readiness.backups.named import holds_up
 from readiness.dataservices.backed import job_of, rows_of
-from readiness.dataservices.order import VOLUME, Order
+from readiness.dataservices.order import Order
 from readiness.dataservices.provision import Act, Provision, Service, Write
 from readiness.dataservices.runs import build_listing
-from readiness.dataservices.wish import Wish, kind_of, order_of, volume_orders_of
+from readiness.dataservices.wish import Wish, kind_of, order_of
 from readiness.model import Manifest
 from readiness.workload import stamp_of
 
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 _OVER: Final = frozenset({"Succeeded", "Failed"})
 
 
-def caught_up(wish: Wish, snapshot: Snapshot, decided: Provision) -> Provision:
-    """The same with what has to be made up for: at most one Job for each service."""
+def caught_up(
+    wish: Wish, snapshot: Snapshot, decided: Provision, kept: Mapping[str, Order]
+) -> Provision:
+    """The same with what has to be made up for: at most one Job for each service. `kept` are orders of what we do not run."""
     if wish.spec.backups is None or holds_up(snapshot.provided.absent):
         return decided
     rows = rows_of(wish.policy, snapshot.provided.runs)
     orders = {s.name: order_of(wish, snapshot, s) for s in wish.spec.data_services if kind_of(s)}
-    orders |= {volume.name: order for volume, order in volume_orders_of(wish, snapshot)}
+    orders |= kept
     services, writes = [], list(decided.writes)
     for service in decided.services:
         order, runs = orders.get(service.name), snapshot.provided.runs.get(service.name, ())
@@ -57,7 +59,7 @@ def _missed(
     """Nothing of a CronJob that somebody suspended, and nothing while no member could be dumped."""
     if cron["spec"].get("suspend") or service.obstacles:
         return None
-    if service.kind != VOLUME and not any(ready for _, ready in service.members):
+    if service.runs and not any(ready for _, ready in service.members):
         return None
     known = _known(cron, row, tuple(runs), now)
     return catch_up(cron["spec"]["schedule"], cron["spec"].get("timeZone") or "Etc/UTC", known, now)

@@ -50,7 +50,7 @@ def desired_of(kind: Kind, order: Order, owner: Manifest | None) -> tuple[Manife
     found = (
         _credentials(order),
         *kind.build(order),
-        *build_saving(kind, order),
+        *build_saving(kind, order, kind.source(order) if kind.source else None),
         *build_recovery(kind, order),
     )
     return tuple(completed(child, kind.name, order, owner) for child in found)

@@ -64,13 +64,12 @@ def build_destination_mounts(order: Order) -> list[Manifest]:
     return [*found, build_mount("destination", CREDENTIALS_DIR, read_only=True)]
 
 
-def build_wall(order: Order, of: Sequence[str], ports: Sequence[Manifest]) -> Manifest:
-    """Nobody reaches these pods; they reach names, the destination, and the store where it has ports for them."""
+def build_wall(order: Order, of: Sequence[str], way: Sequence[Manifest] = ()) -> Manifest:
+    """Nobody reaches these pods; they reach names, the destination, and the store where there is a way for them."""
     parts = {"key": naming.PART_LABEL, "operator": "In", "values": [*of]}
     selector = naming.store_labels(order.policy, order.service.name)
     own = {key: selector[key] for key in (naming.POLICY_LABEL, naming.SERVICE_LABEL)}
     names = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
-    store = [{"to": [{"podSelector": {"matchLabels": own}}], "ports": [*ports]}] if ports else []
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -78,7 +77,7 @@ def build_wall(order: Order, of: Sequence[str], ports: Sequence[Manifest]) -> Ma
         "spec": {
             "podSelector": {"matchLabels": own, "matchExpressions": [parts]},
             "policyTypes": ["Ingress", "Egress"],
-            "egress": [names, *store, *_way_out(asked_of(order).destination)],
+            "egress": [names, *way, *_way_out(asked_of(order).destination)],
         },
     }
 
@@ -98,9 +97,9 @@ def build_mount(name: str, path: str = "", *, read_only: bool = False) -> Manife
     return found | ({"readOnly": True} if read_only else {})
 
 
-def build_secret_volume(volume: str, name: str, key: str) -> Manifest:
-    """One key of a Secret, as a file."""
-    items = [{"key": key, "path": key}]
+def build_secret_volume(volume: str, name: str, key: str, path: str = "") -> Manifest:
+    """One key of a Secret, as a file of that name or another."""
+    items = [{"key": key, "path": path or key}]
     return {"name": volume, "secret": {"secretName": name, "defaultMode": 0o440, "items": items}}
 
 

@@ -23,6 +23,8 @@ NAMES: Final = ("redis", "mongodb", "rabbitmq")
 """Every kind, as the API names it."""
 VOLUME: Final = "volume"
 """In the place of a kind: a plain volume, which is backed up and nothing else."""
+EXTERNAL: Final = "external"
+"""In the place of a kind in labels: what backs up a service that somebody else runs."""
 NOTE: Final = "rotation."
 """Keys of the credentials Secret that begin so hold no secret: they say how far a rotation has got."""
 NEXT: Final = ".next"
@@ -90,8 +92,9 @@ class Order:
 
     @property
     def kind(self) -> str:
-        """The name of its kind."""
-        return next(name for name in NAMES if getattr(self.service, name) is not None)
+        """The name of its kind, whoever runs it."""
+        declared = self.service.external or self.service
+        return next(name for name in NAMES if getattr(declared, name) is not None)
 
     def name(self, part: str = "") -> str:
         """The name of an object; without a part, of the main StatefulSet, Service and binding Secret."""
@@ -120,22 +123,38 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Dump:
-    """How one service is dumped, and the dump verified: by commands in its own image.
+class Source:
+    """Where a dump is taken, and as whom: of a service of ours, or of somebody else's.
 
-    Both find `scripts` in /scripts, leave what they have in /backup, and are told `told`. Only the first is given the
-    password of `user` (in /passwords) and `volumes`, reaches `ports` and has `memory_to_dump`; the second has `memory`. They
-    have the `room` of so many volumes of a member.
+    `way` are the rules of a NetworkPolicy that let the dump reach it, `passwords` the volume with the file `password`, and
+    `username` where `login` does not say it. `tls` is the directory of the authority, or empty. `memory` and `storage` are
+    those of a member; `told` is what more the dump has to know.
+    """
+
+    hosts: tuple[str, ...]
+    port: int
+    way: tuple[Manifest, ...]
+    passwords: Manifest | None
+    memory: str
+    storage: str
+    login: str = ""
+    tls: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[Manifest, ...] = ()
+    storage_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """How one service is dumped, and the dump verified: by /scripts/dump.sh and /scripts/verify.sh in its own image.
+
+    Both leave what they have in /backup, and are told `told`. Only the first is given a password and reaches the service, and
+    has `memory_to_dump`; the second has `memory`. They have the `room` of so many volumes of a member.
     """
 
     scripts: Mapping[str, str]
-    user: str
-    ports: tuple[int, ...]
-    dump: tuple[str, ...]
-    verify: tuple[str, ...]
     told: Mapping[str, str]
     memory: str
-    volumes: tuple[Manifest, ...] = ()
     room: int = 1
     memory_to_dump: str = "256Mi"
 
@@ -147,8 +166,9 @@ class Kind:
     `build` returns every child but the credentials Secret, in the order in which they are
     created; what it leaves out should not exist. `problems` returns what is asked and cannot or
     should not be built; a refusal whose reason the service's `unsafe` names is dropped. `next_step`
-    is what comes next of a service that runs, if anything. A `preview` has to be switched on. `dump` is None while this version
-    does not back the kind up.
+    is what comes next of a service that runs, if anything. A `preview` has to be switched on. `source` says where one that we
+    run is dumped, `dump` how it is dumped from there; `dump` is None while this version does not back the kind up, and `needs`
+    which rights of a login that takes.
     """
 
     name: Literal["redis", "mongodb", "rabbitmq"]
@@ -159,4 +179,6 @@ class Kind:
     next_step: Callable[[Task], Step | None] = lambda _task: None
     preview: bool = False
     asked: bool = False
-    dump: Callable[[Order], Dump] | None = None
+    source: Callable[[Order], Source] | None = None
+    dump: Callable[[Source], Dump] | None = None
+    needs: str = ""

@@ -21,10 +21,12 @@ from readiness.dataservices.order import Kind, Look, Order
 from readiness.dataservices.ordering import RETRY_SECONDS, Turn, amended, turn_of
 from readiness.dataservices.removal import (
     Place,
+    backed_only,
     changed_kind,
     is_confirmed,
     leftovers_of,
     pending,
+    still_runs,
 )
 from readiness.dataservices.roll import next_replaced
 from readiness.dataservices.scraping import served, unscraped
@@ -91,7 +93,7 @@ class Service:
     """What is told of one provided data service.
 
     `waiting` says what it still lacks, if anything; `doing` what else is under way, and `reason`
-    that in a word; `missed` a schedule of its backups.
+    that in a word; `missed` a schedule of its backups. `runs`: we run it, and do not only back it up.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Service:
     command: Command | None = None
     grows: bool = False
     missed: Missed | None = None
+    runs: bool = True
 
     @property
     def ready(self) -> bool:
@@ -147,7 +150,7 @@ def provide(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
     by_name: dict[str, Kind] = {kind.name: kind for kind in kinds}
     declared = [service for service in wish.spec.data_services if kind_of(service)]
     found = [_provided(wish, snapshot, service, by_name) for service in declared]
-    kept = {volume.name for volume in wish.spec.backups.volumes} if wish.spec.backups else set()
+    kept = {each for each in backed_only(wish.spec) if not still_runs(live_of(wish, snapshot.provided, each).values())}  # fmt: skip
     found += _removed(wish, snapshot.provided, {service.name for service in declared} | kept)
     services = tuple(service for service, _ in found)
     writes = tuple(write for _, each in found for write in each)

@@ -6,10 +6,15 @@ Pure. Volumes and the credentials that open them stay: data outlives the service
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from readiness import naming
+from readiness.dataservices.order import EXTERNAL, NAMES
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle
+
+if TYPE_CHECKING:
+    from readiness.api.policy import PolicySpec
 
 Place = tuple[str, str]
 """Kind and name of an object."""
@@ -32,10 +37,22 @@ def pending(policy: Manifest, service: str) -> Obstacle:
     )  # fmt: skip
 
 
-def changed_kind(service: str, kind: str, live: Iterable[Manifest]) -> Iterator[Obstacle]:
-    """A service that changed its kind would delete the old one with its data: it needs a new name."""
+def backed_only(spec: PolicySpec) -> Iterator[str]:
+    """Names of what a policy has backed up and does not ask us to run."""
+    yield from (service.name for service in spec.data_services if service.external)
+    yield from (volume.name for volume in (spec.backups.volumes if spec.backups else ()))
+
+
+def still_runs(live: Iterable[Manifest]) -> bool:
+    """Whether children are there of a service that we ran under a name that is somebody else's now."""
     found = {child["metadata"]["labels"].get(naming.KIND_LABEL, "") for child in live}
-    for other in sorted(found - {kind, ""}):
+    return not found.isdisjoint(NAMES)
+
+
+def changed_kind(service: str, kind: str, live: Iterable[Manifest]) -> Iterator[Obstacle]:
+    """A service that changed its kind would delete the old one with its data: it needs a new name. Backups of others' have none."""
+    found = {child["metadata"]["labels"].get(naming.KIND_LABEL, "") for child in live}
+    for other in sorted(found - {kind, "", EXTERNAL}):
         words = f"{service} still runs as {other}"
         yield Obstacle("KindChanged", words, f"give the new {kind} another name")
 

@@ -1,18 +1,15 @@
-"""Plain volumes that are backed up beside the data services: their CronJobs, and what is told of them.
+"""Plain volumes that are backed up beside the data services: what their CronJobs are.
 
 There is no server: our own image packs the files beside whoever writes them, and a drill unpacks them. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from readiness import naming
 from readiness.backups.snapshots import DIRECTORY
-from readiness.dataservices.catchup import caught_up
-from readiness.dataservices.children import completed
 from readiness.dataservices.destined import (
     build_destination_mounts,
     build_destination_volumes,
@@ -20,12 +17,10 @@ from readiness.dataservices.destined import (
     build_store_args,
     build_wall,
 )
-from readiness.dataservices.order import VOLUME, Kind, Order
-from readiness.dataservices.ordering import RETRY_SECONDS
+from readiness.dataservices.kept import Kept
+from readiness.dataservices.order import VOLUME, Order
 from readiness.dataservices.parts import canonical
-from readiness.dataservices.provision import Provision, Service, Told, provide, writes_of
 from readiness.dataservices.recovery import recovery_of
-from readiness.dataservices.removal import changed_kind
 from readiness.dataservices.restore import RESTORED
 from readiness.dataservices.runs import (
     build_account,
@@ -34,41 +29,20 @@ from readiness.dataservices.runs import (
     build_pod,
     build_retention,
 )
-from readiness.dataservices.scraping import served
-from readiness.dataservices.standing import lacking, live_of
-from readiness.dataservices.waking import next_at
 from readiness.dataservices.wish import Wish, volume_orders_of
 from readiness.model import Manifest
-from readiness.snapshot import Obstacle, Snapshot
+from readiness.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from readiness.api.backups import SavedVolume
 
 SOURCE: Final = "/source"
-NO_IMAGE: Final = Obstacle(
-    "NoImage", "the operator does not know its own image, which backups run in",
-    "set READINESS_IMAGE of the operator",
-)  # fmt: skip
 
 
-def provide_all(wish: Wish, snapshot: Snapshot, kinds: Iterable[Kind]) -> Provision:
-    """Data services, plain volumes, and what has to be made up for of either."""
-    decided = with_volumes(wish, snapshot, provide(wish, snapshot, kinds))
-    return caught_up(wish, snapshot, decided)
-
-
-def with_volumes(wish: Wish, snapshot: Snapshot, decided: Provision) -> Provision:
-    """The same with every plain volume that the policy wants saved."""
-    orders = volume_orders_of(wish, snapshot)
-    found = [_provided(wish, snapshot, volume, order) for volume, order in orders]
-    if not found:
-        return decided
-    services = (*decided.services, *(told for told, _ in found))
-    writes = (*decided.writes, *(write for _, each in found for write in each))
-    met = (each for service in services for each in service.obstacles)
-    waits = any(service.waiting for service in services)
-    later = next_at(wish, met, snapshot.provided.repaired.values(), waits=waits)
-    return replace(decided, services=services, writes=writes, next_at=later)
+def kept_volumes(wish: Wish, snapshot: Snapshot) -> tuple[Kept, ...]:
+    """All that the policy wants saved."""
+    found = volume_orders_of(wish, snapshot)
+    return tuple(Kept(VOLUME, VOLUME, order, partial(build_volume, volume, order)) for volume, order in found)  # fmt: skip
 
 
 def build_volume(volume: SavedVolume, order: Order) -> tuple[Manifest, ...]:
@@ -80,38 +54,12 @@ def build_volume(volume: SavedVolume, order: Order) -> tuple[Manifest, ...]:
     return (
         build_account(order, naming.BACKUP),
         build_account(order, naming.RETENTION),
-        build_wall(order, parts, []),
+        build_wall(order, parts),
         build_cron_job(order, naming.BACKUP, backups.schedule, _saving_pod(volume, order)),
         build_retention(order),
         build_cron_job(order, naming.RESTORE_DRILL, backups.restore_drill.schedule, _drilling_pod(volume, order)),
         *recovery_of("volume", order),
     )  # fmt: skip
-
-
-def children_of_volume(wish: Wish, volume: SavedVolume, order: Order) -> tuple[Manifest, ...]:
-    """The same with what all children share; owned by the policy where deletion takes them along."""
-    meta, owned = wish.policy["metadata"], wish.spec.deletion_policy == "Delete"
-    owner = naming.owner(meta["name"], meta["uid"]) if owned else None
-    return tuple(completed(each, VOLUME, order, owner) for each in build_volume(volume, order))
-
-
-def _provided(wish: Wish, snapshot: Snapshot, volume: SavedVolume, order: Order) -> Told:
-    provided = snapshot.provided
-    live, met = live_of(wish, provided, volume.name), provided.obstacles.get(volume.name, ())
-    told = Service(volume.name, VOLUME, obstacles=met)
-    refusals = (*changed_kind(volume.name, VOLUME, live.values()), *_refusals(order))
-    if refusals:
-        return replace(told, obstacles=refusals), ()
-    desired = served(children_of_volume(wish, volume, order), provided.unserved)
-    told = replace(told, waiting=lacking(desired, live))
-    if any(each.at + RETRY_SECONDS > wish.now for each in met):
-        return told, ()
-    return told, tuple(writes_of(told, desired, live, wish.now, provided.repaired))
-
-
-def _refusals(order: Order) -> Iterator[Obstacle]:
-    if not order.operator_image:
-        yield NO_IMAGE
 
 
 def _saving_pod(volume: SavedVolume, order: Order) -> Manifest:

@@ -65,6 +65,20 @@ def order_of(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
     )
 
 
+def external_orders_of(wish: Wish, snapshot: Snapshot) -> tuple[Order, ...]:
+    """What the backups of each service that others run are made from."""
+    return tuple(_external(wish, snapshot, s) for s in wish.spec.data_services if s.external)
+
+
+def _external(wish: Wish, snapshot: Snapshot, service: DataService) -> Order:
+    provided, own = snapshot.provided, service.backup.image if service.backup else None
+    order = Order(
+        snapshot.namespace, wish.policy["metadata"]["name"], service, "", provided.operator_image, snapshot.operator_namespace, 0, {},
+        backups=_backups_of(wish.spec, service), scraping=provided.scraping,
+    )  # fmt: skip
+    return replace(order, image=own or provided.images.get(order.kind, ""))
+
+
 def volume_orders_of(wish: Wish, snapshot: Snapshot) -> tuple[tuple[SavedVolume, Order], ...]:
     """The plain volumes that are to be saved; of a data service each has no more than a name."""
     from readiness.api.dataservice import DataService

@@ -75,7 +75,7 @@ def test_without_a_close_secondary_the_primary_is_dumped(world: World):
 def test_what_cannot_be_dumped_is_named(world: World, members: tuple[tuple[str, ...], ...], password: str, reason: str):  # fmt: skip
     with mongoprograms.fronted(world.backend, world.rig.home / "front.log", *members) as ports:
         _, pod = next(world.containers(ports or [1]))
-        secret = Path(pod.home / "passwords/backup")
+        secret = Path(pod.home / "passwords/password")
         right = secret.read_text()
         secret.write_text(password or right)
         done = pod.run(*pod.container["command"], timeout=300)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from readiness.api.dataservice import DataService
-from readiness.dataservices.mongodb.dump import dump_of
+from readiness.dataservices.children import desired_of
+from readiness.dataservices.mongodb.dump import source_of
 from readiness.dataservices.mongodb.users import users_of
-from readiness.dataservices.saving import build_saving
 from readiness.model import Manifest
 
 from .dumping import MONGODB, ORDER
@@ -19,7 +19,7 @@ from .dumping import MONGODB, ORDER
 def job(part: str = "backup", **service: Any) -> Manifest:
     """The spec of a CronJob's pod."""
     wanted = DataService.model_validate({"name": "orders", **({"mongodb": {}} | service)})
-    built = build_saving(MONGODB, replace(ORDER, service=wanted))
+    built = desired_of(MONGODB, replace(ORDER, service=wanted), None)
     (found,) = [each for each in built if each["metadata"]["name"] == ORDER.name(part) and each["kind"] == "CronJob"]  # fmt: skip
     spec: Manifest = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return spec
@@ -29,17 +29,17 @@ def test_the_dumping_container_is_told_every_member_and_given_one_password():
     dump, verify = job()["initContainers"]
 
     hosts = [f"{ORDER.name()}-{n}.{ORDER.name('members')}.shop.svc:27017" for n in range(3)]
-    assert {e["name"]: e["value"] for e in dump["env"]} == {"MEMBERS": " ".join(hosts), "PORT": "27017"}  # fmt: skip
+    assert {e["name"]: e["value"] for e in dump["env"]} == {"LOGIN": "backup", "MEMBERS": " ".join(hosts), "PORT": "27017"}  # fmt: skip
     assert dump["resources"]["limits"] == {"memory": "512Mi"}
     assert [m["name"] for m in dump["volumeMounts"]] == ["tmp", "scripts", "backup", "passwords"]
     assert [m["name"] for m in verify["volumeMounts"]] == ["tmp", "scripts", "backup"]
     (secret,) = [v["secret"] for v in job()["volumes"] if v["name"] == "passwords"]
-    assert secret["items"] == [{"key": "backup", "path": "backup"}]
+    assert secret["items"] == [{"key": "backup", "path": "password"}]
 
 
 def test_its_user_may_back_up_and_nothing_else():
-    dump = dump_of(ORDER)
-    (user,) = [each for each in users_of("orders", {}) if each.name == dump.user]
+    source = source_of(ORDER)
+    (user,) = [each for each in users_of("orders", {}) if each.name == source.login]
 
     assert user.roles == {"backup@admin"}
 
@@ -68,6 +68,6 @@ def test_whoever_loads_has_the_memory_of_a_member_and_a_gibibyte_at_least(limit:
 
 
 def test_every_script_that_a_container_runs_is_there():
-    (config,) = [each for each in build_saving(MONGODB, ORDER) if each["kind"] == "ConfigMap"]
+    (config,) = [each for each in desired_of(MONGODB, ORDER, None) if each["kind"] == "ConfigMap" and each["metadata"]["name"] == ORDER.name("backup")]  # fmt: skip
 
     assert set(config["data"]) == {"choose.js", "dump.sh", "drill.sh", "look.js", "verify.sh"}

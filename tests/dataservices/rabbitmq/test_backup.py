@@ -27,6 +27,7 @@ from readiness.backups.manifest import Source, Tally, Verified
 from readiness.dataservices.order import Order
 from readiness.dataservices.parts import build_secret
 from readiness.dataservices.rabbitmq import RABBITMQ
+from readiness.dataservices.rabbitmq.dump import source_of
 from readiness.dataservices.rabbitmq.users import CREDENTIALS, OPERATOR
 from readiness.dataservices.saving import build_saving
 from readiness.model import Manifest
@@ -143,7 +144,12 @@ class Job:
 
 def manifests(order: Order = ORDER, *more: Manifest) -> list[Manifest]:
     secret = build_secret(order.name(naming.CREDENTIALS), PASSWORDS)
-    return [secret, *more, *RABBITMQ.build(order.resized(1)), *build_saving(RABBITMQ, order)]
+    return [
+        secret,
+        *more,
+        *RABBITMQ.build(order.resized(1)),
+        *build_saving(RABBITMQ, order, source_of(order)),
+    ]
 
 
 @pytest.fixture(scope="module")

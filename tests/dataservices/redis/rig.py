@@ -284,7 +284,9 @@ class Rig:
     def _contents(self, volume: Mapping[str, Any]) -> Mapping[str, str]:
         if "secret" in volume:
             found = self.secret(volume["secret"]["secretName"])
-            return {each["path"]: found[each["key"]] for each in volume["secret"]["items"]}
+            items = ((each["path"], each["key"]) for each in volume["secret"]["items"])
+            optional = volume["secret"].get("optional", False)
+            return {path: found[key] for path, key in items if key in found or not optional}
         if "configMap" in volume:
             name = volume["configMap"]["name"]
             found_map = [e for e in self._of("ConfigMap") if e["metadata"]["name"] == name]

@@ -16,6 +16,7 @@ from readiness.api.backups import Backups
 from readiness.backups.codec import load_source, load_verified
 from readiness.backups.manifest import Source, Tally, Verified
 from readiness.dataservices.redis import REDIS
+from readiness.dataservices.redis.dump import source_of
 from readiness.dataservices.saving import build_saving
 
 from .orders import PASSWORDS, manifests_of, order_of
@@ -34,7 +35,7 @@ JOB = ORDER.name("backup")
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     home = tmp_path_factory.mktemp(request.param)
-    found = Rig(image_root(request.param), home, next(NETWORKS), [*manifests_of(ORDER), *build_saving(REDIS, ORDER)])  # fmt: skip
+    found = Rig(image_root(request.param), home, next(NETWORKS), [*manifests_of(ORDER), *build_saving(REDIS, ORDER, source_of(ORDER))])  # fmt: skip
     found.start()
     ready(found)
     found.form()

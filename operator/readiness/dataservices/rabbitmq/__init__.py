@@ -8,7 +8,7 @@ from readiness.dataservices.exporter import build_monitor, endpoint_of
 from readiness.dataservices.order import Kind, Order
 from readiness.dataservices.rabbitmq.commands import next_step
 from readiness.dataservices.rabbitmq.conf import PORTS, problems
-from readiness.dataservices.rabbitmq.dump import dump_of
+from readiness.dataservices.rabbitmq.dump import NEEDS, dump_of, source_of
 from readiness.dataservices.rabbitmq.objects import build_objects
 from readiness.dataservices.rabbitmq.pods import build_members
 from readiness.dataservices.rabbitmq.users import CREDENTIALS
@@ -22,5 +22,13 @@ def build_rabbitmq(order: Order) -> tuple[Manifest, ...]:
 
 
 RABBITMQ: Final = Kind(
-    "rabbitmq", PORTS["amqp"], CREDENTIALS, build_rabbitmq, problems, next_step, dump=dump_of
+    "rabbitmq",
+    PORTS["amqp"],
+    CREDENTIALS,
+    build_rabbitmq,
+    problems,
+    next_step,
+    source=source_of,
+    dump=dump_of,
+    needs=NEEDS,
 )

@@ -11,28 +11,27 @@ from pathlib import Path
 from typing import Final
 
 from readiness.backups.definitions import SORTS
-from readiness.dataservices.order import Dump, Order
-from readiness.dataservices.parts import canonical
-from readiness.dataservices.rabbitmq.conf import memory_of, part_of, ports_of, spec_of
+from readiness.dataservices.order import Dump, Order, Source
+from readiness.dataservices.rabbitmq.conf import memory_of, part_of, ports_of
 from readiness.dataservices.rabbitmq.users import EXPORTER
 from readiness.dataservices.restore import COUNT
-from readiness.dataservices.tls import VOLUME, volume_of
+from readiness.dataservices.source import Login, own_source
 
+NEEDS: Final = "the tag administrator, without which RabbitMQ exports no definitions"
 _HERE: Final = Path(__file__).with_name("backup")
 SCRIPTS: Final = {each.name: each.read_text() for each in sorted(_HERE.iterdir()) if each.suffix in (".sh", ".erl")}  # fmt: skip
 
 
-def dump_of(order: Order) -> Dump:
+def source_of(order: Order) -> Source:
+    """One of ours: the management API of its members."""
+    login = Login(EXPORTER.name, EXPORTER.key)
+    return own_source(part_of(order), ports_of(order)["management"], login, memory_of(order))
+
+
+def dump_of(source: Source) -> Dump:
     """Two containers of the server's image; the second needs the memory of a member."""
-    tls, port = spec_of(order).tls, ports_of(order)["management"]
-    hosts = {"MEMBERS": " ".join(part_of(order).hosts), "PORT": str(port)}
     return Dump(
         scripts=SCRIPTS | {"count.erl": COUNT, "sorts.json": json.dumps(SORTS)},
-        user=EXPORTER.key,
-        ports=(port,),
-        dump=("sh", "/scripts/dump.sh"),
-        verify=("sh", "/scripts/verify.sh"),
-        told=hosts | ({"TLS": f"/{VOLUME}"} if tls else {}),
-        memory=canonical(memory_of(order)),
-        volumes=(volume_of(tls),) if tls else (),
+        told={"MEMBERS": " ".join(source.hosts), "PORT": str(source.port)},
+        memory=source.memory,
     )

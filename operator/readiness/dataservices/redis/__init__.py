@@ -8,6 +8,16 @@ from readiness.dataservices.order import Kind
 from readiness.dataservices.redis.access import CREDENTIALS
 from readiness.dataservices.redis.build import build, problems
 from readiness.dataservices.redis.commands import next_step
-from readiness.dataservices.redis.dump import dump_of
+from readiness.dataservices.redis.dump import NEEDS, dump_of, source_of
 
-REDIS: Final = Kind("redis", 6379, CREDENTIALS, build, problems, next_step, dump=dump_of)
+REDIS: Final = Kind(
+    "redis",
+    6379,
+    CREDENTIALS,
+    build,
+    problems,
+    next_step,
+    source=source_of,
+    dump=dump_of,
+    needs=NEEDS,
+)

@@ -17,6 +17,11 @@ done
 export HOME=/tmp/home
 mkdir -p $HOME/.mongodb/mongosh
 echo '{"enableTelemetry":false}' > $HOME/.mongodb/mongosh/config
+read_key() { [ ! -r "/passwords/$1" ] || cat "/passwords/$1"; }
+
+user=${LOGIN:-$(read_key username)} trust=''
+[ -z "${TLS:-}" ] || [ ! -r "$TLS/ca.crt" ] || trust="$TLS/ca.crt"
+export TRUST="$trust"
 found=$(mongosh --quiet --norc --nodb /scripts/choose.js)
 from=${found%% *} version=${found#* }
 [ -n "$from" ] || give_up NoMember "no member answers that could be dumped"
@@ -24,9 +29,10 @@ name=${from%%.*}
 
 began=$(date +%s)
 echo "dumping $from" >&2
-mongodump --config=/dev/stdin --host "${from%:*}" --port "${from##*:}" --username backup --authenticationDatabase admin \
-  --readPreference=secondaryPreferred --oplog --archive=/backup/dump.archive >&2 << END || give_up DumpFailed "mongodump of $name ended with $?$(why)"
-password: "$(cat /passwords/backup)"
+mongodump --config=/dev/stdin --host "${from%:*}" --port "${from##*:}" ${user:+--username "$user" --authenticationDatabase admin} \
+  ${TLS:+--ssl} ${trust:+--sslCAFile "$trust"} \
+  --readPreference=secondaryPreferred --oplog --archive=/backup/dump.archive >&2 << END || give_up DumpFailed "mongodump of $name ended with $?$(why)${NEEDS:+: $NEEDS}"
+password: "$(read_key password | sed 's/[\\"]/\\&/g')"
 END
 [ -s /backup/dump.archive ] || give_up DumpFailed "mongodump of $name wrote nothing"
 printf '{"member":"%s","server":"%s","began":%s,"ended":%s}\n' "$name" "$version" "$began" "$(date +%s)" > /backup/source.json

@@ -17,7 +17,7 @@ for HOST in $MEMBERS; do
   echo "${HOST%%.*}: $said" >&2
   case $said in status*) refused="${HOST%%.*} answered with $said" ;; esac
 done
-[ -n "$from" ] || [ -z "$refused" ] || give_up DumpFailed "the management API of $refused"
+[ -n "$from" ] || [ -z "$refused" ] || give_up DumpFailed "the management API of $refused${NEEDS:+: $NEEDS}"
 [ -n "$from" ] || give_up NoMember "no member answers that could export its definitions"
 [ -s /backup/definitions.json ] || give_up DumpFailed "$from exported nothing"
 version=$(sed -n 's/.*"rabbitmq_version":"\([^"]*\)".*/\1/p' /backup/definitions.json)
