@@ -41,8 +41,11 @@ def samples(row: dict[str, Any]) -> tuple[Sample, ...]:
     """One at each value of memory, while it lasts, and one at the end."""
     values = row.get("memory", ())
     times = (21.0, 22.0, 32.0) if row.get("late") else (6.0, 22.0, 32.0)
-    known = [Sample(at, v if v < 0 else v * MI, killed=0) for at, v in zip(times, values, strict=False)]  # fmt: skip
-    last = [replace(known[-1], at=45.0, killed=row.get("killed", 0))] if len(values) == 3 else []
+    counted = -1 if row.get("uncounted") else 0
+    known = [Sample(at, v if v < 0 else v * MI, killed=counted) for at, v in zip(times, values, strict=False)]  # fmt: skip
+    last = (
+        [replace(known[-1], at=45.0, killed=row.get("killed", counted))] if len(values) == 3 else []
+    )
     return (*known, *last)
 
 

@@ -10,7 +10,7 @@ import argparse
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -47,10 +47,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     except (OSError, UnreadableError) as error:
         console.write(dump_obstacle(f"its control group cannot be read: {_words(error)}") + "\n")
     while process.exists():
-        told = {name: text for name, path in files if (text := _read(path))}
         pids = [str(args.process)] if args.process != CONTAINER else _others()
         sample = sample_of(
-            time.time(), told,
+            time.time(), read_files(files),
             [_read(PROC / pid / "status") for pid in pids],
             [_read(path) for pid in pids for path in (PROC / pid).glob("task/*/schedstat")],
         )  # fmt: skip
@@ -72,6 +71,11 @@ def find_files(process: Path) -> Iterator[tuple[str, Path]]:
     for name in V1:
         controller, _, file = name.partition("/")
         yield name, _group(root / controller, own.get(controller, ""), process.name) / file
+
+
+def read_files(files: Iterable[tuple[str, Path]]) -> dict[str, str]:
+    """Their texts; what a kernel does not have, or does not let us read, is left out."""
+    return {name: text for name, path in files if (text := _read(path))}
 
 
 def _group(root: Path, own: str, process: str) -> Path:

@@ -149,6 +149,16 @@ def _unmeasured(seen: Timeline) -> Verdict:
     )  # fmt: skip
 
 
+def _uncounted(seen: Timeline) -> Verdict | None:
+    """Memory that did not grow is no memory of a process that was killed for it, unless that is told."""
+    told = [s.killed >= 0 for s in seen.samples]
+    if told and told[0] and told[-1]:
+        return None
+    return _unmeasured(
+        replace(seen, unmeasured="how many processes it lost for want of memory is not told")
+    )
+
+
 def _judge_peak(limit: int | None, seen: Timeline) -> Verdict:
     """Without a limit there is nothing to come near to: that it goes on is all."""
     if limit is None:
@@ -163,7 +173,9 @@ def _judge_peak(limit: int | None, seen: Timeline) -> Verdict:
             expected=f"at most {100 * MOST_USED:g} % of resources.limits.memory", observed="more", evidence=evidence,
             fix="raise resources.limits.memory, or let it work on fewer of them at a time",
         )  # fmt: skip
-    return passed("MemoryHolds", "ten requests of load.worstCase at a time are borne", evidence=evidence)  # fmt: skip
+    return _uncounted(seen) or passed(
+        "MemoryHolds", "ten requests of load.worstCase at a time are borne", evidence=evidence
+    )
 
 
 def _judge(allowed: int, seen: Timeline) -> Verdict:
@@ -186,7 +198,9 @@ def _judge(allowed: int, seen: Timeline) -> Verdict:
             expected="an answer below 400, as before", observed="another one, or none", evidence=evidence,
             fix="see what a request that is refused leaves behind: a connection, a worker, a lock",
         )  # fmt: skip
-    return passed("MemoryHolds", "oversize bodies do not make its memory grow", evidence=evidence)
+    return _uncounted(seen) or passed(
+        "MemoryHolds", "oversize bodies do not make its memory grow", evidence=evidence
+    )
 
 
 PLUGINS: Final = (

@@ -28,7 +28,7 @@ def sample_of(
     Time spent waiting for a CPU is told by pressure, which remembers threads that have ended; where
     the kernel does not tell it, by the threads that are there. A quota's time comes on top.
     """
-    version2 = "memory.events" in files or "cpu.max" in files
+    version2 = files.keys().isdisjoint(V1)
     held, throttled = _cpu_v2(files) if version2 else _cpu_v1(files)
     queued = max(_pressure(files.get("cpu.pressure", "")), _queued(schedules))
     return Sample(
