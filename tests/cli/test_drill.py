@@ -255,7 +255,7 @@ def test_the_picture_is_drawn_as_it_was_asked_for(words, files, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     told = io.StringIO()
     arm = next(iter(drilled.controls_of("shutdown", ["SHD-006"]).values())).ask(subject())[0].arm
-    seen = drilled.Drilled({}, {arm.name: ended(arm, 0.5)})
+    seen = drilled.Drilled({}, {arm.name: (ended(arm, 0.5),)})
 
     drilled.draw(options(*words), seen, (), Console({}, io.StringIO(), io.StringIO(), told))
 
@@ -263,10 +263,35 @@ def test_the_picture_is_drawn_as_it_was_asked_for(words, files, tmp_path, monkey
     assert all(name in told.getvalue() for name in files)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "spoiled"),
+    [((9, 0.5, 0.5), ()), ((9, 9), ()), ((0.5,), ()), ((9, 9, 9, 0.5, 0.5), (2, 3))],
+    ids=["flaky", "failed", "passed", "more than three"],
+)
+def test_where_looks_disagree_the_last_three_are_drawn(seconds, spoiled, tmp_path):
+    def seen(look: int, arm: Arm) -> Timeline:
+        return replace(ended(arm, seconds[look - 1]), lag=0.5 if look in spoiled else 0.0)
+
+    board, page = Board(seen), tmp_path / "page.html"
+    args = options("--control", "SHD-006", "--html", str(page))
+    console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
+
+    found = asyncio.run(drilled.drill_all(board, subject(), drilled.Images("image"), args, console))
+    drilled.draw(args, found, (), console)
+
+    shown = range(1, len(seconds) + 1)[-3:]
+    assert found.timelines == {
+        name: tuple(seen(look, Arm(name, ())) for look in shown) for name in ("idle", "held")
+    }
+    told, many = page.read_text(), len(shown)
+    assert told.count("<figure>") == 2 * many
+    assert [f"Arm idle, look {n} of {many}: " in told for n in range(1, many + 1)] == [many > 1] * many  # fmt: skip
+
+
 def test_a_picture_that_cannot_be_written_is_told(tmp_path):
     told = io.StringIO()
     arm = next(iter(drilled.controls_of("shutdown", ["SHD-006"]).values())).ask(subject())[0].arm
-    seen = drilled.Drilled({}, {arm.name: ended(arm, 0.5)})
+    seen = drilled.Drilled({}, {arm.name: (ended(arm, 0.5),)})
 
     drilled.draw(options("--html", str(tmp_path / "no" / "x.html")), seen, (), Console({}, io.StringIO(), io.StringIO(), told))  # fmt: skip
 

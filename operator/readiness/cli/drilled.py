@@ -64,11 +64,17 @@ class Images:
 
 @dataclass(slots=True)
 class Drilled:
-    """What has been seen so far: the standing look of each control, the newest timeline of each arm, the nodes of all."""
+    """What has been seen so far: the standing look of each control, timelines of each arm's last looks, the nodes of all."""
 
     looks: dict[str, Look]
-    timelines: dict[str, Timeline]
+    timelines: dict[str, tuple[Timeline, ...]]
     nodes: Nodes = ()
+
+    def keep(self, answers: Mapping[DrillRequest, Timeline]) -> None:
+        """One more look: where looks disagree, only all of them show why."""
+        for request, seen in answers.items():
+            before = self.timelines.get(request.arm.name, ())
+            self.timelines[request.arm.name] = (*before, seen)[-LOOKS:]
 
 
 def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Console) -> int:
@@ -136,7 +142,7 @@ async def drill_all(
             console.say(
                 f"the drill added {max(map(added_of, answers.values())):.1f} s, at most, to what an arm of the application needed"
             )
-        drilled.timelines |= {r.arm.name: t for r, t in answers.items()}
+        drilled.keep(answers)
         drilled.nodes = elsewhere(drilled.nodes, answers.values())
         for id_, control in due.items():
             own: dict[Request, Answer] = {
@@ -240,7 +246,7 @@ def row_of(control: Control, subject: Subject, seen: Verdict) -> Row:
 
 def draw(args: argparse.Namespace, drilled: Drilled, rows: Iterable[Row], console: Console) -> None:
     """The files that were asked for; a page where people read and nobody said anything about files."""
-    timelines = tuple(drilled.timelines.values())
+    timelines = tuple(each for looks in drilled.timelines.values() for each in looks)
     silent = not (args.svg or args.html or args.no_picture) and args.output == "human"
     page = Path(f"readiness-drill-{args.drill}-{args.ref.partition('/')[2]}.html")
     html = page if silent and timelines else args.html
@@ -258,7 +264,7 @@ def _draw(
     from readiness.drills.picture import html_of, svg_of
 
     if args.svg and timelines:
-        telling = max(timelines, key=lambda t: len(t.exchanges))
+        telling = max(reversed(timelines), key=lambda t: len(t.exchanges))
         args.svg.write_text(svg_of(telling), encoding="utf-8")
         console.say(f"the timeline of arm {telling.arm} is drawn in {args.svg}")
     if html:

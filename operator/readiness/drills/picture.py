@@ -6,6 +6,7 @@ they were told. Time 0 is the deletion.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final, Protocol
@@ -59,9 +60,10 @@ def svg_of(timeline: Timeline, verdicts: Sequence[Told] = ()) -> str:
 
 
 def html_of(timelines: Iterable[Timeline], findings: Sequence[Told], title: str) -> str:
-    """A page with every finding and every arm; no script, nothing from elsewhere."""
+    """A page with every finding and every arm, by its looks; no script, nothing from elsewhere."""
     figures = "".join(
-        tag("figure", _svg(each, (), ""), tag("figcaption", escape(_summary(each)), class_="dim")) for each in timelines
+        tag("figure", _svg(each, (), ""), tag("figcaption", escape(f"{look}{_summary(each)}"), class_="dim"))
+        for look, each in _numbered(tuple(timelines))
     )  # fmt: skip
     rows = "".join(_row(each) for each in findings)
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
@@ -70,6 +72,22 @@ def html_of(timelines: Iterable[Timeline], findings: Sequence[Told], title: str)
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}{_PAGE}</style></head>'
         f'<body class="rd"><main>{page}</main></body></html>\n'
     )
+
+
+def _numbered(timelines: Sequence[Timeline]) -> Iterator[tuple[str, Timeline]]:
+    """Each with what tells it from others of its arm."""
+    of = Counter(each.arm for each in timelines)
+    seen = Counter[str]()
+    for each in timelines:
+        seen[each.arm] += 1
+        yield (
+            (
+                f"Arm {each.arm}, look {seen[each.arm]} of {of[each.arm]}: "
+                if of[each.arm] > 1
+                else ""
+            ),
+            each,
+        )
 
 
 def _row(told: Told) -> str:
