@@ -16,7 +16,7 @@ from readiness.engines.restic import Restic, ResticError
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Pruning:
     """The snapshots of which host are kept by what rules, by the run of this name."""
 
     host: str
@@ -24,7 +24,7 @@ class Order:
     rules: Rules
 
 
-def prune(order: Order, restic: Restic, rim: Rim) -> Outcome:
+def prune(order: Pruning, restic: Restic, rim: Rim) -> Outcome:
     """Deletes, and tells how that ended, whatever came."""
     began = rim.clock()
     plain = Outcome(order.run, Task.RETENTION, Result.FAILED, Reason.RESTIC, "", 0)
@@ -35,7 +35,7 @@ def prune(order: Order, restic: Restic, rim: Rim) -> Outcome:
     return replace(told, ended=int(rim.clock()), seconds=round(rim.clock() - began, 1))
 
 
-def plan_of(order: Order, restic: Restic, rim: Rim) -> Plan:
+def plan_of(order: Pruning, restic: Restic, rim: Rim) -> Plan:
     """What would be done now. Raises ResticError."""
     return plan_retention(_listed(order, restic), order.rules, rim.clock())
 
@@ -46,11 +46,11 @@ def describe(plan: Plan) -> str:
     return "".join(rows) + (f"held back: {plan.held}\n" if plan.held else "")
 
 
-def _listed(order: Order, restic: Restic) -> tuple[Snapshot, ...]:
+def _listed(order: Pruning, restic: Restic) -> tuple[Snapshot, ...]:
     return list_snapshots(restic, order.host) if restic.exists() else ()
 
 
-def _prune(order: Order, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
+def _prune(order: Pruning, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
     plan = plan_of(order, restic, rim)
     rim.say(describe(plan).rstrip("\n"))
     if plan.leaving:

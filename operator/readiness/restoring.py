@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from readiness.backups.codec import load_manifest
 from readiness.backups.manifest import MANIFEST, BackupManifest, File, Kind
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.restored import Mismatch, judge_files, judge_restored, sentence_of
-from readiness.backups.snapshots import Snapshot, host_of
+from readiness.backups.snapshots import Order, Snapshot
 from readiness.engines.repository import list_snapshots, restore_snapshot
 from readiness.engines.restic import Restic, ResticError
 from readiness.engines.restores import DRIVERS, Driver, LoadError, Place, Target
@@ -27,17 +27,6 @@ from readiness.engines.restores.place import answers, is_loopback
 
 UNREADABLE: Final = frozenset({Reason.RESTIC})
 """Of restic while it restores what it has listed: the repository is open, and what it holds is not whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Whose snapshots are to be drilled, by the run of this name."""
-
-    kind: Kind
-    namespace: str
-    policy: str
-    service: str
-    run: str
 
 
 class DrillError(Exception):
@@ -97,8 +86,7 @@ def _drill(order: Order, restic: Restic, place: Place, plain: Outcome) -> Outcom
 
 def find(order: Order, restic: Restic, wanted: str) -> tuple[Snapshot, ...]:
     """The snapshots that a person may mean. Raises ResticError."""
-    host = host_of(order.namespace, order.policy, order.service)
-    return wanted_of(list_snapshots(restic, host), wanted)
+    return wanted_of(list_snapshots(restic, order.host), wanted)
 
 
 def room_of(kind: Kind, target: Target) -> int:
@@ -171,8 +159,7 @@ def fetch(order: Order, restic: Restic, chosen: Snapshot, place: Place) -> Backu
 
 
 def _choose(order: Order, restic: Restic, now: float) -> Snapshot:
-    host = host_of(order.namespace, order.policy, order.service)
-    chosen = drilled_of(list_snapshots(restic, host), order.run, now)
+    chosen = drilled_of(list_snapshots(restic, order.host), order.run, now)
     if chosen is None:
         words = (
             f"the repository has no complete snapshot of {order.service}: no backup has ended well"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +19,10 @@ from readiness.backups.manifest import (
     VERIFY,
     BackupManifest,
     File,
-    Kind,
 )
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.sanity import suspicion_of
-from readiness.backups.snapshots import Snapshot, host_of, set_of, tags_of
+from readiness.backups.snapshots import Order, Snapshot, set_of, tags_of
 from readiness.engines.repository import (
     Rim,
     list_snapshots,
@@ -40,23 +39,6 @@ AHEAD_SECONDS: Final = 300
 """A snapshot from further in the future than this says that a clock is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be saved: the files of `directory`, of this store, by the run of this name."""
-
-    kind: Kind
-    namespace: str
-    policy: str
-    service: str
-    run: str
-    directory: Path
-
-    @property
-    def host(self) -> str:
-        """The host of its snapshots."""
-        return host_of(self.namespace, self.policy, self.service)
-
-
 class SavingError(Exception):
     """There is nothing that could be saved, or what was saved is not what it should be."""
 
@@ -65,22 +47,22 @@ class SavingError(Exception):
         self.reason = reason
 
 
-def save(order: Order, restic: Restic, rim: Rim) -> Outcome:
-    """Saves, and tells how that ended, whatever came."""
+def save(order: Order, directory: Path, restic: Restic, rim: Rim) -> Outcome:
+    """Saves the files of a directory, and tells how that ended, whatever came."""
     began = rim.clock()
     plain = Outcome(
         order.run, Task.BACKUP, Result.FAILED, Reason.RESTIC, "", 0,
         backup_set=set_of(order.run, began),
     )  # fmt: skip
     try:
-        told = _save(order, restic, rim, plain)
+        told = _save(order, directory, restic, rim, plain)
     except (ResticError, SavingError) as error:
         told = replace(plain, reason=error.reason, message=str(error))
     return replace(told, ended=int(rim.clock()), seconds=round(rim.clock() - began, 1))
 
 
-def _save(order: Order, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
-    manifest = manifest_of(order, plain.backup_set)
+def _save(order: Order, directory: Path, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
+    manifest = manifest_of(order, directory, plain.backup_set)
     open_repository(restic, rim)
     wait_for_others(restic, order.run, rim)
     listed = list_snapshots(restic, order.host)
@@ -96,10 +78,10 @@ def _save(order: Order, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
         )
     odd = suspicion_of(manifest, listed, _previous(restic, listed))
     text = dump_manifest(manifest).encode()
-    (order.directory / MANIFEST).write_bytes(text)
+    (directory / MANIFEST).write_bytes(text)
     sizes = {each.name: each.size for each in manifest.files} | {MANIFEST: len(text)}
     names = (order.host, *tags_of(manifest, sum(sizes.values()), suspicious=bool(odd)))
-    written = patiently(restic, rim, lambda: write_snapshot(restic, order.directory, tuple(sizes), names, rim))  # fmt: skip
+    written = patiently(restic, rim, lambda: write_snapshot(restic, directory, tuple(sizes), names, rim))  # fmt: skip
     _read_back(restic, written.snapshot, sizes, manifest)
     return replace(
         plain,
@@ -113,23 +95,23 @@ def _save(order: Order, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
     )
 
 
-def manifest_of(order: Order, backup_set: str) -> BackupManifest:
+def manifest_of(order: Order, directory: Path, backup_set: str) -> BackupManifest:
     """What the directory holds, as the containers before this one left it. Raises SavingError."""
     names = (DUMPS[order.kind], SOURCE, VERIFY)
     for name in names:
-        path = order.directory / name
+        path = directory / name
         if not path.is_file() or not path.stat().st_size:
             words = f"{name} is missing or empty: the container before this one did not end well"
             raise SavingError(Reason.DUMP_MISSING, words)
     try:
-        source = load_source((order.directory / SOURCE).read_bytes())
-        verified = load_verified((order.directory / VERIFY).read_bytes())
+        source = load_source((directory / SOURCE).read_bytes())
+        verified = load_verified((directory / VERIFY).read_bytes())
     except ValueError:
         words = f"{SOURCE} or {VERIFY} does not say what was dumped and found"
         raise SavingError(Reason.DUMP_UNVERIFIED, words) from None
     return BackupManifest(
         order.kind, order.namespace, order.policy, order.service, order.run, backup_set,
-        source, verified, tuple(_file(order.directory / name) for name in names),
+        source, verified, tuple(_file(directory / name) for name in names),
     )  # fmt: skip
 
 

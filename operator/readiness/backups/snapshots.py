@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from readiness.backups.manifest import BackupManifest
+from readiness.backups.manifest import BackupManifest, Kind
 
 DIRECTORY: Final = "/backup"
 """The volume that the containers of a run share. A snapshot has its files at the root: `restic restore ID --target DIR`."""
@@ -32,6 +32,22 @@ class Snapshot:
     size: int = 0
     complete: bool = False
     suspicious: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Whose snapshots something is to be done with, by the run of this name."""
+
+    kind: Kind
+    namespace: str
+    policy: str
+    service: str
+    run: str
+
+    @property
+    def host(self) -> str:
+        """The host of its snapshots."""
+        return host_of(self.namespace, self.policy, self.service)
 
 
 def host_of(namespace: str, policy: str, service: str) -> str:

@@ -22,14 +22,14 @@ from readiness.backups.destination import (
     options_of,
 )
 from readiness.backups.manifest import DUMPS
-from readiness.backups.snapshots import DIRECTORY, host_of
+from readiness.backups.snapshots import DIRECTORY, Order, host_of
 from readiness.cli.console import Console, UsageError, parser
 
 if TYPE_CHECKING:
     from readiness.backups.outcome import Outcome
     from readiness.engines.repository import Rim
     from readiness.engines.restic import Restic
-    from readiness.pruning import Order as Pruning
+    from readiness.pruning import Pruning
 
 SOURCE: Final = "/source"
 """Where a volume is mounted that is to be saved."""
@@ -93,6 +93,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 1 if outcome.result == "Failed" else 0
 
 
+def order_of(args: argparse.Namespace, run: str) -> Order:
+    """Of which store, by the run of this name."""
+    return Order(args.kind, args.namespace, args.policy, args.service, run)
+
+
 def restic_of(args: argparse.Namespace) -> Restic:
     """The repository that the options name; its secrets are read when they are needed."""
     from readiness.engines.restic import Restic
@@ -109,10 +114,9 @@ def restic_of(args: argparse.Namespace) -> Restic:
 
 
 def _save(args: argparse.Namespace, console: Console) -> Outcome:
-    from readiness.saving import Order, save
+    from readiness.saving import save
 
-    store = (args.kind, args.namespace, args.policy, args.service)
-    return save(Order(*store, args.run, args.directory), restic_of(args), _rim(console))
+    return save(order_of(args, args.run), args.directory, restic_of(args), _rim(console))
 
 
 def _prune(args: argparse.Namespace, console: Console) -> Outcome:
@@ -161,10 +165,10 @@ def _show(args: argparse.Namespace, console: Console) -> int:
 
 def _rules(args: argparse.Namespace) -> Pruning:
     from readiness.backups.retention import Rules
-    from readiness.pruning import Order
+    from readiness.pruning import Pruning
 
     rules = Rules(args.daily, args.monthly, args.keep_last)
-    return Order(host_of(args.namespace, args.policy, args.service), args.run, rules)
+    return Pruning(host_of(args.namespace, args.policy, args.service), args.run, rules)
 
 
 def _rim(console: Console) -> Rim:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from readiness.cli.backup import add_store, restic_of
+from readiness.cli.backup import add_store, order_of, restic_of
 from readiness.cli.console import Console, UsageError, parser
 from readiness.ports import ADMINISTRATORS
 
@@ -56,14 +56,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from readiness.engines.repository import Rim
     from readiness.engines.restic import ResticError
     from readiness.engines.restores import LoadError, Place
-    from readiness.restoring import DrillError, Order, StoppedError, find, restore, room_of
+    from readiness.restoring import DrillError, StoppedError, find, restore, room_of
 
     def stop(*_: object) -> None:
         raise StoppedError
 
     signal.signal(signal.SIGTERM, stop)
     target, restic = target_of(args), restic_of(args)
-    order = Order(args.kind, args.namespace, args.policy, args.service, "by-hand")
+    order = order_of(args, "by-hand")
     try:
         chosen = _one(find(order, restic, args.snapshot), args.snapshot)
         console.say(_plan(args, chosen, target, room_of(args.kind, target)))

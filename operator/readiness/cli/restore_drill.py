@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from readiness.backups.manifest import DUMPS
-from readiness.cli.backup import add_store, restic_of, tell
+from readiness.cli.backup import add_store, order_of, restic_of, tell
 from readiness.cli.console import Console, parser
 from readiness.dataservices.restore import RESTORED
 
@@ -29,14 +29,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Drills, and says how that ended."""
     from readiness.engines.repository import Rim
     from readiness.engines.restores import Place
-    from readiness.restoring import Order, StoppedError, drill
+    from readiness.restoring import StoppedError, drill
 
     def stop(*_: object) -> None:
         raise StoppedError
 
     signal.signal(signal.SIGTERM, stop)
-    order = Order(args.kind, args.namespace, args.policy, args.service, args.run)
     place = Place(args.directory, args.host, args.port, Rim(time.time, time.sleep, console.say))
-    outcome = drill(order, restic_of(args), place)
+    outcome = drill(order_of(args, args.run), restic_of(args), place)
     tell(outcome, console)
     return 1 if outcome.result == "Failed" else 0
