@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,17 @@ def test_nothing_in_the_api_names_a_namespace():
     ]
 
     assert found == ["namespace_selector"]
+
+
+def test_the_layers_are_drawn_as_they_are_checked():
+    drawn = (ROOT / "ARCHITECTURE.md").read_text().partition("```text\n__main__")[2].partition("```")[0]  # fmt: skip
+    words = re.sub(r"── .*|\([\w ]+\)", "", f"__main__{drawn}").split(">")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]  # fmt: skip
+    (layers,) = [each["layers"] for each in contracts if each["type"] == "layers"]
+
+    assert [sorted(each.replace("|", " ").split()) for each in words] == [
+        sorted(each.replace("|", " ").split()) for each in layers
+    ]
 
 
 def test_commits_carry_no_machine_paths_or_private_hosts():

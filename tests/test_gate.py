@@ -1,4 +1,4 @@
-"""The table of DESIGN "enforcement × mode": status of a policy → exit code of a pipeline."""
+"""The table of docs/cli.md, enforcement × verdict: status of a policy → exit code of a pipeline."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """GAT: requirements on the policy itself. They see findings and settings, never the application.
 
-What they say about priorities, prerequisites, freshness, scope and waivers follows DESIGN: the
+What they say about priorities, prerequisites, freshness, scope and waivers is decided here: the
 ladder of levels is `status.level`; GAT-001 guards that nobody climbs it upside down.
 """
 
