@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rendered import KNOWN, NAME, built
 
+from readiness.dataservices.mongodb.build import RESIDENT_PORT
 from readiness.dataservices.mongodb.settings import QUIESCE_SECONDS
 from readiness.dataservices.redis.build import CATCH_UP, PAUSE, STAY
 from readiness.dataservices.redis.settings import SHUTDOWN
@@ -45,6 +46,10 @@ def test_every_kind_has_pods_and_all_are_looked_at():
     ]  # fmt: skip
 
 
+LATER = {"ConfigMap/formed"}
+"""What is made once a set has formed."""
+RESIDENT = {RESIDENT_PORT}
+"""The kubelet asks there, and nobody else is let in."""
 POD_LINES = [
     ("automountServiceAccountToken", False),
     ("serviceAccountName", NAME),
@@ -109,7 +114,8 @@ def test_members_are_named_kept_apart_kept_in_number_and_walled_in(kind: str, na
     assert (headless["clusterIP"], headless["publishNotReadyAddresses"]) == ("None", True)
     assert budget["maxUnavailable"] == 1
     (term,) = spec["template"]["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]  # fmt: skip
-    for selector in (spec["selector"], budget["selector"], wall["podSelector"], term["labelSelector"]):  # fmt: skip
+    (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    for selector in (spec["selector"], budget["selector"], wall["podSelector"], term["labelSelector"], spread["labelSelector"]):  # fmt: skip
         assert selector["matchLabels"].items() <= labels.items()
     assert headless["selector"].items() <= labels.items()
     assert "Ingress" in wall["policyTypes"]
@@ -121,6 +127,49 @@ def test_a_server_is_probed_at_its_start_in_its_life_and_before_it_serves(kind: 
 
     assert {"startupProbe", "livenessProbe", "readinessProbe"} <= server.keys()
     assert server["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def services() -> list[tuple[str, str]]:
+    return [(kind, name) for kind, found in CHILDREN.items() for name in found if name.startswith("Service/")]  # fmt: skip
+
+
+def ports_of(kind: str, name: str) -> dict[str, int]:
+    """The ports of a pod's containers by their names."""
+    return {port["name"]: port["containerPort"] for each in containers(kind, name) for port in each.get("ports", ())}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), services())
+def test_a_service_leads_to_one_kind_of_pods_and_to_ports_that_they_have(kind: str, name: str):
+    spec = CHILDREN[kind][name]["spec"]
+    (pods,) = [pod for of, pod in PODS if of == kind and spec["selector"].items() <= CHILDREN[kind][pod]["spec"]["template"]["metadata"]["labels"].items()]  # fmt: skip
+
+    assert {port["targetPort"]: port["port"] for port in spec["ports"]}.items() <= ports_of(kind, pods).items()  # fmt: skip
+    assert {port["name"] for port in spec["ports"]} == {port["targetPort"] for port in spec["ports"]}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), PODS)
+def test_whatever_a_pod_is_asked_at_it_listens_at_and_its_wall_knows(kind: str, name: str):
+    part = name.partition("/")[2]
+    ports = ports_of(kind, name)
+    asked = [thing[how]["port"] for each in containers(kind, name) for thing in (*(each.get(f"{when}Probe", {}) for when in ("startup", "liveness", "readiness")), each.get("lifecycle", {}).get("preStop", {})) for how in ("tcpSocket", "httpGet") if how in thing]  # fmt: skip
+    opened = {port["port"] for rule in CHILDREN[kind][f"NetworkPolicy/{part}"]["spec"]["ingress"] for port in rule["ports"]}  # fmt: skip
+
+    assert {port for port in asked if isinstance(port, str)} <= ports.keys()
+    assert set(ports.values()) - RESIDENT <= opened
+
+
+@pytest.mark.parametrize(("kind", "name"), PODS)
+def test_whatever_a_container_mounts_is_a_volume_of_what_is_rendered(kind: str, name: str):
+    spec, own = CHILDREN[kind][name]["spec"], {*CHILDREN[kind], *LATER}
+    pod = pod_of(kind, name)
+    volumes = {each["name"]: each for each in pod.get("volumes", ())}
+    claimed = {each["metadata"]["name"] for each in spec.get("volumeClaimTemplates", ())}
+
+    mounted = {mount["name"] for each in containers(kind, name) for mount in each.get("volumeMounts", ())}  # fmt: skip
+    assert mounted == volumes.keys() | claimed
+    sources = {f"Secret/{v['secret']['secretName']}" for v in volumes.values() if "secret" in v}
+    sources |= {f"ConfigMap/{v['configMap']['name']}" for v in volumes.values() if "configMap" in v}
+    assert {each.replace(NAME, "").replace("/-", "/") for each in sources} <= own
 
 
 def rabbitmq() -> float:

@@ -17,6 +17,7 @@ from readiness.dataservices.telling import provisioned_of, service_row
 from readiness.snapshot import MemberSeen, Obstacle, Provided, Seen, Snapshot
 
 AT = "2027-01-15T08:00:00Z"
+LATER = "2027-01-15T09:00:00Z"
 CACHE: Object = {"name": "cache", "redis": {}}
 NAME = naming.store("shop", "cache")
 IMAGES = {"redis": "redis:7"}
@@ -359,12 +360,16 @@ def test_what_met_an_obstacle_is_tried_again_after_a_while(since: float, tried: 
 # --- what the servers tell
 
 
+MEMBERS = (MemberSeen(f"{NAME}-0", "primary"), MemberSeen(f"{NAME}-1", "replica", ("Lagging",)))
+
+
+def looked_at(seen: dict[str, Seen], pods: int = 2, service: Object = CACHE) -> Provision:
+    names = tuple(pod(f"{NAME}-{n}") for n in range(pods))
+    return run(policy(service), pods={"cache": names}, seen=seen, **running(policy(CACHE)))
+
+
 def seen_row(primary: str, old: Object) -> Object:
-    members = (MemberSeen(f"{NAME}-0", "primary"), MemberSeen(f"{NAME}-1", "replica", ("Lagging",)))
-    pods = tuple(pod(f"{NAME}-{n}") for n in range(2))
-    found = run(
-        policy(CACHE), pods={"cache": pods}, seen={"cache": Seen(primary, members)}, **running(policy(CACHE))
-    )  # fmt: skip
+    found = looked_at({"cache": Seen(primary, MEMBERS)})
     assert [each.addresses for each in found.looks] == [{f"{NAME}-0": "10.0.0.1", f"{NAME}-1": "10.0.0.1"}]  # fmt: skip
     return service_row(found.services[0], old, Provided(), AT)
 
@@ -383,6 +388,29 @@ def test_members_are_told_as_their_servers_tell():
         {"name": f"{NAME}-0", "ready": True, "role": "primary"},
         {"name": f"{NAME}-1", "ready": True, "role": "replica", "reason": "Lagging"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("lag", "words"), [(None, None), (0, "<=10s"), (10, "<=10s"), (11, ">10s")]
+)
+def test_a_lag_is_told_in_words_that_stand(lag: int | None, words: str | None):
+    (service,) = looked_at({"cache": Seen(f"{NAME}-0", MEMBERS, lag=lag)}).services
+
+    assert service_row(service, {}, Provided(), AT).get("lag") == words
+
+
+def test_what_servers_said_before_an_operator_started_stands_until_they_answer():
+    (service,) = looked_at({"cache": Seen(f"{NAME}-0", MEMBERS, lag=3)}).services
+    row = service_row(service, {}, Provided(), AT)
+
+    assert service_row(looked_at({}).services[0], row, Provided(), LATER) == row
+    more = service_row(looked_at({}, pods=3).services[0], row, Provided(), LATER)["members"]
+    assert more == [*row["members"], {"name": f"{NAME}-2", "ready": True}], "a new one has said nothing"  # fmt: skip
+    silent = service_row(looked_at({"cache": Seen()}).services[0], row, Provided(), LATER)
+    refused = service_row(looked_at({}, service={"name": "cache", "redis": {"replicas": 1}}).services[0], row, Provided(), LATER)  # fmt: skip
+    for gone in (silent, refused):
+        assert "lag" not in gone
+        assert not [each for each in gone.get("members", ()) if "role" in each]
 
 
 FAILOVER = {"at": AT, "from": "old-0", "to": f"{NAME}-0", "cause": "Stopped", "seconds": 0}

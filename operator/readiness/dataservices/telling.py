@@ -37,7 +37,6 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
     pods = provided.pods.get(service.name, ())
     sets = (child for (kind, _), child in provided.children.items() if kind == "StatefulSet")
     drilled = provided.switched.get(service.name)
-    lag = service.seen.lag if service.seen else None
     row = {
         "name": service.name,
         "kind": service.kind,
@@ -46,10 +45,10 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
         "secretName": service.secret,
         **failover_rows(service.seen, old, pods, sets, now),
         **({"lastFailover": drilled_row(drilled, now)} if drilled else {}),
-        "lag": "" if lag is None else f"{'>' if lag > MAX_LAG else '<='}{MAX_LAG}s",
+        "lag": old.get("lag", "") if _unanswered(service) else _lag(service),
         "backup": _saved(service, old.get("backup") or {}, provided),
         "members": [
-            {"name": name, "ready": ready, **_member(service, name)}
+            {"name": name, "ready": ready, **_member(service, name, old)}
             for name, ready in service.members[:MEMBERS]
         ],
     }
@@ -63,7 +62,20 @@ def _saved(service: Service, old: Manifest, provided: Provided) -> Manifest:
     return row | {"leavesOut": absent} if row and absent else row
 
 
-def _member(service: Service, name: str) -> Manifest:
+def _unanswered(service: Service) -> bool:
+    """An operator that has just started asks first: what was said before stands until servers answer, or each start would write twice."""
+    return service.seen is None and service.look is not None
+
+
+def _lag(service: Service) -> str:
+    lag = service.seen.lag if service.seen else None
+    return "" if lag is None else f"{'>' if lag > MAX_LAG else '<='}{MAX_LAG}s"
+
+
+def _member(service: Service, name: str, old: Manifest) -> Manifest:
+    if _unanswered(service):
+        before: Manifest = next((m for m in old.get("members") or () if m["name"] == name), {})
+        return {key: before[key] for key in ("role", "reason") if key in before}
     seen = next((m for m in service.seen.members if m.name == name), None) if service.seen else None
     told = {"role": seen.role, "reason": ", ".join(seen.reasons)} if seen else {}
     return {key: value for key, value in told.items() if value}
