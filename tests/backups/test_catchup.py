@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from readiness.backups.catchup import PAUSE_SECONDS, Known, Missed, Step, catch_up
+from readiness.backups.catchup import PAUSE_SECONDS, Known, Missed, Step, catch_up, drill_again
 from readiness.schedule import due_by
 
 HOUR, MINUTE = 3600.0, 60.0
@@ -113,3 +113,32 @@ def test_jobs_are_few_over_weeks_in_which_no_schedule_runs(schedule: str, works:
     if works:
         dues = {due_by(schedule, "Etc/UTC", when - HOUR) for when in saved}
         assert len(dues) == len(saved), "once for each schedule at most"
+
+
+WEEKLY = "13 4 * * 0"
+SUNDAY = at("2026-11-15T04:13:00")
+DRILLED = Known(since=at("2026-11-01T10:00:00"), newest=SUNDAY - 7 * 24 * HOUR + 90)
+DRILLING = replace(DRILLED, tried=SUNDAY + HOUR, step="restore-drill")
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "expected"),
+    [
+        (replace(DRILLED, newest=SUNDAY + 90), SUNDAY + 2 * HOUR, None),
+        (DRILLED, SUNDAY + HOUR - 1, None),
+        (replace(DRILLED, since=SUNDAY + 1), SUNDAY + 2 * HOUR, None),
+        # nobody ran it, nobody is asked first
+        (DRILLED, SUNDAY + HOUR, Missed(SUNDAY, Step.DRILL, SUNDAY + HOUR)),
+        (replace(DRILLED, newest=0.0), SUNDAY + 30 * HOUR, Missed(SUNDAY, Step.DRILL, SUNDAY + 30 * HOUR)),
+        # one at a time, and one every six hours
+        (replace(DRILLED, running=True), SUNDAY + HOUR, Missed(SUNDAY)),
+        (DRILLING, SUNDAY + 2 * HOUR, Missed(SUNDAY)),
+        (DRILLING, SUNDAY + HOUR + PAUSE_SECONDS - 1, Missed(SUNDAY)),
+        (DRILLING, SUNDAY + HOUR + PAUSE_SECONDS, Missed(SUNDAY, Step.DRILL, SUNDAY + HOUR + PAUSE_SECONDS)),
+        # a Job that nobody has seen is started again, as the same
+        (replace(DRILLING, seen=False), SUNDAY + HOUR + 20, Missed(SUNDAY, Step.DRILL, SUNDAY + HOUR)),
+        (replace(DRILLING, newest=SUNDAY + HOUR + 60), SUNDAY + 2 * HOUR, None),
+    ],
+)  # fmt: skip
+def test_a_drill_is_made_up_for_by_the_same_rule(known: Known, now: float, expected: Missed | None):
+    assert drill_again(WEEKLY, "Etc/UTC", known, now) == expected

@@ -155,3 +155,66 @@ def test_a_snapshot_from_the_future_is_no_snapshot_of_today():
 
 def stamp(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+DRILLS = f"{NAME}-restore-drill"
+DRILL_DUE = datetime.fromisoformat(f"2026-11-15T04:{MINUTE:02}:00Z").timestamp()
+SAVED = {"lastSuccess": "2026-11-21T02:50:00Z", "listed": "2026-11-21T05:10:00Z", "newest": "2026-11-21T02:50:00Z"}  # fmt: skip
+FORMER = {"restoreDrill": {"lastSuccess": "2026-11-08T04:50:00Z"}}
+
+
+def drilled_again(row: Manifest, *runs: Manifest, service: Service = SERVICE, **cron: Any) -> Provision:  # fmt: skip
+    declared = {"dataServices": [{"name": "cache", "redis": {}}], "backups": BACKUPS}
+    meta = {"name": "checkout", "namespace": "shop", "uid": "u"}
+    status = {"dataServices": [{"name": "cache", "backup": row}]}
+    wish = Wish({"metadata": meta, "spec": declared, "status": status}, read_policy(declared), NOW, "t")  # fmt: skip
+    crons = {}
+    for name in (CRON, DRILLS):
+        found = children()[f"CronJob/{name}"]
+        found["metadata"] |= {"uid": f"u-{name}", "creationTimestamp": "2026-11-01T00:00:00Z"}
+        found["spec"] |= cron if name == DRILLS else {}
+        crons["CronJob", name] = found
+    seen = replace(FRAME, children=crons, runs={"cache": runs})
+    return caught_up(wish, Snapshot("shop", provided=seen), Provision((service,)), {})
+
+
+def test_a_drill_that_nobody_ran_is_the_cron_jobs_own_job_and_told_of():
+    found = drilled_again(SAVED | FORMER)
+    job = only(found).child
+    row = backup_row(SAVED | FORMER, [], found.services[0].missed, found.services[0].undrilled)
+
+    assert job["metadata"]["name"] == f"{DRILLS}-{int(NOW) // 60}"
+    assert job["metadata"]["ownerReferences"][0]["name"] == DRILLS
+    assert job["metadata"]["labels"][naming.PART_LABEL] == naming.RESTORE_DRILL
+    assert job["spec"] == children()[f"CronJob/{DRILLS}"]["spec"]["jobTemplate"]["spec"]
+    assert "missed" not in row
+    assert row["restoreDrill"]["missed"] == datetime.fromtimestamp(DRILL_DUE, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # fmt: skip
+    assert row["restoreDrill"]["catchUp"]["step"] == "restore-drill"
+    assert drilled_again(row).writes == found.writes, "nobody has seen it yet: the same again"
+
+
+def drilling(ended: bool) -> Manifest:
+    meta = {"labels": {naming.PART_LABEL: naming.RESTORE_DRILL}, "ownerReferences": [{"kind": "Job", "name": "by-hand"}]}  # fmt: skip
+    return {"metadata": meta, "status": {"phase": "Failed" if ended else "Running"}}
+
+
+@pytest.mark.parametrize(
+    ("row", "runs", "cron"),
+    [
+        (SAVED | {"restoreDrill": {"lastSuccess": "2026-11-15T04:50:00Z"}}, (), {}),
+        (SAVED | {"restoreDrill": {"lastFailure": "2026-11-15T04:50:00Z"}}, (), {}),
+        ({"listed": SAVED["listed"], "newest": SAVED["newest"]}, (), {}),
+        (SAVED | FORMER, (drilling(ended=False),), {}),
+        (SAVED | FORMER, (), {"suspend": True}),
+    ],
+    ids=["one passed", "one failed", "nothing is saved", "one runs", "somebody suspended it"],
+)
+def test_no_drill_is_started_where(row: Manifest, runs: tuple[Manifest, ...], cron: dict[str, Any]):
+    assert drilled_again(row, *runs, **cron).writes == ()
+
+
+def test_it_needs_no_member_that_is_ready():
+    """A drill touches none."""
+    found = drilled_again(SAVED | FORMER, service=Service("cache", "redis"))
+
+    assert only(found).child["metadata"]["name"].startswith(DRILLS)

@@ -11,6 +11,16 @@ from readiness.api.texts import Reason, Sentence, Word
 from readiness.api.types import Count, Flag, Schema
 
 
+class CatchUp(Schema):
+    """A Job that was started because a schedule had come to nothing."""
+
+    at: Timestamp = Field(description="When. The next one follows six hours later at the earliest.")
+    step: Literal["listing", "backup", "restore-drill"] = Field(
+        description="listing: it asks the repository what it holds. backup: it has said so, and a dump is made up for. "
+        "restore-drill: a drill is."
+    )
+
+
 class RestoreDrillStatus(Schema):
     """Restore drills of one data service, as their runs told."""
 
@@ -29,6 +39,8 @@ class RestoreDrillStatus(Schema):
     message: Sentence = Field(
         "", description="That in words: what was expected and what was found."
     )
+    missed: Timestamp | None = Field(None, description="When a drill was due that nobody started.")
+    catch_up: CatchUp | None = Field(None, description="The last Job started to make up for one.")
 
 
 class RetentionStatus(Schema):
@@ -48,15 +60,6 @@ class RetentionStatus(Schema):
     last_failure: Timestamp | None = Field(None, description="When it last did not succeed.")
     reason: Reason = Field("", description="Why, while it has not succeeded since.")
     message: Sentence = Field("", description="That in words, and what to do.")
-
-
-class CatchUp(Schema):
-    """A Job that was started because a schedule had come to nothing."""
-
-    at: Timestamp = Field(description="When. The next one follows six hours later at the earliest.")
-    step: Literal["listing", "backup"] = Field(
-        description="listing: it asks the repository what it holds. backup: it has said so, and a dump is made up for."
-    )
 
 
 class BackupStatus(Schema):

@@ -36,7 +36,12 @@ class Ended:
     outcome: Outcome | None = None
 
 
-def backup_row(old: Manifest, pods: Iterable[Manifest], missed: Missed | None = None) -> Manifest:
+def backup_row(
+    old: Manifest,
+    pods: Iterable[Manifest],
+    missed: Missed | None = None,
+    undrilled: Missed | None = None,
+) -> Manifest:
     """The row after what these pods said; what is older than the row changes nothing."""
     row, said = dict(old), tuple(pods)
     for ended in sorted(filter(None, map(ended_of, said)), key=lambda each: each.at):
@@ -46,6 +51,7 @@ def backup_row(old: Manifest, pods: Iterable[Manifest], missed: Missed | None = 
     drill = dict(row.get("restoreDrill") or {})
     for ended in _of_part(said, naming.RESTORE_DRILL):
         drill = _after_drill(drill, ended)
+    drill = _with_missed(drill, undrilled)
     kept = dict(row.get("retention") or {})
     for ended in _of_part(said, naming.RETENTION):
         if ended.outcome is not None and ended.outcome.task == "retention":

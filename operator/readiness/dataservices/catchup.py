@@ -1,17 +1,24 @@
-"""Schedules of backups that came to nothing, found for each data service, and the Job that makes up for one.
+"""Schedules of backups and restore drills that came to nothing, found for each data service, and the Job that makes up for one.
 
 Whether there is one is decided in `backups/catchup.py`; here it is gathered what is known and written what follows. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from readiness import naming
-from readiness.backups.catchup import UNSEEN_SECONDS, Known, Missed, Step, catch_up
+from readiness.backups.catchup import (
+    UNSEEN_SECONDS,
+    Known,
+    Missed,
+    Step,
+    catch_up,
+    drill_again,
+)
 from readiness.backups.named import holds_up
 from readiness.dataservices.backed import job_of, rows_of
 from readiness.dataservices.order import Order
@@ -38,68 +45,105 @@ def caught_up(
     orders |= kept
     services, writes = [], list(decided.writes)
     for service in decided.services:
-        order, runs = orders.get(service.name), snapshot.provided.runs.get(service.name, ())
-        cron = _cron_job(order, snapshot) if order and order.backups else None
-        missed = (
-            _missed(service, cron, rows.get(service.name, {}), runs, wish.now) if cron else None
-        )
-        services.append(replace(service, missed=missed))
-        if order is not None and cron is not None and missed is not None and missed.step:
-            writes.append(_start(order, cron, missed, wish.now))
+        order = orders.get(service.name)
+        if order is None or order.backups is None:
+            services.append(service)
+            continue
+        case = _Case(order, snapshot, rows.get(service.name, {}), wish.now)
+        missed = _missed(case, service)
+        undrilled = _undrilled(case, service)
+        services.append(replace(service, missed=missed, undrilled=undrilled))
+        writes += case.started(naming.BACKUP, missed)
+        writes += case.started(naming.RESTORE_DRILL, undrilled)
     return replace(decided, services=tuple(services), writes=tuple(writes))
 
 
-def _cron_job(order: Order, snapshot: Snapshot) -> Manifest | None:
-    return snapshot.provided.children.get(("CronJob", order.name(naming.BACKUP)))
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One service: what was seen, and the row of its backups."""
+
+    order: Order
+    snapshot: Snapshot
+    row: Manifest
+    now: float
+
+    @property
+    def runs(self) -> tuple[Manifest, ...]:
+        """Pods of its Jobs."""
+        return tuple(self.snapshot.provided.runs.get(self.order.service.name, ()))
+
+    def cron(self, part: str) -> Manifest | None:
+        """A CronJob; None of one that is not there, or that somebody suspended."""
+        found = self.snapshot.provided.children.get(("CronJob", self.order.name(part)))
+        return None if found is None or found["spec"].get("suspend") else found
+
+    def runs_of(self, *parts: str) -> bool:
+        """Whether a Job of these is under way."""
+        return any(_part(pod) in parts and (pod.get("status") or {}).get("phase") not in _OVER for pod in self.runs)  # fmt: skip
+
+    def known(self, row: Manifest, cron: Manifest, ended: str) -> Known:
+        """What all have in common; `ended` is when the last run of it did."""
+        tried = row.get("catchUp") or {}
+        at, step = stamp_of(tried.get("at")), tried.get("step", "")
+        seen = stamp_of(ended or None) >= at or _name(self.order, step, at) in map(job_of, self.runs)  # fmt: skip
+        since = stamp_of(cron["metadata"].get("creationTimestamp"))
+        return Known(since, tried=at, step=step, seen=seen or self.now - at >= UNSEEN_SECONDS)
+
+    def started(self, part: str, missed: Missed | None) -> tuple[Write, ...]:
+        """The Job that makes up for it, if one is to be started."""
+        cron = self.cron(part)
+        return () if cron is None or missed is None or missed.step is None else (_start(self.order, cron, missed, self.now),)  # fmt: skip
 
 
-def _missed(
-    service: Service, cron: Manifest, row: Manifest, runs: Iterable[Manifest], now: float
-) -> Missed | None:
-    """Nothing of a CronJob that somebody suspended, and nothing while no member could be dumped."""
-    if cron["spec"].get("suspend") or service.obstacles:
+def _missed(case: _Case, service: Service) -> Missed | None:
+    """A backup; nothing while no member could be dumped."""
+    cron, row = case.cron(naming.BACKUP), case.row
+    if cron is None or service.obstacles:
         return None
     if service.runs and not any(ready for _, ready in service.members):
         return None
-    known = _known(cron, row, tuple(runs), now)
-    return catch_up(cron["spec"]["schedule"], cron["spec"].get("timeZone") or "Etc/UTC", known, now)
-
-
-def _known(cron: Manifest, row: Manifest, runs: tuple[Manifest, ...], now: float) -> Known:
-    tried = row.get("catchUp") or {}
-    at, step = stamp_of(tried.get("at")), tried.get("step", "")
-    jobs = {job_of(pod) for pod in runs}
     ended = max(row.get(key, "") for key in ("lastSuccess", "lastFailure", "listed"))
-    seen = stamp_of(ended or None) >= at or _name(cron, step, at) in jobs
-    return Known(
-        since=stamp_of(cron["metadata"].get("creationTimestamp")),
+    known = replace(
+        case.known(row, cron, ended),
         newest=max(stamp_of(row.get("newest")), stamp_of(row.get("lastSuccess"))),
         listed=stamp_of(row.get("listed")),
-        tried=at,
-        step=step,
-        seen=seen or now - at >= UNSEEN_SECONDS,
-        running=any(_runs(pod) for pod in runs),
+        running=case.runs_of(naming.BACKUP, naming.LISTING),
     )
+    return catch_up(cron["spec"]["schedule"], _zone(cron), known, case.now)
 
 
-def _runs(pod: Manifest) -> bool:
-    part = (pod["metadata"].get("labels") or {}).get(naming.PART_LABEL)
-    return (
-        part in (naming.BACKUP, naming.LISTING)
-        and (pod.get("status") or {}).get("phase") not in _OVER
+def _undrilled(case: _Case, service: Service) -> Missed | None:
+    """A restore drill; nothing before there is something to restore."""
+    cron, row = case.cron(naming.RESTORE_DRILL), case.row.get("restoreDrill") or {}
+    if cron is None or service.obstacles or not case.row.get("lastSuccess"):
+        return None
+    ended = max(row.get(key, "") for key in ("lastSuccess", "lastFailure"))
+    known = replace(
+        case.known(row, cron, ended),
+        newest=stamp_of(ended or None),
+        running=case.runs_of(naming.RESTORE_DRILL),
     )
+    return drill_again(cron["spec"]["schedule"], _zone(cron), known, case.now)
+
+
+def _zone(cron: Manifest) -> str:
+    return str(cron["spec"].get("timeZone") or "Etc/UTC")
+
+
+def _part(pod: Manifest) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(naming.PART_LABEL))
 
 
 def _start(order: Order, cron: Manifest, missed: Missed, now: float) -> Write:
     """The CronJob's own Job, or one that lists. The minute in its name makes it one and the same however often it is decided."""
     saves, meta = missed.step is Step.SAVE, cron["metadata"]
-    template = cron["spec"]["jobTemplate"] if saves else build_listing(order)
+    template = build_listing(order) if missed.step is Step.LIST else cron["spec"]["jobTemplate"]
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": meta["name"], "uid": meta["uid"]}
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": _name(cron, str(missed.step), missed.at),
+            "name": _name(order, str(missed.step), missed.at),
             "namespace": meta["namespace"],
             "labels": template["metadata"]["labels"],
             "ownerReferences": [owner],
@@ -112,6 +156,5 @@ def _start(order: Order, cron: Manifest, missed: Missed, now: float) -> Write:
     return Write(Act.START, order.service.name, job, does=words if first else "")
 
 
-def _name(cron: Manifest, step: str, at: float) -> str:
-    stem = str(cron["metadata"]["name"]).removesuffix(naming.BACKUP)
-    return f"{stem}{step}-{int(at) // 60}"
+def _name(order: Order, step: str, at: float) -> str:
+    return f"{order.name(step)}-{int(at) // 60}"

@@ -93,7 +93,7 @@ class Service:
     """What is told of one provided data service.
 
     `waiting` says what it still lacks, if anything; `doing` what else is under way, and `reason`
-    that in a word; `missed` a schedule of its backups. `runs`: we run it, and do not only back it up.
+    that in a word; `missed` a schedule of its backups, `undrilled` one of their drills. `runs`: we run it, and do not only back it up.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Service:
     command: Command | None = None
     grows: bool = False
     missed: Missed | None = None
+    undrilled: Missed | None = None
     runs: bool = True
 
     @property

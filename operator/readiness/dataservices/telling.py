@@ -57,7 +57,7 @@ def service_row(service: Service, old: Manifest, provided: Provided, now: str) -
 
 def _saved(service: Service, old: Manifest, provided: Provided) -> Manifest:
     """What runs have told, and what no run saves."""
-    row = backup_row(old, provided.runs.get(service.name, ()), service.missed)
+    row = backup_row(old, provided.runs.get(service.name, ()), service.missed, service.undrilled)
     absent = LEFT_OUT.get(service.kind)
     return row | {"leavesOut": absent} if row and absent else row
 
