@@ -17,8 +17,9 @@ from toykind import NOW, wish
 
 from readiness.api.dataservice import DataService
 from readiness.cluster.certificates import certificate_of
+from readiness.dataservices.kind import Kind
 from readiness.dataservices.kinds import KINDS
-from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.order import Order
 from readiness.dataservices.provision import provide
 from readiness.dataservices.telling import provisioned_of
 from readiness.dataservices.tls import changed_tls

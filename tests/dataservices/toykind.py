@@ -6,7 +6,8 @@ from typing import Any
 
 from readiness import naming
 from readiness.api import read_policy
-from readiness.dataservices.order import Credential, Kind, Order, Refusal
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Credential, Order, Refusal
 from readiness.dataservices.parts import build_secret
 from readiness.dataservices.wish import Wish
 

@@ -18,8 +18,8 @@ from readiness.cli.console import Console, parser
 from readiness.cli.given import load_valid
 from readiness.cli.worlds import Defaults, World, worlds_of
 from readiness.dataservices.kept import children_of_kept, refusals_of_kept
+from readiness.dataservices.kind import Kind
 from readiness.dataservices.kinds import KINDS
-from readiness.dataservices.order import Kind
 from readiness.dataservices.whole import kept_of
 from readiness.dataservices.wish import (
     Wish,

@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from readiness import naming
-from readiness.dataservices.order import Credential, Kind, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Credential, Order
 from readiness.dataservices.parts import build_secret
 from readiness.dataservices.recovery import build_recovery
 from readiness.dataservices.saving import build_saving

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from readiness.dataservices.kept import Kept
-from readiness.dataservices.order import EXTERNAL, Kind, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import EXTERNAL, Order
 from readiness.dataservices.recovery import build_recovery
 from readiness.dataservices.saving import build_saving
 from readiness.dataservices.source import external_source

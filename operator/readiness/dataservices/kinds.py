@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from readiness.dataservices.kind import Kind
 from readiness.dataservices.mongodb import MONGODB
-from readiness.dataservices.order import Kind
 from readiness.dataservices.rabbitmq import RABBITMQ
 from readiness.dataservices.redis import REDIS
 

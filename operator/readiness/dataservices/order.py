@@ -1,12 +1,12 @@
-"""What a data service is built from, and what a kind of data service is: two values.
+"""What a data service is built from, and dumped from.
 
-A kind turns an Order into manifests and refusals. It knows no cluster, no clock and no policy
+A kind (`kind.py`) turns an Order into manifests and refusals. It knows no cluster, no clock and no policy
 object; ownership, common labels and the hash of what is desired are added by `children.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,7 +17,6 @@ from readiness.snapshot import Certificate, Scraping
 if TYPE_CHECKING:
     from readiness.api.backups import Backups
     from readiness.api.dataservice import DataService
-    from readiness.dataservices.command import Step, Task
 
 NAMES: Final = ("redis", "mongodb", "rabbitmq")
 """Every kind, as the API names it."""
@@ -157,28 +156,3 @@ class Dump:
     memory: str
     room: int = 1
     memory_to_dump: str = "256Mi"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of data service.
-
-    `build` returns every child but the credentials Secret, in the order in which they are
-    created; what it leaves out should not exist. `problems` returns what is asked and cannot or
-    should not be built; a refusal whose reason the service's `unsafe` names is dropped. `next_step`
-    is what comes next of a service that runs, if anything. A `preview` has to be switched on. `source` says where one that we
-    run is dumped, `dump` how it is dumped from there; `dump` is None while this version does not back the kind up, and `needs`
-    which rights of a login that takes.
-    """
-
-    name: Literal["redis", "mongodb", "rabbitmq"]
-    port: int
-    credentials: tuple[Credential, ...]
-    build: Callable[[Order], tuple[Manifest, ...]]
-    problems: Callable[[Order], tuple[Refusal, ...]]
-    next_step: Callable[[Task], Step | None] = lambda _task: None
-    preview: bool = False
-    asked: bool = False
-    source: Callable[[Order], Source] | None = None
-    dump: Callable[[Source], Dump] | None = None
-    needs: str = ""

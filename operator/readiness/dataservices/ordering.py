@@ -12,7 +12,8 @@ from typing import Final
 
 from readiness.dataservices.children import generated_of
 from readiness.dataservices.command import Amend, Step, Task, Tell, Wait
-from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Order
 from readiness.dataservices.roll import is_calm
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Told

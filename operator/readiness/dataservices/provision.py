@@ -17,7 +17,8 @@ from readiness.dataservices.children import hash_of, is_create_only, reowned
 from readiness.dataservices.command import Amend, Command, Replace, Resize, Step, Task, Tell
 from readiness.dataservices.drift import difference
 from readiness.dataservices.growth import Growth, growth_of, shrunk
-from readiness.dataservices.order import Kind, Look, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Look, Order
 from readiness.dataservices.ordering import RETRY_SECONDS, Turn, amended, turn_of
 from readiness.dataservices.removal import (
     Place,

@@ -9,7 +9,8 @@ from readiness import naming
 from readiness.backups import alerts
 from readiness.backups.manifest import Kind as Dumped
 from readiness.backups.runbook import PAGE, build_runbook, way_of
-from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Order
 from readiness.dataservices.parts import build_config
 from readiness.model import Manifest
 

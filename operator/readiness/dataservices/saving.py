@@ -17,7 +17,8 @@ from readiness.dataservices.destined import (
     build_store_args,
     build_wall,
 )
-from readiness.dataservices.order import Dump, Kind, Order, Source
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Dump, Order, Source
 from readiness.dataservices.parts import build_config, canonical
 from readiness.dataservices.restore import RESTORED, SCRIPTS
 from readiness.dataservices.runs import (

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from readiness.dataservices.children import hash_of
-from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Order
 from readiness.dataservices.removal import Place
 from readiness.dataservices.wish import Wish, children_of
 from readiness.model import Manifest

@@ -11,7 +11,8 @@ from typing import Any, Final
 from readiness import naming
 from readiness.backups.destination import is_inside
 from readiness.dataservices.destined import build_secret_volume
-from readiness.dataservices.order import Kind, Order, Source
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Order, Source
 from readiness.dataservices.parts import Part
 from readiness.dataservices.tls import AUTHORITY, VOLUME, volume_of
 from readiness.model import Manifest

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from readiness import naming
 from readiness.dataservices.children import belongs_to, hash_of
 from readiness.dataservices.command import Amend
-from readiness.dataservices.order import Kind, Look, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Look, Order
 from readiness.dataservices.removal import Place
 from readiness.dataservices.roll import outdated
 from readiness.dataservices.wish import Wish, ready_members

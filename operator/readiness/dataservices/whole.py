@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from readiness.dataservices.catchup import caught_up
 from readiness.dataservices.foreign import kept_stores
 from readiness.dataservices.kept import Kept, with_kept
-from readiness.dataservices.order import Kind
+from readiness.dataservices.kind import Kind
 from readiness.dataservices.provision import Provision, provide
 from readiness.dataservices.volumes import kept_volumes
 from readiness.dataservices.wish import Wish

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from readiness import naming
 from readiness.dataservices.children import belongs_to, credentials_of, desired_of
-from readiness.dataservices.order import NAMES, Kind, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import NAMES, Order
 from readiness.model import Manifest
 from readiness.snapshot import Obstacle, Snapshot
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from readiness.dataservices.kind import Kind
 from readiness.dataservices.mongodb.build import build
 from readiness.dataservices.mongodb.dump import NEEDS, dump_of, source_of
 from readiness.dataservices.mongodb.planning import next_step
 from readiness.dataservices.mongodb.settings import PORT, problems_of
 from readiness.dataservices.mongodb.users import OPERATED
-from readiness.dataservices.order import Credential, Kind
+from readiness.dataservices.order import Credential
 
 KEYFILE: Final = Credential("keyfile", 1008, "base64")
 """756 bytes in base64, of the 1024 characters that mongod accepts."""

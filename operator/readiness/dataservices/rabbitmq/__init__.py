@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from readiness.dataservices.exporter import build_monitor, endpoint_of
-from readiness.dataservices.order import Kind, Order
+from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Order
 from readiness.dataservices.rabbitmq.commands import next_step
 from readiness.dataservices.rabbitmq.conf import PORTS, problems
 from readiness.dataservices.rabbitmq.dump import NEEDS, dump_of, source_of

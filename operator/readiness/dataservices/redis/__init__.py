@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from readiness.dataservices.order import Kind
+from readiness.dataservices.kind import Kind
 from readiness.dataservices.redis.access import CREDENTIALS
 from readiness.dataservices.redis.build import build, problems
 from readiness.dataservices.redis.commands import next_step
