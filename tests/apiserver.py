@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from chaosproxy import ChaosProxy
 
 from localcluster.fixtures import Running, running
 
@@ -50,10 +51,22 @@ def api_server() -> Iterator[ApiServer]:
     if os.environ.get("READINESS_NO_API") == "1":
         pytest.skip("READINESS_NO_API=1: nothing is proved against a real API server")
     for found in running("api", node_count=0):
-        keys = found.cluster.pki
-        tls = ssl.create_default_context(cafile=str(keys / "ca.crt"))
-        tls.load_cert_chain(keys / "admin.crt", keys / "admin.key")
         found.kubectl("apply", "--server-side", "--validate=strict", "-f", str(CRDS))
         found.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
-        with httpx.Client(base_url=found.api_url, verify=tls, timeout=30) as http:
+        with httpx.Client(base_url=found.api_url, verify=admin_of(found), timeout=30) as http:
             yield ApiServer(found, http)
+
+
+def admin_of(found: Running) -> ssl.SSLContext:
+    """What makes a connection the administrator's."""
+    keys = found.cluster.pki
+    tls = ssl.create_default_context(cafile=str(keys / "ca.crt"))
+    tls.load_cert_chain(keys / "admin.crt", keys / "admin.key")
+    return tls
+
+
+@pytest.fixture
+def proxy(api_server: ApiServer) -> Iterator[ChaosProxy]:
+    """What goes to the API server by way of it, breaks as a test likes."""
+    with ChaosProxy(api_server.running.api_url, admin_of(api_server.running)) as found:
+        yield found

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import ssl
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaosproxy import ChaosProxy, CutAfter, CutBefore, Refuse, calls
+from chaosproxy import CutAfter, CutBefore, Refuse, calls
 from operator_process import OperatorProcess
 
 pytestmark = pytest.mark.api
@@ -39,15 +37,6 @@ def policy(name: str, workload: str | None = None) -> dict:
         "metadata": {"name": name},
         "spec": {"targets": [{"name": "api", "workloadRef": ref}]},
     }
-
-
-@pytest.fixture
-def proxy(api_server) -> Iterator[ChaosProxy]:
-    keys = api_server.running.cluster.pki
-    tls = ssl.create_default_context(cafile=str(keys / "ca.crt"))
-    tls.load_cert_chain(keys / "admin.crt", keys / "admin.key")
-    with ChaosProxy(api_server.running.api_url, tls) as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,20 +7,18 @@ repository but a lock.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from readiness.backups.choice import drilled_of, wanted_of
 from readiness.backups.codec import load_manifest
-from readiness.backups.manifest import MANIFEST, BackupManifest, File, Kind
+from readiness.backups.manifest import MANIFEST, BackupManifest, Kind
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.restored import Mismatch, judge_files, judge_restored, sentence_of
 from readiness.backups.snapshots import Order, Snapshot
-from readiness.engines.repository import list_snapshots, restore_snapshot
+from readiness.engines.repository import file_of, list_snapshots, restore_snapshot
 from readiness.engines.restic import Restic, ResticError
 from readiness.engines.restores import DRIVERS, Driver, LoadError, Place, Target
 from readiness.engines.restores.place import answers, is_loopback
@@ -151,7 +149,10 @@ def fetch(order: Order, restic: Restic, chosen: Snapshot, place: Place) -> Backu
     except (OSError, ValueError):
         words = f"snapshot {chosen.id[:8]} has no {MANIFEST} that says what it holds"
         raise DrillError(Reason.DAMAGED, words) from None
-    deviations = (*_owner(order, manifest), *judge_files(manifest, _files(place.files)))
+    deviations = (
+        *_owner(order, manifest),
+        *judge_files(manifest, map(file_of, place.files.iterdir())),
+    )
     if deviations:
         words = f"snapshot {chosen.id[:8]}: {sentence_of(deviations)}"
         raise DrillError(Reason.DAMAGED, words, len(deviations))
@@ -181,12 +182,3 @@ def _owner(order: Order, manifest: BackupManifest) -> tuple[Mismatch, ...]:
     saved = (manifest.kind, manifest.namespace, manifest.policy, manifest.service)
     asked = (order.kind, order.namespace, order.policy, order.service)
     return () if saved == asked else (Mismatch("manifest", " ".join(asked), " ".join(saved)),)
-
-
-def _files(directory: Path) -> tuple[File, ...]:
-    found = []
-    for path in sorted(directory.iterdir()):
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        found.append(File(path.name, path.stat().st_size, digest))
-    return tuple(found)

@@ -5,7 +5,6 @@ The composition root of `readiness backup run`. It deletes nothing: what a kill 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +17,13 @@ from readiness.backups.manifest import (
     SOURCE,
     VERIFY,
     BackupManifest,
-    File,
 )
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.sanity import suspicion_of
 from readiness.backups.snapshots import Order, Snapshot, set_of, tags_of
 from readiness.engines.repository import (
     Rim,
+    file_of,
     list_snapshots,
     open_repository,
     patiently,
@@ -111,14 +110,8 @@ def manifest_of(order: Order, directory: Path, backup_set: str) -> BackupManifes
         raise SavingError(Reason.DUMP_UNVERIFIED, words) from None
     return BackupManifest(
         order.kind, order.namespace, order.policy, order.service, order.run, backup_set,
-        source, verified, tuple(_file(directory / name) for name in names),
+        source, verified, tuple(file_of(directory / name) for name in names),
     )  # fmt: skip
-
-
-def _file(path: Path) -> File:
-    with path.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256")
-    return File(path.name, path.stat().st_size, digest.hexdigest())
 
 
 def _previous(restic: Restic, listed: Sequence[Snapshot]) -> BackupManifest | None:

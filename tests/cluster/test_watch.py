@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 import weakref
-from collections.abc import Iterator
 
 import pytest
 from chaosproxy import ChaosProxy, CutBefore, Refuse, Truncate, calls
@@ -41,15 +39,6 @@ class Names:
 
     def refused(self, status, message):
         self.refusals.append((status, message))
-
-
-@pytest.fixture
-def proxy(api_server) -> Iterator[ChaosProxy]:
-    keys = api_server.running.cluster.pki
-    tls = ssl.create_default_context(cafile=str(keys / "ca.crt"))
-    tls.load_cert_chain(keys / "admin.crt", keys / "admin.key")
-    with ChaosProxy(api_server.running.api_url, tls) as found:
-        yield found
 
 
 @pytest.fixture

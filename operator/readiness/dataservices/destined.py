@@ -21,6 +21,7 @@ from readiness.backups.destination import (
     secret_of,
 )
 from readiness.dataservices.order import Order
+from readiness.dataservices.parts import build_ways
 from readiness.model import Manifest
 
 if TYPE_CHECKING:
@@ -70,16 +71,9 @@ def build_wall(order: Order, of: Sequence[str], way: Sequence[Manifest] = ()) ->
     selector = naming.store_labels(order.policy, order.service.name)
     own = {key: selector[key] for key in (naming.POLICY_LABEL, naming.SERVICE_LABEL)}
     names = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": order.name(of[0])},
-        "spec": {
-            "podSelector": {"matchLabels": own, "matchExpressions": [parts]},
-            "policyTypes": ["Ingress", "Egress"],
-            "egress": [names, *way, *_way_out(asked_of(order).destination)],
-        },
-    }
+    pods = {"matchLabels": own, "matchExpressions": [parts]}
+    out = (names, *way, *_way_out(asked_of(order).destination))
+    return build_ways(order.name(of[0]), pods, (), out)
 
 
 def _way_out(destination: Destination) -> list[Manifest]:

@@ -17,6 +17,7 @@ from readiness.dataservices.parts import (
     CONTAINER_SECURITY,
     Part,
     build_service,
+    build_ways,
     hash_of,
     pod_security,
 )
@@ -111,17 +112,8 @@ def _wall(part: Part, asks: Sequence[Part]) -> Manifest:
         }
         for each in asks
     ]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": part.name},
-        "spec": {
-            "podSelector": {"matchLabels": part.selector},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{**scrapers_of(part.order), "ports": part.openings}],
-            "egress": [*members, _DNS],
-        },
-    }
+    readers = {**scrapers_of(part.order), "ports": part.openings}
+    return build_ways(part.name, {"matchLabels": part.selector}, [readers], [*members, _DNS])
 
 
 def _deployment(part: Part, exporter: Exporter) -> Manifest:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -138,15 +138,24 @@ def build_wall(part: Part) -> Manifest:
         "from": [{"podSelector": {}}, {"namespaceSelector": {"matchLabels": operator}}],
         "ports": part.openings,
     }
+    return build_ways(part.name, {"matchLabels": part.selector}, [let_in])
+
+
+def build_ways(
+    name: str, pods: Manifest, to: Sequence[Manifest], out: Sequence[Manifest] | None = None
+) -> Manifest:
+    """A NetworkPolicy: the only ways to these pods, and out of them; None: they go anywhere."""
+    spec: Manifest = {"podSelector": pods, "policyTypes": ["Ingress"]}
+    if to:
+        spec["ingress"] = [*to]
+    if out is not None:
+        spec["policyTypes"].append("Egress")
+        spec["egress"] = [*out]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": part.name},
-        "spec": {
-            "podSelector": {"matchLabels": part.selector},
-            "policyTypes": ["Ingress"],
-            "ingress": [let_in],
-        },
+        "metadata": {"name": name},
+        "spec": spec,
     }
 
 

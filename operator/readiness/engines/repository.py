@@ -5,6 +5,7 @@ Built on `restic.py`; it decides nothing but whether a lock's owner is still the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from readiness.backups.codec import load_manifest
-from readiness.backups.manifest import MANIFEST, BackupManifest
+from readiness.backups.manifest import MANIFEST, BackupManifest, File
 from readiness.backups.outcome import Reason
 from readiness.backups.snapshots import Snapshot, load_snapshots
 from readiness.engines.restic import Restic, ResticError
@@ -116,6 +117,13 @@ def sizes_of(restic: Restic, snapshot: str) -> dict[str, int]:
     """The files of a snapshot by name, as the repository has them."""
     rows = restic.lines("ls", "--json", "--no-lock", snapshot)
     return {row["name"]: row.get("size", 0) for row in rows if row.get("type") == "file"}
+
+
+def file_of(path: Path) -> File:
+    """A file as a manifest tells of it."""
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256")
+    return File(path.name, path.stat().st_size, digest.hexdigest())
 
 
 def _holders(restic: Restic) -> Iterator[str]:

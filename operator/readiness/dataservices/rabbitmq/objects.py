@@ -19,6 +19,7 @@ from readiness.dataservices.parts import (
     build_headless,
     build_secret,
     build_service,
+    build_ways,
 )
 from readiness.dataservices.rabbitmq.conf import (
     PLUGINS,
@@ -74,21 +75,13 @@ def _wall(order: Order) -> Manifest:
     ports = ports_of(order)
     command_line = {**_port(35672), "endPort": 35682}
     cluster = [*map(_port, CLUSTER_PORTS.values()), command_line]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": order.name()},
-        "spec": {
-            **members,
-            "policyTypes": ["Ingress"],
-            "ingress": [
-                {"from": [members], "ports": cluster},
-                {"from": [{"podSelector": {}}], "ports": [_port(ports["amqp"])]},
-                {"from": [operator, drill, backup], "ports": [_port(ports["management"])]},
-                {**scrapers_of(order), "ports": [_port(ports[METRICS])]},
-            ],
-        },
-    }
+    to = (
+        {"from": [members], "ports": cluster},
+        {"from": [{"podSelector": {}}], "ports": [_port(ports["amqp"])]},
+        {"from": [operator, drill, backup], "ports": [_port(ports["management"])]},
+        {**scrapers_of(order), "ports": [_port(ports[METRICS])]},
+    )
+    return build_ways(order.name(), members["podSelector"], to)
 
 
 def _port(number: int) -> Manifest:
