@@ -27,18 +27,17 @@ def judge_exit(subject: Subject, answers: Answers) -> Verdict:
     verdict = _judge_ends(subject, seen, subject.target.shutdown.ok_exit_codes)
     if not verdict.result.holds:
         return verdict
-    return replace(verdict, message=_tried(subject, seen.get("waves")))
+    tried = _tried(subject, seen.get("waves")) or ", idle and with requests in flight"
+    return replace(verdict, message=f"SIGTERM ends it in order{tried}")
 
 
-def _tried(subject: Subject, waves: Seen | Verdict | None) -> str:
-    """What a Pass of SHD-001 is worth."""
-    if not isinstance(waves, Seen):
-        return f"SIGTERM ends it in order with nothing in flight; more was not tried: add {trial.SLOW_LINE} to shutdown"
-    if read_flight(waves, terms_of(subject).drain).reason:
-        return (
-            "SIGTERM ends it in order; that nothing in flight is lost was not proven: see SHD-004"
-        )
-    return "SIGTERM ends it in order, idle and with requests in flight"
+def _tried(subject: Subject, busy: Seen | Verdict | None) -> str:
+    """What a Pass is worth, where it is worth less than it could be."""
+    if not isinstance(busy, Seen) or not busy.timeline.labelled(SLOW):
+        return f" with nothing in flight; more was not tried: add {trial.SLOW_LINE} to shutdown"
+    if read_flight(busy, terms_of(subject).drain).reason:
+        return "; that nothing in flight is lost was not proven: see SHD-004"
+    return ""
 
 
 def judge_interrupt(subject: Subject, answers: Answers) -> Verdict:
@@ -51,7 +50,12 @@ def judge_interrupt(subject: Subject, answers: Answers) -> Verdict:
         return verdict
     declared = subject.target.shutdown.ok_exit_codes
     codes = {*declared, 0, 130} - {143}
-    return _judge_ends(subject, trial.read_arms(subject, answers, "sigint"), codes)
+    seen = trial.read_arms(subject, answers, "sigint")
+    verdict = _judge_ends(subject, seen, codes)
+    if not verdict.result.holds:
+        return verdict
+    tried = _tried(subject, seen.get("sigint")) or ", with requests in flight"
+    return replace(verdict, message=f"SIGINT ends it in order{tried}")
 
 
 def _judge_ends(
