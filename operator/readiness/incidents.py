@@ -1,4 +1,4 @@
-"""What fires while somebody might drill: the answer of the operator's Prometheus, as a value.
+"""What the operator's Prometheus says, as values: what fires while somebody might drill, and which of our alerts it has loaded.
 
 Names only; nothing of an alert's texts is kept. Who asks, and how often, is the engines' business.
 """
@@ -17,11 +17,20 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """Our alerts that it evaluates: namespace, policy, data service and name of each; or, in `problem`, why nobody knows."""
+
+    rules: frozenset[tuple[str, str, str, str]] = frozenset()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Incidents:
-    """The alerts that fire; or, in `problem`, why nobody knows. The default: nobody is asked."""
+    """The alerts that fire; or, in `problem`, why nobody knows. `loaded`: our rules. The default: nobody is asked."""
 
     firing: tuple[Alert, ...] = ()
     problem: str = ""
+    loaded: Loaded | None = None
 
     def concerning(self, namespace: str) -> tuple[str, ...]:
         """Names of the alerts that a namespace must respect, sorted."""

@@ -11,11 +11,13 @@ import pytest
 
 from readiness import leaks
 from readiness.api import read_policy
+from readiness.backups.alerts import ALERTS
 from readiness.cluster.children import path_of
 from readiness.controls.recovery import PLUGINS
 from readiness.dataservices.kinds import KINDS
 from readiness.dataservices.scraping import served
 from readiness.dataservices.wish import Wish, children_of, order_of
+from readiness.incidents import Incidents, Loaded
 from readiness.model import Manifest, Result, Verdict
 from readiness.snapshot import Provided, Scraping, Snapshot
 from readiness.subjects import subjects_of
@@ -42,10 +44,10 @@ def children() -> Children:
 BUILT = children()
 
 
-def judged(id_: str, found: Children, spec: Manifest = SPEC, unserved: tuple[str, ...] = ()) -> Verdict:  # fmt: skip
+def judged(id_: str, found: Children, spec: Manifest = SPEC, unserved: tuple[str, ...] = (), loaded: Loaded | None = None) -> Verdict:  # fmt: skip
     control = next(each for each in PLUGINS if each.id == id_)
     provided = Provided(children=found, unserved=frozenset(unserved))
-    subject = subjects_of("checkout", read_policy(spec), Snapshot("shop", provided=provided), 0.0)["cache"]  # fmt: skip
+    subject = subjects_of("checkout", read_policy(spec), Snapshot("shop", provided=provided, incidents=Incidents(loaded=loaded)), 1_800_000_000.0)["cache"]  # fmt: skip
     return control.judge(subject, MappingProxyType({}))
 
 
@@ -127,3 +129,27 @@ def test_no_backups_no_page():
 
     assert judged("BKP-006", {}, SPEC | none).reason == "NoBackupWanted"
     assert judged("BKP-008", {}, SPEC | none).reason == "NoBackupWanted"
+
+
+NAMES = frozenset(("shop", "checkout", "cache", alert.name) for alert in ALERTS)
+NEW = {"creationTimestamp": "2027-01-15T07:55:00Z"}  # five minutes before
+
+
+@pytest.mark.parametrize(
+    ("loaded", "rule", "result", "reason", "says"),
+    [
+        (None, {}, Result.PASS, "Alerted", "READINESS_PROMETHEUS names none"),
+        (Loaded(NAMES), {}, Result.PASS, "Alerted", "and the operator's Prometheus evaluates them"),
+        (Loaded(NAMES | {("other", "checkout", "cache", "X")}), {}, Result.PASS, "Alerted", "evaluates them"),
+        (Loaded(), {}, Result.FAIL, "NotLoaded", "ReadinessBackupOld"),
+        (Loaded(NAMES - {("shop", "checkout", "cache", "ReadinessBackupMissing")}), {}, Result.FAIL, "NotLoaded", "does not evaluate ReadinessBackupMissing of cache"),
+        (Loaded(frozenset(("other", *rest) for _, *rest in NAMES)), {}, Result.FAIL, "NotLoaded", "of cache"),
+        (Loaded(), NEW, Result.UNKNOWN, "NotLoadedYet", "has not loaded it yet"),
+        (Loaded(problem="answers 503"), {}, Result.UNKNOWN, "RulesNotSeen", "the operator's Prometheus answers 503"),
+    ],
+)  # fmt: skip
+def test_alerts_are_loaded_where_a_prometheus_is_known(loaded: Loaded | None, rule: Manifest, result: Result, reason: str, says: str):  # fmt: skip
+    verdict = judged("BKP-006", changed(RULE, lambda c: c["metadata"].update(rule)), loaded=loaded)
+
+    assert (verdict.result, verdict.reason) == (result, reason)
+    assert says in verdict.message

@@ -12,7 +12,7 @@ import pytest
 from readiness.engines import promql
 from readiness.engines.connection import Clock
 from readiness.engines.promql import EVERY_SECONDS, Prometheus
-from readiness.incidents import Alert, Incidents
+from readiness.incidents import Alert, Incidents, Loaded
 
 MATCHERS = 'severity="critical"'
 UNHEARD = "has not answered yet"
@@ -23,19 +23,28 @@ def vector(*metrics, **rest):
     return {"status": "success", "data": {"resultType": "vector", "result": rows}, **rest}
 
 
-def answering(body, status="200 OK", asked=None):
-    """What a server does that says the same to everybody, and notes what it was asked."""
+def rules(*alerts, name="readiness-backups-checkout-cache", **rest):
+    rows = [{"name": alert, "labels": {"namespace": "shop", "policy": "checkout", "service": "cache", "severity": "critical"}, "health": "ok", **rest} for alert in alerts]  # fmt: skip
+    return {"status": "success", "data": {"groups": [{"name": name, "rules": rows}]}}
+
+
+def answering(body, status="200 OK", asked=None, rules=None):
+    """What a server does that says the same to everybody, and notes what it was asked; of its rules it may say something else."""
 
     async def answer(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         if asked is not None:
             asked.append(head.split(b" ")[1].decode())
-        text = body if isinstance(body, bytes) else json.dumps(body).encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n"
-        writer.write(head.encode() + text)
-        await writer.drain()
+        said = rules if rules is not None and b"/api/v1/rules" in head else body
+        await say(writer, said, status)
 
     return answer
+
+
+async def say(writer, said, status="200 OK"):
+    text = said if isinstance(said, bytes) else json.dumps(said).encode()
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+    await writer.drain()
 
 
 async def hang(reader, writer):
@@ -76,9 +85,51 @@ async def told_by(url, asked=1):
     ],
 )  # fmt: skip
 async def test_names_of_what_fires(serve, body, firing):
-    server = await serve(answering(body))
+    server = await serve(answering(body, rules=rules()))
 
-    assert await told_by(f"http://127.0.0.1:{server.port}") == (Incidents(firing), 1)
+    assert await told_by(f"http://127.0.0.1:{server.port}") == (Incidents(firing, loaded=Loaded()), 1)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "names", "problem"),
+    [
+        (rules("ReadinessBackupOld", "ReadinessBackupMissing"), ["ReadinessBackupMissing", "ReadinessBackupOld"], ""),
+        (rules("ReadinessBackupOld", health="unknown"), ["ReadinessBackupOld"], ""),
+        (rules("ReadinessBackupOld", health="err"), [], ""),
+        (rules("ReadinessBackupOld", name="somebody's"), [], ""),
+        (rules(), [], ""),
+        (b"<html>", [], "cannot be read"),
+        ({"status": "error"}, [], "no rules"),
+        (rules("ReadinessBackupOld", labels={}), [], "cannot be read"),
+        (b"x" * 5000, [], "more than"),
+    ],
+)  # fmt: skip
+async def test_which_alerts_are_loaded_holds_nobody_back(serve, monkeypatch, said, names, problem):  # fmt: skip
+    monkeypatch.setattr(promql, "LARGEST_RULES", 4096)
+    server = await serve(answering(vector({"alertname": "Down"}), rules=said))
+
+    known, _ = await told_by(f"http://127.0.0.1:{server.port}")
+
+    assert (known.firing, known.problem) == ((Alert("Down"),), "")
+    assert sorted(known.loaded.rules) == [("shop", "checkout", "cache", name) for name in names]
+    assert problem in known.loaded.problem
+    assert bool(problem) == bool(known.loaded.problem)
+
+
+async def test_rules_that_were_told_stand_for_a_while(serve):
+    said = [rules("ReadinessBackupOld"), *[b""] * 5]
+
+    async def answer(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        text = said.pop(0) if b"/api/v1/rules" in head else vector()
+        await say(writer, text)
+
+    server = await serve(answer)
+    url = f"http://127.0.0.1:{server.port}"
+
+    assert (await told_by(url, 3))[0].loaded.problem == ""
+    said[:0] = [rules("ReadinessBackupOld"), *[b""] * 5]
+    assert "cannot be read" in (await told_by(url, 5))[0].loaded.problem
 
 
 @pytest.mark.parametrize(
@@ -111,7 +162,8 @@ async def test_what_is_no_whole_answer_is_a_problem_and_never_peace(
 async def test_nobody_there():
     known, _ = await told_by("http://127.0.0.1:1")
 
-    assert known == Incidents(problem="does not answer (ConnectError)")
+    words = "does not answer (ConnectError)"
+    assert known == Incidents(problem=words, loaded=Loaded(problem=words))
 
 
 async def test_the_question_names_state_and_matchers_below_the_prefix(serve):
@@ -127,7 +179,9 @@ async def test_an_answer_stands_for_a_while_and_then_nobody_knows(serve):
     said = [vector({"alertname": "Down"}), *[b""] * 5]
 
     async def answer(reader, writer):
-        await answering(said.pop(0))(reader, writer)
+        head = await reader.readuntil(b"\r\n\r\n")
+        text = rules() if b"/api/v1/rules" in head else said.pop(0)
+        await say(writer, text)
 
     server = await serve(answer)
     url = f"http://127.0.0.1:{server.port}"
@@ -141,4 +195,4 @@ async def test_an_answer_stands_for_a_while_and_then_nobody_knows(serve):
 async def test_who_has_not_been_asked_holds_back_too():
     client = Prometheus("http://127.0.0.1:1", MATCHERS, ssl.create_default_context(), list)
 
-    assert client.known == Incidents(problem=UNHEARD)
+    assert client.known == Incidents(problem=UNHEARD, loaded=Loaded(problem=UNHEARD))

@@ -15,19 +15,23 @@ from readiness.backups.runbook import PAGE, build_runbook, way_of
 from readiness.control import Control, Subject, failed, passed, unknown
 from readiness.inspecting import KINDS
 from readiness.model import Manifest, Severity, Verdict
+from readiness.passive import listed
 from readiness.stores import Store
+from readiness.workload import stamp_of
 
 if TYPE_CHECKING:
     from readiness.api.backups import Backups
 
 RULE: Final = "PrometheusRule"
+LOADING_SECONDS: Final = 600
+"""How long a Prometheus operator and its Prometheus may take to load a rule."""
 _REPAIR: Final = (
     "the operator makes it again within a minute; see the condition Provisioned of the policy"
 )
 
 
 def judge_alerts(subject: Subject, store: Store, _backups: Backups) -> Verdict:
-    """BKP-006: every rule stands as it was tested, for this very store."""
+    """BKP-006: every rule stands as it was tested, for this very store, and is evaluated by the Prometheus that we know."""
     name = naming.store(store.policy, store.name, naming.BACKUP)
     expected = f"{len(alerts.ALERTS)} alerts in {RULE}/{name}"
     if RULE in subject.snapshot.provided.unserved:
@@ -41,7 +45,37 @@ def judge_alerts(subject: Subject, store: Store, _backups: Backups) -> Verdict:
     rules = alerts.build_rules(alerts.Store(*_where(subject, store), _runbook(store)))
     if found.get("spec") != rules:
         return failed("RulesDiffer", f"{RULE}/{name} does not say what was tested", expected=expected, observed="other rules", fix=_REPAIR)  # fmt: skip
-    return passed("Alerted", f"{RULE}/{name} has an alert for every way in which backups go wrong, and for silence")  # fmt: skip
+    return _unloaded(subject, store, found) or passed("Alerted", _alerted(subject, name))
+
+
+def _unloaded(subject: Subject, store: Store, rule: Manifest) -> Verdict | None:
+    """Whether the operator's Prometheus, where it has one, evaluates them."""
+    loaded, name = subject.snapshot.incidents.loaded, rule["metadata"]["name"]
+    expected = f"the alerts of {RULE}/{name} among the rules of the operator's Prometheus"
+    if loaded is None:
+        return None
+    if loaded.problem:
+        words = f"whether the alerts of {store.name} are loaded cannot be seen: the operator's Prometheus {loaded.problem}"
+        return unknown("RulesNotSeen", words, expected=expected, fix="see READINESS_PROMETHEUS of the operator, and what stands before its /api/v1/rules")  # fmt: skip
+    there = {alert for *where, alert in loaded.rules if tuple(where) == _where(subject, store)}
+    missing = [alert.name for alert in alerts.ALERTS if alert.name not in there]
+    if not missing:
+        return None
+    if subject.now - stamp_of(rule["metadata"].get("creationTimestamp")) < LOADING_SECONDS:
+        words = f"{RULE}/{name} is new, and the operator's Prometheus has not loaded it yet"
+        return unknown("NotLoadedYet", words, expected=expected, fix="wait some minutes")
+    return failed(
+        "NotLoaded", f"the operator's Prometheus does not evaluate {listed(missing)} of {store.name}", expected=expected,
+        observed=f"{len(there)} of {len(alerts.ALERTS)}",
+        fix="READINESS_PROMETHEUS_LABELS of the operator has to match its ruleSelector, and its ruleNamespaceSelector this namespace",
+    )  # fmt: skip
+
+
+def _alerted(subject: Subject, name: str) -> str:
+    words = f"{RULE}/{name} has an alert for every way in which backups go wrong, and for silence"
+    if subject.snapshot.incidents.loaded is None:
+        return f"{words}; whether a Prometheus loads them nobody was asked, as READINESS_PROMETHEUS names none"
+    return f"{words}, and the operator's Prometheus evaluates them"
 
 
 def judge_runbook(subject: Subject, store: Store, backups: Backups) -> Verdict:
@@ -96,7 +130,7 @@ PLUGINS: Final = (
     Control(
         id="BKP-006", title="Backups alert", severity=Severity.P0, needs=(DECLARED,), stores=KINDS,
         criterion="A PrometheusRule of the store has, word by word, the alerts that promtool has proved: older than 26 h, missing, unwatched, failed, suspicious, "
-        "retention held, restore older than 8 days, missing, failed. The operator exports their metrics. Who is told is OBS-008's.",
+        "retention held, restore older than 8 days, missing, failed. The operator exports their metrics, and its Prometheus, where it has one (READINESS_PROMETHEUS), evaluates them. Who is told is OBS-008's.",
         fix="install the CRDs of the Prometheus operator", judge=on_backups(judge_alerts), checklists=("002/8.a6",),
     ),
     Control(
