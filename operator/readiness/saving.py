@@ -20,7 +20,7 @@ from readiness.backups.manifest import (
 )
 from readiness.backups.outcome import Outcome, Reason, Result, Task
 from readiness.backups.sanity import suspicion_of
-from readiness.backups.snapshots import Order, Snapshot, set_of, tags_of
+from readiness.backups.snapshots import Order, Snapshot, host_of, set_of, tags_of
 from readiness.engines.repository import (
     Rim,
     file_of,
@@ -28,8 +28,7 @@ from readiness.engines.repository import (
     open_repository,
     patiently,
     read_manifest,
-    sizes_of,
-    wait_for_others,
+    read_snapshot,
     write_snapshot,
 )
 from readiness.engines.restic import Restic, ResticError
@@ -62,8 +61,7 @@ def save(order: Order, directory: Path, restic: Restic, rim: Rim) -> Outcome:
 
 def _save(order: Order, directory: Path, restic: Restic, rim: Rim, plain: Outcome) -> Outcome:
     manifest = manifest_of(order, directory, plain.backup_set)
-    open_repository(restic, rim)
-    wait_for_others(restic, order.run, rim)
+    open_repository(restic, order.run, rim)
     listed = list_snapshots(restic, order.host)
     now = rim.clock() + AHEAD_SECONDS
     if any(each.complete and manifest.source.began <= each.at <= now for each in listed):
@@ -81,7 +79,7 @@ def _save(order: Order, directory: Path, restic: Restic, rim: Rim, plain: Outcom
     sizes = {each.name: each.size for each in manifest.files} | {MANIFEST: len(text)}
     names = (order.host, *tags_of(manifest, sum(sizes.values()), suspicious=bool(odd)))
     written = patiently(restic, rim, lambda: write_snapshot(restic, directory, tuple(sizes), names, rim))  # fmt: skip
-    _read_back(restic, written.snapshot, sizes, manifest)
+    saved = _read_back(restic, written.snapshot, sizes, manifest)
     return replace(
         plain,
         result=Result.SUCCEEDED,
@@ -90,7 +88,7 @@ def _save(order: Order, directory: Path, restic: Restic, rim: Rim, plain: Outcom
         snapshot=written.snapshot,
         size=manifest.size,
         added=written.added,
-        snapshots=_times(list_snapshots(restic, order.host)),
+        snapshots=_times((*saved, *listed)),
     )
 
 
@@ -125,16 +123,19 @@ def _previous(restic: Restic, listed: Sequence[Snapshot]) -> BackupManifest | No
 
 def _read_back(
     restic: Restic, snapshot: str, sizes: dict[str, int], manifest: BackupManifest
-) -> None:
-    """The repository has every file in its size, and the manifest word by word. Raises SavingError."""
+) -> tuple[Snapshot, ...]:
+    """The repository has every file in its size, and the manifest word by word; so it lists it. Raises SavingError."""
+    host = host_of(manifest.namespace, manifest.policy, manifest.service)
     try:
-        found, read = sizes_of(restic, snapshot), read_manifest(restic, snapshot)
+        listed, found = read_snapshot(restic, snapshot, host)
+        read = read_manifest(restic, snapshot)
     except (ResticError, ValueError) as error:
         raise SavingError(Reason.READ_BACK, f"snapshot {snapshot[:8]} cannot be read: {error}") from None  # fmt: skip
     if found != sizes or read != manifest:
         lost = sorted(name for name, size in sizes.items() if found.get(name) != size)
         words = f"snapshot {snapshot[:8]} holds something else: {', '.join(lost) or MANIFEST}"
         raise SavingError(Reason.READ_BACK, words)
+    return listed
 
 
 def _times(listed: Sequence[Snapshot]) -> tuple[int, ...]:

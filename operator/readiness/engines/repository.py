@@ -23,6 +23,8 @@ WAIT_SECONDS: Final = 2700.0
 """For another's lock: longer than the 30 minutes after which restic calls one stale that nobody refreshes."""
 PAUSE_SECONDS: Final = 10.0
 SAY_EVERY: Final = 10.0
+LOCKS: Final = ("list", "locks", "-q")
+"""Stale ones, not refreshed for 30 minutes, too."""
 _NUMBERS: Final = re.compile(r"-[0-9]+$")
 
 T = TypeVar("T")
@@ -45,12 +47,15 @@ class Written:
     added: int
 
 
-def open_repository(restic: Restic, rim: Rim) -> None:
-    """Makes it where there is none, and takes stale locks away: those not refreshed for 30 minutes."""
-    if not restic.exists():
+def open_repository(restic: Restic, run: str, rim: Rim) -> None:
+    """Makes it where there is none; where there are locks, takes stale ones away and waits for other runs."""
+    locks = restic.contact(*LOCKS)
+    if locks is None:
         rim.say("there is no repository yet: it is made")
         restic.call("init")
-    restic.call("unlock")
+    elif locks:
+        restic.call("unlock")
+        wait_for_others(restic, run, rim)
 
 
 def wait_for_others(restic: Restic, run: str, rim: Rim) -> None:
@@ -113,10 +118,15 @@ def forget(restic: Restic, snapshots: Sequence[str]) -> None:
     restic.call("forget", *snapshots, "--prune")
 
 
-def sizes_of(restic: Restic, snapshot: str) -> dict[str, int]:
-    """The files of a snapshot by name, as the repository has them."""
-    rows = restic.lines("ls", "--json", "--no-lock", snapshot)
-    return {row["name"]: row.get("size", 0) for row in rows if row.get("type") == "file"}
+def read_snapshot(
+    restic: Restic, snapshot: str, host: str
+) -> tuple[tuple[Snapshot, ...], dict[str, int]]:
+    """A snapshot as it is listed, and its files by name with their sizes, as the repository has them."""
+    rows = [*restic.lines("ls", "--json", "--no-lock", snapshot)]
+    listed = [row for row in rows if row.get("message_type") == "snapshot"]
+    return load_snapshots(json.dumps(listed), host), {
+        row["name"]: row.get("size", 0) for row in rows if row.get("type") == "file"
+    }
 
 
 def file_of(path: Path) -> File:
@@ -128,7 +138,7 @@ def file_of(path: Path) -> File:
 
 def _holders(restic: Restic) -> Iterator[str]:
     """The pods that hold a lock; one that lets go meanwhile holds none."""
-    for lock in restic.call("list", "locks", "--no-lock", "-q").decode().split():
+    for lock in restic.call(*LOCKS, "--no-lock").decode().split():
         try:
             found: dict[str, Any] = json.loads(restic.call("cat", "lock", lock, "--no-lock"))
         except ResticError:

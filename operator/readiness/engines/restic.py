@@ -62,13 +62,20 @@ class Restic:
 
     def exists(self) -> bool:
         """Whether there is a repository. Raises ResticError when that cannot be told, and soon."""
+        return self.contact("cat", "config") is not None
+
+    def contact(self, *arguments: str) -> bytes | None:
+        """What a command answers soon; None where there is no repository. Raises ResticError when it cannot be told.
+
+        Every process of restic derives the repository's key anew, for half a second: who wants to know more than that it
+        is there asks for that at once.
+        """
         try:
-            self.call("cat", "config", "--no-lock", seconds=CONTACT_SECONDS)
+            return self.call(*arguments, "--no-lock", seconds=CONTACT_SECONDS)
         except ResticError as error:
             if error.reason is not Reason.NO_REPOSITORY:
                 raise
-            return False
-        return True
+            return None
 
     def call(self, *arguments: str, seconds: float | None = None) -> bytes:
         """What a command wrote. Raises ResticError."""
