@@ -1,9 +1,9 @@
 """Every benchmark side by side with its yardstick, in one run; the figures go to stdout and into the docs.
 
-    benchmarks/run.py [--quick] [--only api,cli,probes] [--rounds N] [--write] [--date DATE]
+    benchmarks/run.py [--quick] [--only api,cli,probes,saving] [--rounds N] [--write] [--date DATE]
 
 Exit code 1 when a count is wrong (API calls, writes). Ratios and sizes are printed with their budget and never
-fail: they belong to the machine. `--write` puts the tables into docs/performance.md.
+fail: they belong to the machine. `saving` needs root and runs only when it is named. `--write` puts the tables into docs/performance.md.
 """
 
 from __future__ import annotations

@@ -27,11 +27,12 @@ from readiness.backups.codec import load_outcome
 from readiness.backups.manifest import DUMPS
 from readiness.backups.outcome import Outcome
 from readiness.dataservices.redis import REDIS
+from readiness.dataservices.redis.dump import source_of
 from readiness.dataservices.saving import build_saving
 from readiness.model import Manifest
 
-PASSWORD = "canary-of-the-repository"
-SOURCES = Path(__file__).parents[2] / "operator"
+from .stored import PASSWORD, SOURCES
+
 NETWORKS = (f"127.{20 + os.getpid() % 40}.{number}" for number in count(1))
 RUNS = count(29_385_253)
 DIGESTS = "enable-debug-command local\n"
@@ -157,7 +158,7 @@ def falling(home: Path, memory: str = "4Gi") -> Iterator[Night]:
     destination = {"s3": {"bucket": "backups", "endpoint": server.endpoint, "secretRef": {"name": "writer"}}}  # fmt: skip
     asked = Backups.model_validate({"destination": destination, "passwordSecretRef": {"name": "p"}})
     order = replace(order_of({"resources": {"limits": {"memory": memory}}}), backups=asked)
-    manifests = [*manifests_of(order), *build_saving(REDIS, order)]
+    manifests = [*manifests_of(order), *build_saving(REDIS, order, source_of(order))]
     for each in manifests:
         if "redis.conf" in each.get("data", {}):
             each["data"]["redis.conf"] += DIGESTS
