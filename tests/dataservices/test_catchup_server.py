@@ -20,17 +20,25 @@ from readiness.backups.codec import dump_outcome
 from readiness.backups.outcome import Task
 from readiness.cluster.asked import METADATA
 from readiness.dataservices.backed import backup_row, backups_of
-from readiness.dataservices.catchup import caught_up
-from readiness.dataservices.order import Dump
-from readiness.dataservices.provision import Provision, provide
+from readiness.dataservices.order import Dump, Order, Source
+from readiness.dataservices.parts import Part
+from readiness.dataservices.provision import Provision
+from readiness.dataservices.source import Login, own_source
+from readiness.dataservices.whole import provide_all
 from readiness.snapshot import Snapshot
 
 __all__ = ["bench"]
 pytestmark = pytest.mark.api
 DAY = 86400.0
 NAME = naming.store("shop", "cache")
-DUMP = Dump({"dump.sh": ""}, "admin", (6379,), ("sh", "/scripts/dump.sh"), ("true",), {}, "64Mi")
-KIND = replace(TOY, dump=lambda _order: DUMP)
+
+
+def source_of(order: Order) -> Source:
+    members = Part(order, "server", order.name(), order.name(), 3, {"redis": 6379})
+    return own_source(members, 6379, Login("admin", "admin"), "64Mi")
+
+
+KIND = replace(TOY, source=source_of, dump=lambda _source: Dump({"dump.sh": ""}, {}, "64Mi"))
 
 
 class Rig:
@@ -64,7 +72,7 @@ class Rig:
             unserved=frozenset({"PrometheusRule"}),
         )
         asked, snapshot = wish(its, bench.now, "token"), Snapshot(bench.namespace, provided=seen)
-        decided = caught_up(asked, snapshot, provide(asked, snapshot, (KIND,)))
+        decided = provide_all(asked, snapshot, (KIND,))
         self.absent = seen.absent
         self.row = backup_row(self.row, seen.runs.get("cache", ()), decided.services[0].missed)
         self.notes = await bench.provider.provide(its, decided)
