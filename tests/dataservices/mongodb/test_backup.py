@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mongoprograms
 import pytest
-from mongoprograms import SERVERS
+from mongoprograms import PASSWORD, SERVERS
 
-from .dumping import ITEMS, TALLIES, World, reason_of, standing
+from readiness.api.dataservice import DataService
+from readiness.dataservices.foreign import build_external
+from readiness.dataservices.mongodb import MONGODB
+from readiness.dataservices.parts import build_secret
+
+from .dumping import ITEMS, ORDER, TALLIES, World, reason_of, standing
 
 pytestmark = pytest.mark.slow
 PRIMARY: tuple[str, ...] = ()
@@ -81,6 +87,27 @@ def test_what_cannot_be_dumped_is_named(world: World, members: tuple[tuple[str, 
         done = pod.run(*pod.container["command"], timeout=300)
 
     assert reason_of(done) == reason
+
+
+@pytest.mark.parametrize(
+    ("password", "code", "says"),
+    [(PASSWORD, 0, "dumping 127.0.0.1:"), ("another", 1, "the user of Secret theirs needs the role backup of the database admin")],
+    ids=["its login", "another password"],
+)  # fmt: skip
+def test_one_that_others_run_is_dumped_by_the_login_that_is_declared(world: World, password: str, code: int, says: str):  # fmt: skip
+    store = {"mongodb": {"hosts": ["db"], "secretRef": {"name": "theirs"}}}
+    service = DataService.model_validate({"name": "orders", "external": store})
+    login, ours = {"username": "backup\n", "password": password}, world.rig.manifests
+    jobs = build_external(MONGODB, replace(ORDER, service=service))
+    world.rig.manifests = [build_secret("theirs", login), *jobs]
+    try:
+        with mongoprograms.fronted(world.backend, world.rig.home / "front.log", PRIMARY) as ports:
+            done = world.dump(ports)
+    finally:
+        world.rig.manifests = ours
+
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
 
 
 def test_a_volume_that_is_full_is_named(world: World, dumped: bytes):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from readiness.api.backups import Backups
 from readiness.api.dataservice import DataService
 from readiness.backups.codec import load_source, load_verified
 from readiness.backups.manifest import Source, Tally, Verified
+from readiness.dataservices.foreign import build_external
 from readiness.dataservices.order import Order
 from readiness.dataservices.parts import build_secret
 from readiness.dataservices.rabbitmq import RABBITMQ
@@ -260,6 +261,26 @@ def test_a_password_that_is_not_taken_is_named(broker: Broker):
 
     assert (found.codes, found.reason) == ({"dump": 1}, "DumpFailed"), found.said
     assert "answered with status 401" in found.said
+
+
+@pytest.mark.parametrize(
+    ("user", "codes", "says"),
+    [("definitions", {"dump": 0, "verify": 0}, ""), ("app-a", {"dump": 1}, "answered with status 401: the user of Secret theirs needs the tag administrator")],
+)  # fmt: skip
+def test_one_that_others_run_is_dumped_by_the_login_that_is_declared(broker: Broker, user: str, codes: dict[str, int], says: str):  # fmt: skip
+    host = f"{ORDER.name()}-0.{ORDER.name('nodes')}.sandbox.svc"
+    store = {"rabbitmq": {"hosts": [host], "secretRef": {"name": "theirs"}}}
+    service = DataService.model_validate({"name": "jobs", "external": store})
+    login = {"username": f"{user}\n", "password": PASSWORDS[f"{user}-password"], "ca.crt": ""}
+    jobs = build_external(RABBITMQ, replace(ORDER, service=service))
+    broker.box.manifests = [build_secret("theirs", login), *jobs]
+    try:
+        found = broker.dump()
+    finally:
+        broker.box.manifests = manifests()
+
+    assert found.codes == codes, found.said
+    assert says in found.said
 
 
 def test_with_tls_a_member_is_asked_for_its_certificate(tmp_path: Path):
