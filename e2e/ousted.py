@@ -89,7 +89,8 @@ async def drill(
 
 
 def hurried(arm: Arm) -> Arm:
-    """The arm for a service that will never be well again."""
+    """The arm for a service that will never be well again, once somebody is ousted: before that it has its time."""
     least = {Oust: 25.0, Whole: 8.0, Recover: 8.0}
-    steps = (replace(s, within=least[type(s)]) if isinstance(s, Oust | Whole | Recover) else s for s in arm.steps)  # fmt: skip
+    fault = next((at for at, step in enumerate(arm.steps) if isinstance(step, Oust)), len(arm.steps))  # fmt: skip
+    steps = (replace(s, within=least[type(s)]) if at >= fault and isinstance(s, Oust | Whole | Recover) else s for at, s in enumerate(arm.steps))  # fmt: skip
     return replace(arm, steps=tuple(steps))
