@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +19,8 @@ import kopf
 from readiness.naming import GROUP, VERSION
 
 STOP_SECONDS: Final = 3.0
+AGAIN_SECONDS: Final = 0.05
+"""A task of kopf's that lives on so long after it was cancelled is cancelled again."""
 Credentials = Callable[[], dict[str, Any]]
 Saw = Callable[[str, str | None, dict[str, Any]], None]
 """Told plural, event type (None: from a list) and the raw object, on the caller's loop."""
@@ -88,6 +90,7 @@ def _settings(scope: Scope) -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.watching.server_timeout = 300
+    settings.watching.reconnect_backoff = 2 * AGAIN_SECONDS  # cancelled again before it opens again
     settings.watching.chunk_size = 100
     settings.queueing.idle_timeout = 0.1  # as long, kopf holds an object's last event, whole
     return settings
@@ -130,7 +133,7 @@ async def _operate(
 ) -> BaseException | None:
     """Runs kopf to its end and returns what ended it."""
     identity: Any = "readiness-operator"  # else kopf asks for a user name; a number has none
-    operator = kopf.operator(
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=_settings(scope),
         identity=identity,
@@ -139,10 +142,23 @@ async def _operate(
         clusterwide=not scope.namespaces,
         namespaces=scope.namespaces,
     )
-    done, _ = await asyncio.wait((asyncio.create_task(operator, name="kopf"),))
-    ended = done.pop()
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stop.set()  # a thread of kopf's waits for it, and asyncio.run for that thread
-    return None if ended.cancelled() else ended.exception()
+    await _cancel(tasks, STOP_SECONDS / 2)
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+        await _cancel(left, AGAIN_SECONDS)
+    return next((task.exception() for task in done if not task.cancelled()), None)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    """Cancels tasks of kopf's once. It does so itself, but once for all, and then waits without end.
+
+    A watcher that is just sending its request swallows that one (kopf's issue 1168 looks alike):
+    kopf then neither ended nor watched, and nobody was told.
+    """
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=seconds)
 
 
 def _tell(ended: asyncio.Future[None], failure: BaseException | None) -> None:
