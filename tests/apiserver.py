@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from chaosproxy import ChaosProxy
 
 from localcluster.fixtures import Running, running
 
+OURS = ("readinesspolicies", "readinesswaivers", "readinessprofiles")
 CRDS = Path(__file__).resolve().parents[1] / "crds"
 
 
@@ -70,3 +72,24 @@ def proxy(api_server: ApiServer) -> Iterator[ChaosProxy]:
     """What goes to the API server by way of it, breaks as a test likes."""
     with ChaosProxy(api_server.running.api_url, admin_of(api_server.running)) as found:
         yield found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a module leaves behind, the operators of others judge too: of which, depends on how files are spread."""
+    if request.node.get_closest_marker("api") is None:
+        yield
+        return
+    server: ApiServer = request.getfixturevalue("api_server")
+    yield
+    deadline = time.monotonic() + 30  # a namespace takes its time to go
+    while left := [name for plural in OURS for name in _names(server, plural)]:
+        assert time.monotonic() < deadline, f"{request.node.name} leaves {left}"
+        time.sleep(0.2)
+
+
+def _names(server: ApiServer, plural: str) -> list[str]:
+    found = server.request("GET", f"/apis/readiness.dev/v1alpha1/{plural}")
+    if "items" not in found:
+        return [f"{plural}: {found.get('message')}"]
+    return [f"{plural}/{item['metadata']['name']}" for item in found["items"]]

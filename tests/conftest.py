@@ -7,9 +7,9 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import pytest  # noqa: E402 (the path must be set first)
-from apiserver import api_server, proxy  # noqa: E402
+from apiserver import _leaves_nothing, api_server, proxy  # noqa: E402
 
-__all__ = ["api_server", "proxy"]
+__all__ = ["_leaves_nothing", "api_server", "proxy"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

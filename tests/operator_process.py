@@ -21,17 +21,12 @@ START = (
     "sys.exit(asyncio.run(run_operator(Settings.read(os.environ))))\n"
 )
 SOURCE = Path(__file__).resolve().parents[1] / "operator"
-QUICK_LEASE = {
-    "READINESS_LEASE_DURATION": "3",
-    "READINESS_LEASE_RENEW_DEADLINE": "2",
-    "READINESS_LEASE_RETRY": "0.5",
-}
 
 
 class OperatorProcess:
     """`with OperatorProcess(kubeconfig, log) as operator`: ready inside, stopped after.
 
-    `settings` are names without READINESS_. The Lease is quick unless they say otherwise.
+    `settings` are names without READINESS_.
     """
 
     def __init__(self, kubeconfig: Path, log: Path, *, ready: bool = True, **settings: Any) -> None:
@@ -43,7 +38,6 @@ class OperatorProcess:
             "READINESS_HTTP_HOST": "127.0.0.1",
             "READINESS_HTTP_PORT": "0",
             "READINESS_OPERATOR_NAMESPACE": "default",
-            **QUICK_LEASE,
             **own,
         }
         self._ready, self.log = ready, log

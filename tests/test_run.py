@@ -39,15 +39,20 @@ def policy(name: str, workload: str | None = None) -> dict:
     }
 
 
+def empty(server) -> None:
+    for path in (POLICIES, DEPLOYMENTS, f"{OWN}/namespaces/shop/readinessreports"):
+        server.request("DELETE", path)
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases/readiness-operator"
+    server.request("DELETE", leases)
+
+
 @pytest.fixture
 def shop(api_server):
     """An empty namespace, and an operator nobody remembers."""
     api_server.request("POST", "/api/v1/namespaces", {"metadata": {"name": "shop"}})
-    for path in (POLICIES, DEPLOYMENTS, f"{OWN}/namespaces/shop/readinessreports"):
-        api_server.request("DELETE", path)
-    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases/readiness-operator"
-    api_server.request("DELETE", leases)
-    return api_server
+    empty(api_server)
+    yield api_server
+    empty(api_server)
 
 
 @pytest.fixture
@@ -229,9 +234,12 @@ def test_two_replicas_hand_over_on_sigterm_and_only_the_leader_works(shop, proxy
 
 
 def test_a_leader_that_was_stopped_writes_nothing_after_it_wakes(shop, proxy, log, tmp_path):
+    kubeconfig, lease = proxy.kubeconfig, {"lease_duration": 6, "lease_renew_deadline": 5}
     with (
-        OperatorProcess(proxy.kubeconfig, log, identity="one") as one,
-        OperatorProcess(proxy.kubeconfig, tmp_path / "two.log", ready=False, identity="two") as two,
+        OperatorProcess(kubeconfig, log, identity="one", **lease) as one,
+        OperatorProcess(
+            kubeconfig, tmp_path / "two.log", ready=False, identity="two", **lease
+        ) as two,
     ):
         one.process.send_signal(signal.SIGSTOP)
         two.until(lambda: two.metric("readiness_leader") == 1, 45)

@@ -53,3 +53,73 @@ def test_a_run_without_end_is_ended_with_its_closing_lines(
     assert "unit   ENDED" in "\n".join(told)
     assert "api    ENDED" in "\n".join(told)
     assert told[-1] == "1 passed, 2 failed, 0 skipped"
+
+
+@pytest.mark.parametrize(
+    ("cores", "wanted", "count"),
+    [(1, "", 2), (2, "", 3), (3, "", 4), (16, "", 4), (2, "0", 0), (2, "6", 6)],
+)
+def test_so_many_processes_share_a_suite(cores: int, wanted: str, count: int) -> None:
+    assert suites.workers(cores, wanted) == count
+
+
+def test_only_what_waits_is_shared_and_a_debugger_gets_it_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("READINESS_TEST_WORKERS", "2")
+    assert suites.spread("api") == ["-n", "2", "--dist", "loadfile"]
+    assert suites.spread("unit") == suites.spread("e2e") == []
+    monkeypatch.setenv("READINESS_TEST_WORKERS", "0")
+    assert suites.spread("api") == []
+
+
+SHARED = {
+    "test_good.py": "def test_good(): pass\n",
+    "test_skips.py": "import pytest\n@pytest.mark.skip(reason='needs_mongod: none here')\ndef test_skips(): pass\n",
+    "test_once.py": (
+        "from pathlib import Path\nMARK = Path(__file__).with_name('ran')\n"
+        "def test_once(): assert MARK.exists() or MARK.touch()\n"
+    ),
+    "test_hangs.py": "import time\ndef test_hangs(): time.sleep(600)\n",
+}
+
+
+def test_what_several_processes_ran_is_counted_and_tried_again_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in SHARED.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\ntimeout = 2\n")
+    command = [sys.executable, "-m", "pytest", "-q", str(tmp_path)]
+    monkeypatch.setitem(suites.SUITES, "api", [command])
+    monkeypatch.setenv("READINESS_TEST_WORKERS", "2")
+
+    assert suites.main(["api"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    repeated = told[told.index("=== second try: 2") + 1 :][:2]
+    assert sorted(line.split("::")[-1].split()[0] for line in repeated) == [
+        "test_hangs",
+        "test_once",
+    ]
+    assert told[-1] == "2 passed, 1 failed, 0 skipped, 1 not run"
+
+
+BREAKS = """
+from pathlib import Path
+MARK = Path(__file__).with_name("ran")
+def pytest_runtest_logfinish(nodeid):
+    assert "test_b" not in nodeid or MARK.exists() or MARK.touch()
+"""
+
+
+def test_a_run_that_broke_off_is_not_made_good_by_a_second_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "conftest.py").write_text(BREAKS)
+    tests = "from conftest import MARK\ndef test_a(): assert MARK.exists()\ndef test_b(): pass\ndef test_c(): pass\n"
+    (tmp_path / "test_all.py").write_text(tests)
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "-rf", str(tmp_path)]
+    monkeypatch.setitem(suites.SUITES, "e2e", [command])
+
+    assert suites.main(["e2e"]) == 1
+    assert "=== second try: nothing" in capsys.readouterr().out.splitlines()

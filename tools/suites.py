@@ -2,7 +2,8 @@
 
 A suite that fails does not hide the others. Suites against a real cluster may try what failed once
 more, because machines are shared; the closing lines name every test that needed it. Unit tests get
-no second try. Exit code 0 when all pass, 1 otherwise.
+no second try. What mostly waits runs in several processes, but a second try in one. Exit code 0
+when all pass, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -33,14 +34,18 @@ SUITES: dict[str, list[list[str]]] = {
     "e2e": [[*PYTEST, "e2e", "-m", "e2e and not slow"]],
     "slow": [[*PYTEST, "tests", "e2e", "-m", "slow"]],
 }
-BUDGET_MINUTES = {"lint": 2, "unit": 3, "api": 12, "e2e": 25, "slow": 120}
+BUDGET_MINUTES = {"lint": 2, "unit": 3, "api": 9, "e2e": 25, "slow": 120}
 SECOND_TRY = frozenset({"api", "e2e"})
+SPREAD = frozenset({"api"})
+"""Suites that several processes share, file by file: each starts an API server of its own, and waits for it."""
 NOT_RUN = re.compile(r"SKIPPED \[(\d+)\].*: (needs_\w+): (.*)")
 """Tests that need a program this machine lacks, such as a real mongod: not skipped, but not run."""
 LIMIT_MINUTES = 80
 """A run of `make test` that takes longer is ended with its closing lines, before whoever waits for it gives up."""
 TIDY_SECONDS = 240
 AT_MOST = 12  # one fixture that fails takes its tests along; more than that is no accident
+TESTS_FAILED = 1
+"""What pytest ends with when it ran all of them; otherwise a second try would pass over what never ran."""
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 
 
@@ -83,8 +88,11 @@ class Tally:
 
 
 def end(child: subprocess.Popen[str]) -> None:
-    """Interrupts a suite, which then tidies up and says what it knows; whoever does not heed that is killed."""
-    child.send_signal(signal.SIGINT)
+    """Interrupts a suite, which then tidies up and says what it knows; whoever does not heed that is killed.
+
+    All its processes at once: those that share it are given little time by the one that leads them.
+    """
+    os.killpg(child.pid, signal.SIGINT)
     try:
         child.wait(TIDY_SECONDS)
     except subprocess.TimeoutExpired:
@@ -95,17 +103,23 @@ def run(command: list[str], env: dict[str, str], seconds: float) -> tuple[int, l
     """Runs one command, passing its output through and keeping it; interrupts it after so many seconds."""
     lines: list[str] = []
     with subprocess.Popen(
-        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as child:
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        process_group=0,
+    ) as child:  # fmt: skip
         assert child.stdout is not None
         alarm = threading.Timer(seconds, end, [child])
         alarm.daemon = True
         alarm.start()
-        for line in child.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            lines.append(line.rstrip())
-        alarm.cancel()
+        try:
+            for line in child.stdout:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                lines.append(line.rstrip())
+        except KeyboardInterrupt:
+            end(child)
+            raise
+        finally:
+            alarm.cancel()
     return child.returncode, lines
 
 
@@ -118,20 +132,33 @@ def counts_in(lines: list[str]) -> Counter[str]:
     return found
 
 
+def workers(cores: int, wanted: str) -> int:
+    """How many processes share a suite; `wanted` is what was asked for, 0 for none but pytest itself."""
+    return int(wanted) if wanted else min(cores + 1, 4)
+
+
+def spread(name: str) -> list[str]:
+    """What pytest is told for a suite that several processes share."""
+    count = workers(len(os.sched_getaffinity(0)), os.environ.get("READINESS_TEST_WORKERS", ""))
+    return ["-n", str(count), "--dist", "loadfile"] if name in SPREAD and count else []
+
+
 def attempt(name: str, command: list[str], env: dict[str, str], tally: Tally) -> bool:
     """One command of a suite, with its second try where it may have one; whether it passed."""
-    print(f"\n--- {name}: {' '.join([Path(command[0]).name, *command[1:]])}", flush=True)
+    first = [*command, *spread(name)]
+    print(f"\n--- {name}: {' '.join([Path(first[0]).name, *first[1:]])}", flush=True)
     if tally.left() <= 0:
         tally.counts["failed"] += 1
         return False
-    code, lines = run(command, env, tally.left())
+    code, lines = run(first, env, tally.left())
     if "pytest" not in command:
         tally.counts["failed" if code else "passed"] += 1
         return code == 0
     counts = counts_in(lines)
     tally.note(lines)
     failing = [x for x in lines if x.startswith(("FAILED", "ERROR "))]
-    if name in SECOND_TRY and 0 < counts["failed"] <= AT_MOST and failing and tally.left() > 0:
+    whole = code == TESTS_FAILED
+    if name in SECOND_TRY and whole and 0 < counts["failed"] <= AT_MOST and failing:
         print(f"\n--- {name}: what failed once more", flush=True)
         code, lines = run(
             [*command, "--last-failed", "--last-failed-no-failures", "none"], env, tally.left()

@@ -3,6 +3,7 @@
 Use them with `pytest_plugins = ["localcluster.fixtures"]`. Each session has clusters of its own, which
 end with it. With READINESS_CLUSTER_KEEP=1 they have fixed names, are used again and stay up;
 READINESS_CLUSTER_NAME chooses the beginning of the names, and a cluster that was up before stays up.
+Processes that share a suite (pytest-xdist) are sessions: each has its own.
 """
 
 import json
@@ -108,7 +109,8 @@ def running(kind: str, *, node_count: int) -> Iterator[Running]:
     """Bring a cluster up, and down again unless it was there before or is to be kept."""
     keep = os.environ.get("READINESS_CLUSTER_KEEP", "") not in ("", "0")
     prefix = os.environ.get("READINESS_CLUSTER_NAME")
-    name = f"{prefix or 'e2e'}-{kind}" if keep or prefix else f"{kind}-{os.getpid()}"
+    one = "-".join(filter(None, (kind, os.environ.get("PYTEST_XDIST_WORKER"))))
+    name = f"{prefix or 'e2e'}-{one}" if keep or prefix else f"{kind}-{os.getpid()}"
     stays = keep or state.find(name) is not None
     try:
         yield Running(cluster.up(name, node_count=node_count))
