@@ -107,18 +107,18 @@ def test_what_several_processes_ran_is_counted_and_tried_again_in_one(
 BREAKS = """
 from pathlib import Path
 MARK = Path(__file__).with_name("ran")
-def pytest_runtest_logfinish(nodeid):
-    assert "test_b" not in nodeid or MARK.exists() or MARK.touch()
+assert MARK.exists() or MARK.touch()
+def test_a(): pass
 """
 
 
 def test_a_run_that_broke_off_is_not_made_good_by_a_second_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "conftest.py").write_text(BREAKS)
-    tests = "from conftest import MARK\ndef test_a(): assert MARK.exists()\ndef test_b(): pass\ndef test_c(): pass\n"
-    (tmp_path / "test_all.py").write_text(tests)
-    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "-rf", str(tmp_path)]
+    (tmp_path / "test_breaks.py").write_text(BREAKS)
+    (tmp_path / "test_never_run.py").write_text("def test_b(): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\n")
+    command = [sys.executable, "-m", "pytest", "-q", str(tmp_path)]
     monkeypatch.setitem(suites.SUITES, "e2e", [command])
 
     assert suites.main(["e2e"]) == 1
