@@ -14,19 +14,20 @@ from typing import Any, Final
 from readiness.drills.environment import edit_environment, tell_labels
 from readiness.drills.hosts import build_aliases
 from readiness.drills.isolation import build_waiter
+from readiness.drills.labels import build_labels
 from readiness.drills.place import Place, build_metadata, priority_of, unmeshed
 from readiness.drills.refusal import refusal_of
 from readiness.drills.room import room_of
 from readiness.drills.undeclared import undeclared_store
 from readiness.lasting import lasting_volumes
 from readiness.model import Manifest
-from readiness.naming import DRILL_ARM, drill, label_value
+from readiness.naming import drill
 from readiness.script import Arm, DrillSubject
 from readiness.step import Meter
 from readiness.timeline import Problem
 from readiness.workload import app_container, matches, pod_spec, template_metadata
 
-__all__ = ["Place", "build_clone", "build_labels"]
+__all__ = ["Place", "build_clone"]
 
 _DROPPED: Final = (
     "nodeName", "subdomain", "setHostnameAsFQDN", "priorityClassName", "priority", "preemptionPolicy", "readinessGates",
@@ -85,13 +86,6 @@ def _metadata(workload: Manifest, arm: Arm, place: Place) -> Manifest:
     annotations = template_metadata(workload).get("annotations") or {}
     own["annotations"] = {k: v for k, v in annotations.items() if k.startswith(_ANNOTATIONS)}
     return unmeshed(own) | {"labels": build_labels(workload, arm, place)}
-
-
-def build_labels(workload: Manifest, arm: Arm, place: Place) -> dict[str, str]:
-    """No label that the template has too, not even one of ours: a Service may select by it."""
-    theirs = template_metadata(workload).get("labels") or {}
-    made = unmeshed(build_metadata(place, "", {DRILL_ARM: label_value(arm.name)}))["labels"]
-    return {k: v for k, v in made.items() if theirs.get(k) != v}
 
 
 def _name(workload: Manifest, arm: Arm, place: Place) -> str:

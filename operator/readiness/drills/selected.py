@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from readiness.control import Subject, unknown
-from readiness.drills.clone import build_labels
+from readiness.drills.labels import build_labels
 from readiness.drills.place import Place
 from readiness.model import Manifest, Verdict
 from readiness.naming import DRILL, DRILL_RUNNER, labels
