@@ -193,6 +193,7 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # suites run in groups of their own
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
