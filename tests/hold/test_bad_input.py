@@ -51,6 +51,7 @@ def test_an_older_invalid_object_names_the_path(launch, space, without_schema):
         assert words in rows["Accepted"]["message"]
     assert rows["Compliant"]["status"] == "Unknown"
     assert rows["Ready"]["status"] == "False"
+    until(lambda: space.events("old"), 10, "the event that follows the status")
     assert [e["reason"] for e in space.events("old")] == ["InvalidSpec"]
 
 

@@ -43,6 +43,7 @@ def test_one_leads_and_hands_over_at_once(pair, space, seat, audit):
     until(lambda: waiting.said(LEADS), LEASE, "a hand-over before the Lease could expire")
     space.apply(deployment(good=False))
     space.await_verdict("False")
+    until(lambda: len(audit.calls(seat.user, space.name)) >= 3, 10, "report, status and event")
     assert len(audit.calls(seat.user, space.name)) == 3
 
 
