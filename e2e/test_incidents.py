@@ -1,4 +1,4 @@
-"""A real Prometheus, as Debian packages it: its firing alerts hold drills back, and their end lets them go on."""
+"""A real Prometheus, as Debian packages it: its firing alerts hold drills back, their end lets them go on, and it tells which rules it has."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import pytest
 
 import promserver
+from readiness.backups.alerts import ALERTS, Store, build_rules
 from readiness.engines.connection import Clock
 from readiness.engines.promql import Prometheus
-from readiness.incidents import Alert, Incidents
+from readiness.incidents import Alert, Incidents, Loaded
 
 pytestmark = pytest.mark.e2e
 SECONDS = 30
+STORE = ("shop", "checkout", "cache")
+OURS = Loaded(frozenset((*STORE, alert.name) for alert in ALERTS))
 
 
 def rule(name: str, severity: str = "critical", *, fires: bool = True, **labels: str) -> object:
@@ -25,14 +28,15 @@ def rule(name: str, severity: str = "critical", *, fires: bool = True, **labels:
 
 
 def rules(*, burning: bool) -> str:
-    """Alerts that fire or not, one that is only pending, and one of another severity."""
+    """Alerts that fire or not, one that is only pending, one of another severity, and while it burns those of a store's backups."""
     found = [
         rule("ShopDown", namespace="shop", fires=burning),
         rule("NodeDown", fires=burning),
         rule("Watchdog", "none"),
         {**rule("Late", namespace="shop"), "for": "1h"},
     ]
-    return json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": found}]})
+    ours = build_rules(Store(*STORE))["groups"] if burning else []
+    return json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": found}, *ours]})
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,11 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 async def test_what_fires_is_seen_and_its_end_too(prometheus: Running) -> None:
-    burning = Incidents((Alert("NodeDown"), Alert("ShopDown", "shop")))
+    burning = Incidents((Alert("NodeDown"), Alert("ShopDown", "shop")), loaded=OURS)
 
     seen = await prometheus.says(burning)
     assert seen == burning
     assert (seen.concerning("shop"), seen.concerning("blog")) == (("NodeDown", "ShopDown"), ("NodeDown",))  # fmt: skip
     prometheus.burn(burning=False)
-    assert await prometheus.says(Incidents()) == Incidents()
+    gone = Incidents(loaded=Loaded())
+    assert await prometheus.says(gone) == gone
