@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
@@ -54,6 +55,14 @@ def mongod_command() -> tuple[list[str], str]:
     if not quiet(engine, "image", "inspect", IMAGE) and not pull(engine, IMAGE):
         return [], f"{engine} could not pull {IMAGE}"
     return [engine, "run", "--rm", "--network=host", f"--user={os.getuid()}:{os.getgid()}"], ""
+
+
+def command_of(server: str) -> list[str]:
+    """What runs this server; a real one that cannot be had is told of as not run."""
+    command, missing = ([], "") if server == STANDIN else mongod_command()
+    if missing:
+        pytest.skip(f"needs_mongod: {missing}")
+    return command
 
 
 def free_ports(count: int) -> list[int]:

@@ -18,7 +18,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
 import readiness.controls
-from mongo_rig import DATABASE, REAL, STANDIN, Rig, mongod_command
+from mongo_rig import DATABASE, REAL, STANDIN, Rig, command_of
 from readiness.api.dataservice import DataService
 from readiness.api.policy import PolicySpec
 from readiness.control import Requirement
@@ -62,10 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     """Nothing runs yet."""
-    command, missing = ([], "") if request.param == STANDIN else mongod_command()
-    if missing:
-        pytest.skip(f"needs_mongod: {missing}")
-    found = Rig(request.param, command, tmp_path, 5)
+    found = Rig(request.param, command_of(request.param), tmp_path, 5)
     yield found
     found.close()
     gc.collect()  # here, where the driver's sockets are excused

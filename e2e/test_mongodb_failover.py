@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from mongo_rig import DATABASE, REAL, STANDIN, Rig, mongod_command
+from mongo_rig import DATABASE, REAL, STANDIN, Rig, command_of
 from ousted import Kubelet, drill
 from readiness.drills.outage import arms, judge_outage
 from readiness.engines.failover import Means
@@ -28,10 +28,7 @@ NAMES: Final = ("orders-0", "orders-1", "orders-2")
 @pytest.fixture(params=SERVERS)
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     """A set of three, as wanted."""
-    command, missing = ([], "") if request.param == STANDIN else mongod_command()
-    if missing:
-        pytest.skip(f"needs_mongod: {missing}")
-    found = Rig(request.param, command, tmp_path, 3)
+    found = Rig(request.param, command_of(request.param), tmp_path, 3)
     for number in range(3):
         found.start(number, 3)
     await found.settle(3)

@@ -148,7 +148,7 @@ def store_labels(policy: str, service: str, part: str = "") -> dict[str, str]:
     return found | ({PART_LABEL: part} if part else {})
 
 
-def store_selector(policy: str, service: str, part: str) -> dict[str, str]:
-    """What selects the pods of one part, for Services, StatefulSets, budgets and network policies."""
-    wanted = (POLICY_LABEL, SERVICE_LABEL, PART_LABEL)
-    return {key: store_labels(policy, service, part)[key] for key in wanted}
+def store_selector(policy: str, service: str, part: str = "") -> dict[str, str]:
+    """What selects the pods of one part, or of all, for Services, StatefulSets, budgets and network policies."""
+    found = store_labels(policy, service, part)
+    return {key: found[key] for key in (POLICY_LABEL, SERVICE_LABEL, PART_LABEL) if key in found}

@@ -65,7 +65,7 @@ def problems(order: Order) -> tuple[Refusal, ...]:
     return ()
 
 
-TOY = Kind("redis", 6379, (Credential("admin"), Credential("key", 40, "base64")), build, problems)
+TOY = Kind("redis", (Credential("admin"), Credential("key", 40, "base64")), build, problems)
 
 
 def policy(

@@ -21,7 +21,7 @@ from readiness.backups.destination import (
     secret_of,
 )
 from readiness.dataservices.order import Order
-from readiness.dataservices.parts import build_ways
+from readiness.dataservices.parts import build_ways, opening
 from readiness.model import Manifest
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ def build_destination_mounts(order: Order) -> list[Manifest]:
 def build_wall(order: Order, of: Sequence[str], way: Sequence[Manifest] = ()) -> Manifest:
     """Nobody reaches these pods; they reach names, the destination, and the store where there is a way for them."""
     parts = {"key": naming.PART_LABEL, "operator": "In", "values": [*of]}
-    selector = naming.store_labels(order.policy, order.service.name)
-    own = {key: selector[key] for key in (naming.POLICY_LABEL, naming.SERVICE_LABEL)}
     names = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
-    pods = {"matchLabels": own, "matchExpressions": [parts]}
+    pods = {"matchLabels": order.selector(), "matchExpressions": [parts]}
     out = (names, *way, *_way_out(asked_of(order).destination))
     return build_ways(order.name(of[0]), pods, (), out)
 
@@ -82,7 +80,7 @@ def _way_out(destination: Destination) -> list[Manifest]:
         return []
     if is_inside(host_of(destination)):
         return [{"to": [{"namespaceSelector": {}}]}]
-    return [{"ports": [{"port": port_of(destination), "protocol": "TCP"}]}]
+    return [{"ports": [opening(port_of(destination))]}]
 
 
 def build_mount(name: str, path: str = "", *, read_only: bool = False) -> Manifest:

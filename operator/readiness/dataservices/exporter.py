@@ -71,14 +71,13 @@ def build_monitor(order: Order, endpoints: Sequence[Manifest]) -> tuple[Manifest
     """A ServiceMonitor, where one is asked for. Its series say whose they are."""
     if not getattr(order.service, order.kind).metrics.service_monitor:
         return ()
-    labels = order.labels("")
     return (
         {
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "ServiceMonitor",
             "metadata": {"name": order.name(), "labels": dict(order.scraping.labels)},
             "spec": {
-                "selector": {"matchLabels": {key: labels[key] for key in _OWN}},
+                "selector": {"matchLabels": order.selector()},
                 "targetLabels": [*_OWN],
                 "endpoints": [*endpoints],
             },

@@ -27,7 +27,6 @@ class Kind:
     """
 
     name: Literal["redis", "mongodb", "rabbitmq"]
-    port: int
     credentials: tuple[Credential, ...]
     build: Callable[[Order], tuple[Manifest, ...]]
     problems: Callable[[Order], tuple[Refusal, ...]]

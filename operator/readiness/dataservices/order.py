@@ -103,8 +103,8 @@ class Order:
         """The labels of the pods of a part. Objects get theirs in `children.py`."""
         return naming.store_labels(self.policy, self.service.name, part)
 
-    def selector(self, part: str) -> dict[str, str]:
-        """What selects those pods."""
+    def selector(self, part: str = "") -> dict[str, str]:
+        """What selects those pods; without a part, whatever there is of the service."""
         return naming.store_selector(self.policy, self.service.name, part)
 
     def host(self, service: str, pod: str = "") -> str:

@@ -48,7 +48,7 @@ class Part:
     @property
     def openings(self) -> list[Manifest]:
         """Its ports, as a NetworkPolicy has them."""
-        return [{"port": number, "protocol": "TCP"} for number in self.ports.values()]
+        return [*map(opening, self.ports.values())]
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -129,6 +129,11 @@ def build_budget(part: Part) -> Manifest:
         "metadata": {"name": part.name},
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": part.selector}},
     }
+
+
+def opening(port: int) -> Manifest:
+    """A port, as a NetworkPolicy has it."""
+    return {"port": port, "protocol": "TCP"}
 
 
 def build_wall(part: Part) -> Manifest:

@@ -45,16 +45,18 @@ def backed_only(spec: PolicySpec) -> Iterator[str]:
 
 def still_runs(live: Iterable[Manifest]) -> bool:
     """Whether children are there of a service that we ran under a name that is somebody else's now."""
-    found = {child["metadata"]["labels"].get(naming.KIND_LABEL, "") for child in live}
-    return not found.isdisjoint(NAMES)
+    return not _kinds_of(live).isdisjoint(NAMES)
 
 
 def changed_kind(service: str, kind: str, live: Iterable[Manifest]) -> Iterator[Obstacle]:
     """A service that changed its kind would delete the old one with its data: it needs a new name. Backups of others' have none."""
-    found = {child["metadata"]["labels"].get(naming.KIND_LABEL, "") for child in live}
-    for other in sorted(found - {kind, "", EXTERNAL}):
+    for other in sorted(_kinds_of(live) - {kind, "", EXTERNAL}):
         words = f"{service} still runs as {other}"
         yield Obstacle("KindChanged", words, f"give the new {kind} another name")
+
+
+def _kinds_of(live: Iterable[Manifest]) -> set[str]:
+    return {child["metadata"]["labels"].get(naming.KIND_LABEL, "") for child in live}
 
 
 def leftovers_of(

@@ -30,6 +30,7 @@ from readiness.dataservices.runs import (
     build_retention,
 )
 from readiness.model import Manifest
+from readiness.ports import CLIENTS
 from readiness.quantities import bytes_of
 
 _MIB: Final = 1 << 20
@@ -109,9 +110,9 @@ def _saving_pod(run: _Run) -> Manifest:
 def _drilling_pod(run: _Run) -> Manifest:
     """The server stands beside ours on the pod's own loopback, serves when it is told to, and goes with the pod."""
     kind, order = run.kind, run.order
-    place = build_mount("restore", RESTORED)
-    serve = {"image": order.image, "command": ["sh", "/scripts/drill.sh", RESTORED, str(kind.port)], "restartPolicy": "Always"}  # fmt: skip
-    drill = ("restore-drill", f"--kind={kind.name}", "--run=$(JOB_NAME)", f"--directory={RESTORED}", f"--port={kind.port}", *build_store_args(order))  # fmt: skip
+    place, port = build_mount("restore", RESTORED), CLIENTS[kind.name].plain
+    serve = {"image": order.image, "command": ["sh", "/scripts/drill.sh", RESTORED, str(port)], "restartPolicy": "Always"}  # fmt: skip
+    drill = ("restore-drill", f"--kind={kind.name}", "--run=$(JOB_NAME)", f"--directory={RESTORED}", f"--port={port}", *build_store_args(order))  # fmt: skip
     claim = {"volumeClaimTemplate": {"spec": _claim(run)}}
     return build_pod(
         order,

@@ -13,7 +13,7 @@ from readiness.backups.destination import is_inside
 from readiness.dataservices.destined import build_secret_volume
 from readiness.dataservices.kind import Kind
 from readiness.dataservices.order import Order, Source
-from readiness.dataservices.parts import Part
+from readiness.dataservices.parts import Part, opening
 from readiness.dataservices.tls import AUTHORITY, VOLUME, volume_of
 from readiness.model import Manifest
 from readiness.ports import ADMINISTRATORS
@@ -38,12 +38,10 @@ def own_source(members: Part, port: int, login: Login, memory: str) -> Source:
     order = members.order
     spec = getattr(order.service, order.kind)
     tls = getattr(spec, "tls", None)
-    labels = naming.store_labels(order.policy, order.service.name)
-    own = {key: labels[key] for key in (naming.POLICY_LABEL, naming.SERVICE_LABEL)}
     return Source(
         hosts=tuple(members.hosts),
         port=port,
-        way=({"to": [{"podSelector": {"matchLabels": own}}], "ports": [_opening(port)]},),
+        way=({"to": [{"podSelector": {"matchLabels": order.selector()}}], "ports": [opening(port)]},),
         passwords=build_secret_volume("passwords", order.name(naming.CREDENTIALS), login.key, "password"),
         memory=memory,
         storage=spec.storage,
@@ -97,9 +95,5 @@ def _given(secret: str) -> Manifest:
 def _way_to(hosts: tuple[str, ...], ports: tuple[int, ...]) -> tuple[Manifest, ...]:
     """Out to these ports; behind a Service of this cluster its pods may listen at any."""
     if any(map(is_inside, hosts)):
-        return ({"to": [{"namespaceSelector": {}}]}, {"ports": [*map(_opening, ports)]})
-    return ({"ports": [*map(_opening, ports)]},)
-
-
-def _opening(port: int) -> Manifest:
-    return {"port": port, "protocol": "TCP"}
+        return ({"to": [{"namespaceSelector": {}}]}, {"ports": [*map(opening, ports)]})
+    return ({"ports": [*map(opening, ports)]},)

@@ -19,7 +19,7 @@ import programs
 import pytest
 
 import recipes
-from mongo_rig import REAL, STANDIN, Rig, mongod_command
+from mongo_rig import REAL, STANDIN, Rig, command_of
 from readiness.api.dataservice import DataService
 from readiness.dataservices.mongodb import MONGODB
 from readiness.dataservices.mongodb.build import hosts_of
@@ -80,10 +80,7 @@ def exported(rig: Rig, log: Path, **passwords: str) -> Iterator[Exporter]:
 
 @pytest.fixture(params=[STANDIN, pytest.param(REAL, marks=pytest.mark.needs_mongod)])
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
-    command, missing = ([], "") if request.param == STANDIN else mongod_command()
-    if missing:
-        pytest.skip(f"needs_mongod: {missing}")
-    found = Rig(request.param, command, tmp_path, 3)
+    found = Rig(request.param, command_of(request.param), tmp_path, 3)
     for number in range(3):
         found.start(number)
     try:

@@ -8,7 +8,7 @@ from readiness.dataservices.exporter import build_monitor, endpoint_of
 from readiness.dataservices.kind import Kind
 from readiness.dataservices.order import Order
 from readiness.dataservices.rabbitmq.commands import next_step
-from readiness.dataservices.rabbitmq.conf import PORTS, problems
+from readiness.dataservices.rabbitmq.conf import problems
 from readiness.dataservices.rabbitmq.dump import NEEDS, dump_of, source_of
 from readiness.dataservices.rabbitmq.objects import build_objects
 from readiness.dataservices.rabbitmq.pods import build_members
@@ -24,7 +24,6 @@ def build_rabbitmq(order: Order) -> tuple[Manifest, ...]:
 
 RABBITMQ: Final = Kind(
     "rabbitmq",
-    PORTS["amqp"],
     CREDENTIALS,
     build_rabbitmq,
     problems,

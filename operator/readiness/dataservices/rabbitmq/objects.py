@@ -20,6 +20,7 @@ from readiness.dataservices.parts import (
     build_secret,
     build_service,
     build_ways,
+    opening,
 )
 from readiness.dataservices.rabbitmq.conf import (
     PLUGINS,
@@ -73,16 +74,12 @@ def _wall(order: Order) -> Manifest:
     operator = {"namespaceSelector": {"matchLabels": home}}
     drill = {"podSelector": {"matchExpressions": [{"key": DRILL_RUNNER, "operator": "Exists"}]}}
     ports = ports_of(order)
-    command_line = {**_port(35672), "endPort": 35682}
-    cluster = [*map(_port, CLUSTER_PORTS.values()), command_line]
+    command_line = {**opening(35672), "endPort": 35682}
+    cluster = [*map(opening, CLUSTER_PORTS.values()), command_line]
     to = (
         {"from": [members], "ports": cluster},
-        {"from": [{"podSelector": {}}], "ports": [_port(ports["amqp"])]},
-        {"from": [operator, drill, backup], "ports": [_port(ports["management"])]},
-        {**scrapers_of(order), "ports": [_port(ports[METRICS])]},
+        {"from": [{"podSelector": {}}], "ports": [opening(ports["amqp"])]},
+        {"from": [operator, drill, backup], "ports": [opening(ports["management"])]},
+        {**scrapers_of(order), "ports": [opening(ports[METRICS])]},
     )
     return build_ways(order.name(), members["podSelector"], to)
-
-
-def _port(number: int) -> Manifest:
-    return {"port": number, "protocol": "TCP"}

@@ -12,7 +12,6 @@ from readiness.dataservices.redis.dump import NEEDS, dump_of, source_of
 
 REDIS: Final = Kind(
     "redis",
-    6379,
     CREDENTIALS,
     build,
     problems,
