@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from awaited import until
 
 from readiness.cluster.connection import ApiError, connect
 from readiness.lease import Elector, Terms
@@ -52,14 +53,6 @@ async def connection(api_server):
     yield found
     await found.close()
     await asyncio.sleep(0.05)
-
-
-async def until(condition, seconds=10.0):
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not happen in time"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - began
 
 
 async def test_exactly_one_leads_and_keeps_it(connection, api_server):

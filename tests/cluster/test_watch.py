@@ -7,6 +7,7 @@ import time
 import weakref
 
 import pytest
+from awaited import until
 from chaosproxy import ChaosProxy, CutBefore, Refuse, Truncate, calls
 
 from readiness.cluster.connection import connect
@@ -57,13 +58,6 @@ def values(api_server):
             api_server.request("PUT", f"{PATH}/{name}", body)
 
     return put
-
-
-async def until(condition, seconds=15.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
 
 
 class Watching:

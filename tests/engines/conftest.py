@@ -120,13 +120,6 @@ def repeats(start: bytes, again: bytes, pause: float = 0.0) -> Handler:
     return handler
 
 
-async def until(true: Callable[[], object]) -> None:
-    """Wait for something that happens soon."""
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110 -- what is awaited has no event of its own
-            await asyncio.sleep(0.01)
-
-
 def reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST instead of FIN."""
     sock: socket.socket = writer.get_extra_info("socket")

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from awaited import until
 
 from readiness.engines import Engines, Limits
 from readiness.engines.batch import KEPT
@@ -26,7 +27,7 @@ from readiness.request import (
     WireRequest,
 )
 
-from .conftest import LOOPBACK, SHORT, Names, request_of, says, until
+from .conftest import LOOPBACK, SHORT, Names, request_of, says
 
 KEY = ("shop", "checkout")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

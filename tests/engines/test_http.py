@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 import trustme
+from awaited import until
 
 from readiness.engines.connection import READ
 from readiness.engines.dialer import Dialer
 from readiness.engines.http import AGENT, FRAMING, HttpEngine
 from readiness.request import Hop, HopKind, HttpAnswer, HttpRequest, Outcome
 
-from .conftest import SHORT, Handler, Server, repeats, request_of, reset, says, until
+from .conftest import SHORT, Handler, Server, repeats, request_of, reset, says
 
 BODY_CAP = 64 * 1024  # a request's own, unless it says otherwise
 MEMORY = 5 * 1024 * 1024

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from awaited import until
 
 from readiness.engines import Engines, stream
 from readiness.engines.dialer import Dialer
@@ -14,7 +15,6 @@ from readiness.model import Outcome
 from readiness.request import Stream
 from readiness.timeline import NEVER, Exchange
 
-from .conftest import until
 from .test_engines import FAST, KEY
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

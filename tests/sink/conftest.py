@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from awaited import until
 
 from readiness.sink.control import Sink
 
@@ -76,13 +77,6 @@ def told(answer: bytes) -> dict[str, Any]:
 
 def status(answer: bytes) -> int:
     return int(answer.split(b" ")[1])
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Wait for something that happens soon."""
-    async with asyncio.timeout(15):
-        while not true():  # noqa: ASYNC110 -- what is awaited has no event of its own
-            await asyncio.sleep(0.01)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -8,11 +8,12 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
+from awaited import until
 
 from readiness.sink import gate
 from readiness.sink.control import Sink
 
-from .conftest import Rig, echo, until
+from .conftest import Rig, echo
 
 
 class Line:

@@ -8,10 +8,11 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
+from awaited import until
 
 from readiness.sink import peer, port, upstream
 
-from .conftest import GET, POST, Rig, say, status, told, until
+from .conftest import GET, POST, Rig, say, status, told
 
 
 async def test_echo_says_what_it_was_asked_and_keeps_no_query_and_no_value(rig: Rig):

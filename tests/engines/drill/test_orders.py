@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+from awaited import turns, until
 
 from readiness.drills.codec import dump_timeline
 from readiness.engines import Drills, Office, Owner
@@ -181,11 +182,9 @@ def trial(control: str, *requests: DrillRequest, target: str = "api") -> Trial:
 
 
 async def settled(board: Board, many: int = 1) -> None:
-    for _ in range(5000):
-        if len(board.deleted) >= many:
-            break
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(0.01)  # the end of the drill follows that of its Job
+    await turns()
+    await until(lambda: len(board.deleted) >= many)
+    await turns()  # the end of the drill follows that of its Job
 
 
 async def test_equal_arms_run_once_and_a_pass_never_waits():
@@ -194,7 +193,7 @@ async def test_equal_arms_run_once_and_a_pass_never_waits():
     trials = [trial("SHD-001", A, B), trial("SHD-004", A)]
 
     assert under_test.run(OWNER, trials) == {}
-    await asyncio.sleep(0.01)
+    await turns()
     assert under_test.run(OWNER, trials) == {}
     board.hold.set()
     await settled(board)
@@ -250,9 +249,9 @@ async def test_a_drill_that_is_asked_for_in_other_words_is_stopped_and_deleted()
     newer = replace(A, subject=replace(SUBJECT, template="t2"))
 
     under_test.run(OWNER, [trial("SHD-004", A)])
-    await asyncio.sleep(0.01)
+    await turns()
     under_test.run(OWNER, [trial("SHD-004", newer)])
-    await asyncio.sleep(0.01)
+    await turns()
 
     assert board.deleted == [board.started[0].run]
     assert [s.subject.template for s in board.started] == ["t1", "t2"]
@@ -265,7 +264,7 @@ async def test_whatever_ends_a_drill_deletes_its_job(how):
     board, woken = Board(), []
     under_test = drills(board, woken)
     under_test.run(OWNER, [trial("SHD-004", A)])
-    await asyncio.sleep(0.01)
+    await turns()
 
     if how == "no longer asked":
         under_test.run(OWNER, [])
@@ -273,7 +272,7 @@ async def test_whatever_ends_a_drill_deletes_its_job(how):
         under_test.forget(KEY)
     else:
         await under_test.close()
-    await asyncio.sleep(0.01)
+    await turns()
 
     assert board.deleted == [board.started[0].run]
     assert woken == []
@@ -288,7 +287,7 @@ async def test_no_more_than_three_drills_at_a_time():
         under_test.run(
             owner, [trial("SHD-004", replace(A, subject=replace(SUBJECT, name=f"w{n}")))]
         )
-    await asyncio.sleep(0.02)
+    await turns()
     assert (len(board.started), board.most) == (3, 3)
     board.hold.set()
     await settled(board, 6)
@@ -307,7 +306,7 @@ async def test_one_failover_at_a_time_and_it_is_known_which():
     under_test = drills(board, woken)
 
     under_test.run(OWNER, [failover("cache"), failover("jobs"), trial("SHD-004", A)])
-    await asyncio.sleep(0.02)
+    await turns()
 
     assert (len(board.started), board.most) == (2, 2)
     assert under_test.disturbing(KEY) == {"cache"}
@@ -323,9 +322,9 @@ async def test_a_failover_that_was_called_off_does_not_begin_anew():
     wanted = [failover("cache")]
 
     under_test.run(OWNER, wanted)
-    await asyncio.sleep(0.01)
+    await turns()
     under_test.run(OWNER, [])
-    await asyncio.sleep(0.01)
+    await turns()
     under_test.run(OWNER, wanted)
     assert woken == [KEY]
     (found,) = under_test.run(OWNER, wanted).values()
@@ -333,7 +332,7 @@ async def test_a_failover_that_was_called_off_does_not_begin_anew():
     assert len(board.started) == len(board.deleted) == 1
     assert [t.problem.reason for t in found.answers.values()] == ["Aborted"]
     under_test.run(OWNER, wanted)
-    await asyncio.sleep(0.01)
+    await turns()
     assert len(board.started) == 2  # whoever asks again has had his answer
     await under_test.close()
 
@@ -359,8 +358,8 @@ async def test_ends_and_leftovers_are_told(board, results, left, passes, monkeyp
 
     under_test.run(OWNER, [trial("SHD-004", A)])
     await settled(board)
-    for _ in range(200):
-        await asyncio.sleep(0.05 if len(seen.left) < len(left) else 0.001)
+    await until(lambda: len(seen.left) >= len(left))
+    await asyncio.sleep(0.1)  # and is told no more often
     await under_test.close()
 
     assert (seen.results, seen.left, len(woken)) == (results, left, passes)
@@ -374,8 +373,7 @@ async def test_what_a_drill_left_is_known_by_its_target(monkeypatch):
 
     under_test.run(OWNER, [trial("SHD-004", A)])
     await settled(board)
-    for _ in range(200):
-        await asyncio.sleep(0.001 if under_test.leftover(KEY) else 0.05)
+    await until(lambda: under_test.leftover(KEY))
 
     assert under_test.leftover(KEY).keys() == {"api"}
     assert under_test.leftover(("other", "policy")) == {}
