@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from awaited import until
+from awaited import turns, until
 
 from readiness.engines import Engines, Limits
 from readiness.engines.batch import KEPT
@@ -152,6 +152,7 @@ async def test_a_slow_target_delays_no_other_target(world: World, serve: Any, pa
     fine = Trial("HLT-001", "api", (get(server.hop()),))
     await world.engines.run(KEY, [Trial("HLT-001", "a-slow", (get(slow.hop()),)), fine])
     await until(lambda: server.open == 0 < server.connections)
+    await turns()
     assert set(await world.engines.run(KEY, [fine])) == {("HLT-001", "api")}
     assert world.woken == []
 
