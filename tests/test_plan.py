@@ -300,6 +300,16 @@ def test_a_namespace_refuses_what_its_label_says(word, asked, reasons):
     assert {f.id: f.verdict.reason for f in plan.make(used, its, {}).findings} == reasons
 
 
+def test_who_reads_what_is_not_looked_at_yet_knows_how_long_that_takes():
+    its = situation(policy(safety={"allow": ["drill"]}), snapshot(workload()))
+
+    found = plan.make(rules(profile=(PROBE.id, DRILL.id)), its, {}).findings
+    assert {f.id: f.verdict.fix for f in found} == {
+        PROBE.id: "wait some seconds",
+        DRILL.id: "wait some minutes",
+    }
+
+
 @pytest.mark.parametrize(
     ("short", "asked"),
     [(("n1",), False), (("n2",), True), (("n2", "n3"), True), (("n1", "n2", "n3"), False), ((), True)],

@@ -212,6 +212,9 @@ def _standing(
     if look is None or look.standing is None:
         if (refusal := withheld(control, subject, ground.now)) is not None:
             return refusal, ()
+        if control.safety in (Safety.DRILL, Safety.DISRUPTIVE):
+            return unknown(PENDING, "its first drill has not ended yet: drills take minutes and run few at a time",
+                           fix="wait some minutes"), ()  # fmt: skip
         return unknown(PENDING, "the first looks have not settled yet", fix="wait some seconds"), ()
     return _aged(look, ground.now, setting)
 
