@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
 import secrets
 import signal
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 
 from specimen.app import as_json, problem
 from specimen.http import Request, Response, Server
-from specimen.log import Log, log
+from specimen.log import Log
 
 from worker.jobs import Jobs
 from worker.redis import Redis
@@ -117,11 +116,3 @@ async def serve(environ: Mapping[str, str], parts: Parts) -> None:
     await asyncio.gather(working, lease, return_exceptions=True)
     await jobs.leave()
     parts.log("info", "stopped")
-
-
-def main() -> None:
-    """With the defects that the environment names."""
-    from worker.defects import prepared
-
-    ids = tuple(filter(None, os.environ.get("DEFECTS", "").split(",")))
-    asyncio.run(serve(os.environ, prepared(Parts(Jobs, Account, log), ids)))
