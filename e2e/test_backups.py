@@ -2,12 +2,15 @@
 
 import base64
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
+import image
 from drillspace import Space, restricted
 from operator_fixture import Operator, policy
 from readiness import naming
@@ -125,8 +128,8 @@ def fill(space: Space) -> None:
     assert any("OK" in each for each in said), said
 
 
-def secret_of(space: Space, key: str) -> str:
-    found = space.kubectl("get", "secret", STORE, "-o", f"jsonpath={{.data.{key}}}")
+def secret_of(space: Space, key: str, name: str = STORE) -> str:
+    found = space.kubectl("get", "secret", name, "-o", f"jsonpath={{.data.{key}}}")
     return base64.b64decode(found).decode()
 
 
@@ -140,6 +143,43 @@ def test_what_was_saved_can_be_restored(space: Space) -> None:
     print(f"\nrestored: {row(space)['restoreDrill']['rtoSeconds']} s")
 
     assert row(space)["restoreDrill"]["snapshot"] == row(space)["snapshot"]
+
+
+def restore(space: Space, *words: str) -> subprocess.CompletedProcess[str]:
+    environ = {**space.cluster.environ, "PYTHONPATH": str(image.ROOT / "operator")}
+    command = [sys.executable, "-m", "readiness", "restore", "cache", "-n", space.name, *words]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=900)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_it_is_restored_into_an_instance_of_its_own(space: Space) -> None:
+    """Beside the live one, which nobody touches; it goes with its policy, volumes and all."""
+    before = space.kubectl("get", "statefulset", STORE, "-o", "jsonpath={.metadata.uid}/{.metadata.generation}")  # fmt: skip
+    made = naming.restored("checkout", "cache")
+    new = naming.store(made, "cache")
+    began = time.monotonic()
+    done = restore(space, "--yes", "--timeout=10m")
+    print(f"\nfrom the command to a filled instance: {time.monotonic() - began:.0f} s")
+
+    assert done.returncode == 0, done.stderr
+    assert " holds snapshot " in done.stderr
+    assert f"name Secret {new} " in done.stdout
+    assert space.kubectl("get", "statefulset", STORE, "-o", "jsonpath={.metadata.uid}/{.metadata.generation}") == before  # fmt: skip
+    assert condition(space, "BackupsHealthy") == "True", "the copy has no backups, and tells of none"  # fmt: skip
+    if "redis" in space.name:
+        login = ["--user", secret_of(space, "username", new), "--pass", secret_of(space, "password", new), "--no-auth-warning"]  # fmt: skip
+        assert space.kubectl("exec", f"{new}-0", "-c", "redis", "--", "redis-cli", *login, "get", "greeting").strip() == "hello"  # fmt: skip
+    again = restore(space, "--yes")
+    assert (again.returncode, "ExistsAlready" in again.stderr) == (2, True)
+
+    space.kubectl("delete", "readinesspolicy", made, "--wait=false")
+    until(lambda: not left(space, made), 180, lambda: str(left(space, made)))
+
+
+def left(space: Space, policy: str) -> list[str]:
+    """Whatever has the policy's label."""
+    kinds = "pods,statefulsets,persistentvolumeclaims,secrets,services,configmaps,networkpolicies,jobs"  # fmt: skip
+    return space.kubectl("get", kinds, "-l", f"{naming.POLICY_LABEL}={policy}", "-o", "name").split()  # fmt: skip
 
 
 def test_retention_keeps_the_only_one(space: Space) -> None:

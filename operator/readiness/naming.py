@@ -45,6 +45,10 @@ BACKUP: Final = "backup"
 """Part of everything that backups of a data service consist of, but for the CronJob of retention."""
 RETENTION: Final = "retention"
 RESTORE_DRILL: Final = "restore-drill"
+RESTORE: Final = "restore"
+"""Part of the Job that fills an instance which a restore has made."""
+RESTORED_FROM: Final = f"{GROUP}/restored-from"
+"""Label of a policy that a restore has made: the policy whose data service is in it."""
 LISTING: Final = "listing"
 """Part of a Job that asks a repository what it holds."""
 RUNBOOK: Final = "runbook"
@@ -107,6 +111,16 @@ def store(policy: str, service: str, part: str = "") -> str:
     tail = "-".join(filter(None, (digest(policy, service), part)))
     stem = f"{policy}-{service}".replace(".", "-")[: STORE_LIMIT - len(tail) - 1]
     return f"{stem.rstrip('-')}-{tail}"
+
+
+def restored(policy: str, service: str) -> str:
+    """The policy of the instance that a restore makes beside the live one."""
+    return child(policy, service, "restored")
+
+
+def restored_labels(policy: str, service: str) -> dict[str, str]:
+    """What it carries: that it is a copy, and of what."""
+    return {RESTORED_FROM: label_value(policy), SERVICE_LABEL: label_value(service)}
 
 
 def report(policy: str, target: str) -> str:

@@ -69,6 +69,7 @@ class World:
     host: str = "127.0.0.1"
     url: str = ""
     secret: Mapping[str, str] = field(default_factory=dict)
+    patience: int = PATIENCE
 
     def __post_init__(self) -> None:
         self.url = self.url or str(self.home / "repository")
@@ -98,7 +99,7 @@ class World:
 
     def type(self, command: list[str], answer: str = "") -> subprocess.CompletedProcess[str]:
         environ = {"PYTHONPATH": str(SOURCES), "PATH": f"{self.programs}:/usr/bin:/bin", "TZ": "UTC", "TMPDIR": str(self.home)}  # fmt: skip
-        done = subprocess.run(command, env=environ, input=answer, capture_output=True, text=True, check=False, timeout=PATIENCE)  # fmt: skip
+        done = subprocess.run(command, env=environ, input=answer, capture_output=True, text=True, check=False, timeout=self.patience)  # fmt: skip
         assert not [word for word in (PASSWORD, ADMIN) if word in done.stdout + done.stderr]
         return done
 
@@ -132,7 +133,7 @@ class World:
             return self.told(self.start(run))
 
     def told(self, process: subprocess.Popen[str]) -> Outcome:
-        told, words = process.communicate(timeout=PATIENCE)
+        told, words = process.communicate(timeout=self.patience)
         assert told, words
         assert PASSWORD not in told + words
         outcome = load_outcome(told)

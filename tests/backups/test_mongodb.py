@@ -30,7 +30,7 @@ from readiness.backups.outcome import Reason, Result
 from readiness.backups.runbook import Way, build_runbook
 
 from . import throwaway
-from .stored import PASSWORD, SOURCES, Saved, World, failed
+from .stored import PASSWORD, PATIENCE, SOURCES, Saved, World, failed
 
 pytestmark = pytest.mark.slow
 MANY = 100_000
@@ -302,7 +302,7 @@ def test_a_hundred_thousand_documents_come_back_equal(tmp_path: Path, dumped: Du
         with timed("verify"):
             assert source.verify().returncode == 0
         manifest = BackupManifest("mongodb", "shop", "checkout", "cache", "run-0", "s", *source.found(), ())  # fmt: skip
-        world = World(tmp_path, Saved(tmp_path, manifest), dumped.programs, programs.free_port(), SCRIPT, user="")  # fmt: skip
+        world = World(tmp_path, Saved(tmp_path, manifest), dumped.programs, programs.free_port(), SCRIPT, user="", patience=6 * PATIENCE)  # fmt: skip
         shutil.copytree(source.left, world.saved.directory)
         with timed("save"):
             command = world.command("backup", "run")

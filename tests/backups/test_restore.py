@@ -67,6 +67,22 @@ def test_a_new_instance_holds_what_was_saved(world: World, instance: Instance):
                 assert (instance.client.pttl(key) > 0) == (source.pttl(key) > 0), key
 
 
+def test_a_job_fills_it_by_the_server_beside_it(world: World, instance: Instance):
+    """As the Job of `readiness restore SERVICE` runs it: the throw-away server waits in a container of its own."""
+    snapshot = world.save(world.saved.sealed())
+    world.shared.mkdir()
+    with throwaway.serving(SCRIPT, world.shared, world.port, world.programs):
+        beside = (f"--directory={world.shared}", f"--port={world.port}")
+        done = world.restore(f"127.0.0.1:{instance.port}", *beside, "--yes")
+        again = world.restore(f"127.0.0.1:{instance.port}", *beside, "--yes")
+
+    assert (done.returncode, f"holds snapshot {snapshot[:8]}: db0 " in done.stdout) == (0, True), done.stderr  # fmt: skip
+    assert instance.client.dbsize() >= world.saved.manifest.verified.tallies[0].lasting
+    assert not {"files", "data"} & {path.name for path in world.shared.iterdir()}, "destroyed"
+    assert again.returncode == 1
+    assert "somebody answers on port" in again.stderr
+
+
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "yes please\n"])
 def test_without_a_yes_nothing_is_done(world: World, instance: Instance, answer: str):
     world.save(world.saved.sealed())

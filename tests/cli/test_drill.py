@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from readiness import rules
-from readiness.cli import drill, drill_target, drilled
+from readiness.cli import drill, drill_target, drilled, kube
 from readiness.cli.console import Console, UnprovenError, UsageError
 from readiness.control import Subject
 from readiness.drills.codec import dump_timeline, load_script
@@ -358,7 +358,7 @@ def test_a_cancelled_pipeline_clears_away_and_ends_as_interrupted(monkeypatch):
     board = Board(lambda look, arm: ended(arm, 0.5), deleted=deleted)
 
     async def drill_here() -> None:
-        drilled.stop_cleanly()
+        kube.stop_cleanly()
         console = Console({}, io.StringIO(), io.StringIO(), io.StringIO())
         await drilled.drill_all(board, subject(), drilled.Images("image"), options(), console)
 

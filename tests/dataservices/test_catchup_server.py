@@ -20,10 +20,10 @@ from readiness.backups.codec import dump_outcome
 from readiness.backups.outcome import Task
 from readiness.cluster.asked import METADATA
 from readiness.dataservices.backed import backup_row, backups_of
-from readiness.dataservices.order import Dump, Order, Source
+from readiness.dataservices.order import Dump, Login, Order, Source
 from readiness.dataservices.parts import Part
 from readiness.dataservices.provision import Provision
-from readiness.dataservices.source import Login, own_source
+from readiness.dataservices.source import own_source
 from readiness.dataservices.whole import provide_all
 from readiness.snapshot import Snapshot
 

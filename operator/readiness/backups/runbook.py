@@ -15,6 +15,7 @@ from readiness.backups.snapshots import OURS, host_of
 
 if TYPE_CHECKING:
     from readiness.api.backups import Backups
+    from readiness.api.dataservice import DataService
 
 PAGE: Final = "runbook.md"
 """The key of the ConfigMap that holds it."""
@@ -69,9 +70,13 @@ _FILLED: Final[dict[str, str]] = {
 """What a new instance is filled by; kinds that are not filled over the network are missing."""
 
 
+BESIDE: Final = frozenset({"redis", "rabbitmq"})
+"""Kinds of which a restore makes an instance of its own, and fills it in the cluster."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Whose backups, and where they are. `credentials` is empty for a destination that is a volume."""
+    """Whose backups, and where they are. `credentials` is empty for a destination that is a volume; `beside`: an instance can be made."""
 
     kind: str
     namespace: str
@@ -80,13 +85,18 @@ class Way:
     repository: str
     password: str
     credentials: str = ""
+    beside: bool = False
 
 
-def way_of(kind: str, store: tuple[str, str, str], backups: Backups) -> Way:
-    """The way back of a store, by its namespace, policy and name."""
+def way_of(
+    kind: str, store: tuple[str, str, str], backups: Backups, service: DataService | None = None
+) -> Way:
+    """The way back of a store, by its namespace, policy and name, and as it is declared."""
+    ours = getattr(service, kind, None) if kind in BESIDE else None
     password = backups.password_secret_ref.name if backups.password_secret_ref else ""
     repository = repository_of(backups.destination, *store).url
-    return Way(kind, *store, repository, password, secret_of(backups.destination))
+    beside = ours is not None and not ours.tls
+    return Way(kind, *store, repository, password, secret_of(backups.destination), beside)
 
 
 def build_runbook(way: Way) -> str:
@@ -109,7 +119,8 @@ def build_runbook(way: Way) -> str:
                 "Both sums must be equal.\n"
             ),
             _LOADED[way.kind],
-            "## 4. With us: into a new, empty instance\n",
+            *_beside(way),
+            f"## {5 if way.beside else 4}. With us: into a new, empty instance\n",
             *_ours(way),
         )
     )
@@ -124,6 +135,18 @@ def _secrets(way: Way) -> tuple[str, ...]:
     if way.credentials:
         found += f"$ kubectl -n {way.namespace} get secret {way.credentials} -o json     # its keys are files of ./credentials for us, variables for restic\n"
     return (f"{found}```\n",)
+
+
+def _beside(way: Way) -> tuple[str, ...]:
+    """Nothing of sections 1 to 3 is needed for it, but a cluster in which the operator runs."""
+    if not way.beside:
+        return ()
+    command = f"readiness restore {way.service} --namespace {way.namespace} --policy {way.policy}"
+    return (
+        "## 4. With us: into an instance of its own, beside the live one\n",
+        "Where operator and cluster are well, this needs nothing of the above. The plan is shown before anything is made, and what comes next in the end.\n",
+        f"```console\n$ {command} --dry-run\n$ {command} --snapshot latest\n```\n",
+    )
 
 
 def _ours(way: Way) -> tuple[str, ...]:

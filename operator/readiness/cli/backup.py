@@ -66,13 +66,13 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     return found
 
 
-def add_store(verb: argparse.ArgumentParser) -> None:
+def add_store(verb: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Whose backups, and what opens their repository."""
     add = verb.add_argument
-    add("--namespace", required=True, help="of the policy")
-    add("--policy", required=True, help="its name")
-    add("--service", required=True, help="name of the data service")
-    add("--repository", required=True, metavar="URL", help="of restic")
+    add("-n", "--namespace", required=required, default="", help="of the policy")
+    add("--policy", required=required, default="", help="its name")
+    add("--service", required=required, default="", help="name of the data service")
+    add("--repository", required=required, default="", metavar="URL", help="of restic")
     add("--region", default="", help="of an S3 bucket")
     add("--credentials", type=Path, default=Path(CREDENTIALS_DIR), metavar="DIR",
         help="files with the destination's credentials, as its Secret has them")  # fmt: skip

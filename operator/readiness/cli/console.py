@@ -16,6 +16,8 @@ from readiness.output.sheet import Style
 NARROWEST: Final = 60
 WIDEST: Final = 120
 WIDTH: Final = 100
+NOT_WANTED: Final = 130
+"""The exit code of a command whose question was not answered with yes."""
 
 
 class UsageError(Exception):
@@ -56,6 +58,12 @@ class Console:
         """Mistakes of the user, to stderr."""
         for problem in problems:
             self.say(f"{who}: {problem}")
+
+    def agrees(self) -> bool:
+        """Whether the user answers that it may go on."""
+        self.stderr.write("Go on? [y/N] ")
+        self.stderr.flush()
+        return self.stdin.readline().strip().lower() in {"y", "yes"}
 
     def read(self, limit: int) -> bytes:
         """Standard input, at most `limit` bytes."""

@@ -10,15 +10,14 @@ import argparse
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness import __version__, naming, rules
 from readiness.cli import kube
-from readiness.cli.console import Console, UnprovenError, UsageError
+from readiness.cli.console import Console, UnprovenError
 from readiness.cli.drill_target import read_file, read_spec
-from readiness.cli.drilled import images_of, row_of, stop_cleanly, teller
+from readiness.cli.drilled import images_of, row_of, teller
 from readiness.cli.judged import rules_of
 from readiness.cluster.connection import Connection
 from readiness.cluster.jobs import Jobs
@@ -54,7 +53,7 @@ def drill_service(args: argparse.Namespace, name: str, console: Console) -> int:
     control = known.controls[CONTROL]
 
     async def work(connection: Connection, namespace: str) -> tuple[Subject, Verdict]:
-        stop_cleanly()
+        kube.stop_cleanly()
         subject = await _subject(connection, namespace, args, name, console)
         subject = replace(subject, params=_params(control, subject))
         requests = _requests(control, subject)
@@ -99,7 +98,7 @@ async def _subject(
 ) -> Subject:
     """The data service as the operator would see it."""
     there = read_file(args.policy, console) if args.policy else await read_policies(connection, namespace)  # fmt: skip
-    place = _place(there, name, namespace)
+    place = _Place(kube.declaring(there, name, namespace), name)
     policy = place.policy["metadata"]["name"]
     labels = {"labelSelector": ",".join(f"{k}={v}" for k, v in naming.store_labels(policy, name).items())}  # fmt: skip
     sets, pods, services = [
@@ -123,19 +122,6 @@ async def _subject(
         ),
     )
     return subjects_of(policy, spec, snapshot, time.time())[name]
-
-
-def _place(policies: Sequence[Manifest], name: str, namespace: str) -> _Place:
-    found = [
-        each for each in policies
-        if any(s["name"] == name for s in (each.get("spec") or {}).get("dataServices") or ())
-    ]  # fmt: skip
-    if not found:
-        raise UsageError(f"no policy in namespace {namespace} declares a data service {name!r}")
-    if len(found) > 1:
-        names = ", ".join(each["metadata"]["name"] for each in found)
-        raise UsageError(f"several policies declare {name!r}: {names}; name one with --policy FILE")
-    return _Place(found[0], name)
 
 
 def _seen(place: _Place) -> Seen | None:

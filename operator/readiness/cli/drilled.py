@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,7 +81,7 @@ def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Cons
     controls = controls_of(args.drill, args.control)
 
     async def work(connection: Connection, namespace: str) -> tuple[Subject, Drilled]:
-        stop_cleanly()
+        kube.stop_cleanly()
         subject = await read_subject(connection, namespace, args, (kind, name), console)
         refuse_where_withheld(subject, controls.values())
         images = await images_of(connection, args)
@@ -104,13 +103,6 @@ def drill_workload(args: argparse.Namespace, kind: str, name: str, console: Cons
     console.write(render(args.output, sheet, console.style(verbose=args.verbose)))
     draw(args, drilled, rows, console)
     return int(sheet.outcome)
-
-
-def stop_cleanly() -> None:
-    """A cancelled pipeline or a closed terminal clears away like Ctrl-C does."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel if task else loop.stop)
 
 
 def refuse_where_withheld(subject: Subject, controls: Iterable[Control]) -> None:

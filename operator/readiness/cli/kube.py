@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from readiness.api.durations import seconds
 from readiness.cli.console import UnprovenError, UsageError, parser
 from readiness.model import Manifest
+from readiness.naming import RESTORED_FROM
 
 if TYPE_CHECKING:
     from readiness.cluster.connection import Connection
@@ -23,9 +26,55 @@ def build_parser(prog: str, text: str, epilog: str = "") -> argparse.ArgumentPar
     """A parser with the options that say which cluster and namespace."""
     found = parser(prog, text, epilog)
     found.add_argument("-n", "--namespace", default="", help="default: that of the context")
+    add_cluster(found)
+    return found
+
+
+def add_cluster(found: argparse.ArgumentParser) -> None:
+    """The options that say which cluster."""
     found.add_argument("--context", default="", metavar="NAME", help="default: the current one")
     found.add_argument("--kubeconfig", default="", metavar="FILE", help="default: as kubectl does")
+
+
+def add_timeout(found: argparse.ArgumentParser, default: str) -> None:
+    """How long it may take."""
+    found.add_argument(
+        "--timeout",
+        default=duration_of(default),
+        type=duration_of,
+        metavar="DURATION",
+        help=f"for example 90s or 10m (default: {default})",
+    )
+
+
+def duration_of(text: str) -> float:
+    """Seconds of `90s` or `10m`."""
+    found = seconds(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected a duration like 90s or 5m, got {text!r}")
     return found
+
+
+def stop_cleanly() -> None:
+    """A cancelled pipeline or a closed terminal clears away like Ctrl-C does."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel if task else loop.stop)
+
+
+def declaring(policies: Iterable[Manifest], service: str, namespace: str) -> Manifest:
+    """The policy that declares a data service; copies that restores have made do not count. Raises UsageError."""
+    found = [
+        each for each in policies
+        if RESTORED_FROM not in (each["metadata"].get("labels") or {})
+        and any(s["name"] == service for s in (each.get("spec") or {}).get("dataServices") or ())
+    ]  # fmt: skip
+    if not found:
+        raise UsageError(f"no policy in namespace {namespace} declares a data service {service!r}")
+    if len(found) > 1:
+        names = ", ".join(each["metadata"]["name"] for each in found)
+        raise UsageError(f"several policies declare {service!r}: {names}; name one with --policy")
+    return found[0]
 
 
 def read(args: argparse.Namespace, work: Callable[[Connection, str], Awaitable[T]]) -> T:

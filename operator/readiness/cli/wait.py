@@ -7,7 +7,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from readiness.api.durations import seconds
 from readiness.cli import kube
 from readiness.cli.console import Console
 from readiness.gate import MET, Decision, awaited_of
@@ -27,13 +26,7 @@ def build_parser(prog: str, text: str) -> argparse.ArgumentParser:
     found = kube.build_parser(prog, text, EPILOG)
     found.add_argument("name", metavar="NAME", help="the ReadinessPolicy; it may not exist yet")
     found.add_argument("--for", dest="goal", choices=("ready", "compliant"), default="compliant")
-    found.add_argument(
-        "--timeout",
-        default=300.0,
-        type=_duration,
-        metavar="DURATION",
-        help="for example 90s or 10m (default: 5m)",
-    )
+    kube.add_timeout(found, "5m")
     return found
 
 
@@ -68,10 +61,3 @@ async def _await(
             said = decided.message
             console.say(said)
         await asyncio.sleep(min(EVERY, left))
-
-
-def _duration(text: str) -> float:
-    found = seconds(text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"expected a duration like 90s or 5m, got {text!r}")
-    return found

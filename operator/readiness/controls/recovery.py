@@ -84,7 +84,8 @@ def judge_runbook(subject: Subject, store: Store, backups: Backups) -> Verdict:
     found = subject.snapshot.provided.children.get(("ConfigMap", name))
     if found is None:
         return _absent(subject, store, f"ConfigMap/{name}")
-    page = build_runbook(way_of(store.kind, _where(subject, store), backups))
+    service = next((s for s in subject.policy.data_services if s.name == store.name), None)
+    page = build_runbook(way_of(store.kind, _where(subject, store), backups, service))
     if (found.get("data") or {}).get(PAGE) != page:
         return failed(
             "RunbookOutdated", f"ConfigMap/{name} is not the way back of what is declared", expected="the page for this repository",

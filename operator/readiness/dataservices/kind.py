@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from readiness.dataservices.command import Step, Task
-from readiness.dataservices.order import Credential, Dump, Order, Refusal, Source
+from readiness.dataservices.order import Credential, Dump, Login, Order, Refusal, Source
 from readiness.model import Manifest
 
 
@@ -23,7 +23,7 @@ class Kind:
     should not be built; a refusal whose reason the service's `unsafe` names is dropped. `next_step`
     is what comes next of a service that runs, if anything. A `preview` has to be switched on. `source` says where one that we
     run is dumped, `dump` how it is dumped from there; `dump` is None while this version does not back the kind up, and `needs`
-    which rights of a login that takes.
+    which rights of a login that takes. `filler` is the user by whom our image fills an empty instance that we run; None: it cannot.
     """
 
     name: Literal["redis", "mongodb", "rabbitmq"]
@@ -36,3 +36,4 @@ class Kind:
     source: Callable[[Order], Source] | None = None
     dump: Callable[[Source], Dump] | None = None
     needs: str = ""
+    filler: Login | None = None

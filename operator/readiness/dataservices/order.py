@@ -45,6 +45,14 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A user of ours, and the key of its password among the credentials."""
+
+    user: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why something that a policy asks for is not built. `unsafe: [<reason>]` may allow it."""
 

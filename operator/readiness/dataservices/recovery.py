@@ -25,7 +25,7 @@ def recovery_of(kind: Dumped, order: Order) -> tuple[Manifest, ...]:
     if order.backups is None:
         return ()
     where = (order.namespace, order.policy, order.service.name)
-    page = build_runbook(way_of(kind, where, order.backups))
+    page = build_runbook(way_of(kind, where, order.backups, order.service))
     runbook = build_config(order.name(naming.RUNBOOK), {PAGE: page})
     return runbook, _rule(order, alerts.Store(*where, runbook["metadata"]["name"]))
 

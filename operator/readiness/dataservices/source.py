@@ -5,14 +5,13 @@ It knows no kind beyond the names of the API and its ports. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from readiness import naming
 from readiness.backups.destination import is_inside
 from readiness.dataservices.destined import build_secret_volume
 from readiness.dataservices.kind import Kind
-from readiness.dataservices.order import Order, Source
+from readiness.dataservices.order import Login, Order, Source
 from readiness.dataservices.parts import Part, opening
 from readiness.dataservices.tls import AUTHORITY, VOLUME, volume_of
 from readiness.model import Manifest
@@ -23,14 +22,6 @@ MEMORY: Final = "1Gi"
 STORAGE: Final = "10Gi"
 """What is asked for where nobody says how large a service is that we do not run."""
 _KEYS: Final = ("username", "password", AUTHORITY)
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user of ours, and the key of its password among the credentials."""
-
-    user: str
-    key: str
 
 
 def own_source(members: Part, port: int, login: Login, memory: str) -> Source:

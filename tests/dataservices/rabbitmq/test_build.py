@@ -117,7 +117,7 @@ OBJECTS: list[tuple[str, Callable[[], Any], Any]] = [
     ("zones", lambda: pod()["topologySpreadConstraints"][0]["whenUnsatisfiable"], "ScheduleAnyway"),
     ("members only", lambda: [e["from"] for e in wall() if any(p["port"] in (4369, 25672, 35672) for p in e["ports"])], [[{"podSelector": {"matchLabels": order().selector("server")}}]]),
     ("the command line between members", lambda: [p["endPort"] for e in wall() for p in e["ports"] if p["port"] == 35672], [35682]),
-    ("management for the operator, its drills and backups", lambda: [e["from"] for e in wall() if e["ports"][0]["port"] == 15672], [[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ops"}}}, {"podSelector": {"matchExpressions": [{"key": "readiness.dev/drill-runner", "operator": "Exists"}]}}, {"podSelector": {"matchLabels": {"readiness.dev/policy": "checkout", "readiness.dev/data-service": "jobs", "app.kubernetes.io/component": "backup"}}}]]),
+    ("management for the operator, its drills, backups and restores", lambda: [e["from"] for e in wall() if e["ports"][0]["port"] == 15672], [[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ops"}}}, {"podSelector": {"matchExpressions": [{"key": "readiness.dev/drill-runner", "operator": "Exists"}]}}, {"podSelector": {"matchLabels": {"readiness.dev/policy": "checkout", "readiness.dev/data-service": "jobs"}, "matchExpressions": [{"key": "app.kubernetes.io/component", "operator": "In", "values": ["backup", "restore"]}]}}]]),
 ]  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from readiness.dataservices.mongodb.build import members_of
 from readiness.dataservices.mongodb.settings import MEMORY, PORT, mongodb_of
-from readiness.dataservices.order import Dump, Order, Source
+from readiness.dataservices.order import Dump, Login, Order, Source
 from readiness.dataservices.restore import LOOK
-from readiness.dataservices.source import Login, own_source
+from readiness.dataservices.source import own_source
 from readiness.quantities import bytes_of
 
 ROOM: Final = 3

@@ -6,13 +6,13 @@ from typing import Final
 
 from readiness.dataservices.exporter import build_monitor, endpoint_of
 from readiness.dataservices.kind import Kind
-from readiness.dataservices.order import Order
+from readiness.dataservices.order import Login, Order
 from readiness.dataservices.rabbitmq.commands import next_step
 from readiness.dataservices.rabbitmq.conf import problems
 from readiness.dataservices.rabbitmq.dump import NEEDS, dump_of, source_of
 from readiness.dataservices.rabbitmq.objects import build_objects
 from readiness.dataservices.rabbitmq.pods import build_members
-from readiness.dataservices.rabbitmq.users import CREDENTIALS
+from readiness.dataservices.rabbitmq.users import CREDENTIALS, OPERATOR
 from readiness.model import Manifest
 
 
@@ -31,4 +31,5 @@ RABBITMQ: Final = Kind(
     source=source_of,
     dump=dump_of,
     needs=NEEDS,
+    filler=Login(OPERATOR, f"{OPERATOR}-password"),
 )

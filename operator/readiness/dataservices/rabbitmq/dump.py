@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from readiness.backups.definitions import SORTS
-from readiness.dataservices.order import Dump, Order, Source
+from readiness.dataservices.order import Dump, Login, Order, Source
 from readiness.dataservices.rabbitmq.conf import memory_of, part_of, ports_of
 from readiness.dataservices.rabbitmq.users import EXPORTER
 from readiness.dataservices.restore import COUNT
-from readiness.dataservices.source import Login, own_source
+from readiness.dataservices.source import own_source
 
 NEEDS: Final = "the tag administrator, without which RabbitMQ exports no definitions"
 _HERE: Final = Path(__file__).with_name("backup")

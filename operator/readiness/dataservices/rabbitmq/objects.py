@@ -32,7 +32,7 @@ from readiness.dataservices.rabbitmq.conf import (
 )
 from readiness.dataservices.rabbitmq.users import COOKIE, binding, definitions
 from readiness.model import Manifest
-from readiness.naming import BACKUP, DRILL_RUNNER
+from readiness.naming import BACKUP, DRILL_RUNNER, PART_LABEL, RESTORE
 
 CLUSTER_PORTS: Final = {"epmd": 4369, "distribution": 25672}
 DISTRIBUTION: Final = "distribution.config"
@@ -67,9 +67,10 @@ def _script(name: str) -> str:
 
 
 def _wall(order: Order) -> Manifest:
-    """Members among themselves, clients of the namespace, looks of the operator, its drills and backups, and who reads metrics."""
+    """Members among themselves, clients of the namespace, looks of the operator, its drills, backups and restores, and who reads metrics."""
     members = {"podSelector": {"matchLabels": part_of(order).selector}}
-    backup = {"podSelector": {"matchLabels": order.selector(BACKUP)}}
+    jobs = {"key": PART_LABEL, "operator": "In", "values": [BACKUP, RESTORE]}
+    backup = {"podSelector": {"matchLabels": order.selector(), "matchExpressions": [jobs]}}
     home = {"kubernetes.io/metadata.name": order.operator_namespace}
     operator = {"namespaceSelector": {"matchLabels": home}}
     drill = {"podSelector": {"matchExpressions": [{"key": DRILL_RUNNER, "operator": "Exists"}]}}

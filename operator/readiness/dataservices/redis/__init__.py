@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from readiness.dataservices.kind import Kind
+from readiness.dataservices.order import Login
 from readiness.dataservices.redis.access import CREDENTIALS
 from readiness.dataservices.redis.build import build, problems
 from readiness.dataservices.redis.commands import next_step
@@ -19,4 +20,5 @@ REDIS: Final = Kind(
     source=source_of,
     dump=dump_of,
     needs=NEEDS,
+    filler=Login("admin", "admin"),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from readiness.dataservices.order import Dump, Order, Source
+from readiness.dataservices.order import Dump, Login, Order, Source
 from readiness.dataservices.redis.build import members_of
 from readiness.dataservices.redis.settings import MEMORY, redis_of
-from readiness.dataservices.source import Login, own_source
+from readiness.dataservices.source import own_source
 
 SAMPLES: Final = 100
 """Keys of each database whose content a restore is held against."""
