@@ -39,6 +39,8 @@ LIVE: dict[str, Any] = {
                     "passwordSecretRef": {"name": "password"}},
     },
 }  # fmt: skip
+PATIENT = "--timeout=90s"
+"""What does not come then fails, instead of being awaited until somebody else loses patience."""
 SAVED = {"lastSuccess": "2026-11-21T02:13:05Z", "snapshot": "86543352", "backupSet": "20261121T0213Z", "size": 12345}  # fmt: skip
 
 
@@ -136,7 +138,7 @@ def end(server: ApiServer, pod: dict[str, Any], code: int) -> None:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_an_instance_is_made_awaited_and_filled(cluster: ApiServer, started: Callable[..., subprocess.Popen[str]], code: int):  # fmt: skip
-    running = started("cache", "--yes", "--snapshot=20261121T0213Z")
+    running = started("cache", "--yes", PATIENT, "--snapshot=20261121T0213Z")
     policy = until(lambda: policy_of(cluster), "the policy")
     assert policy["spec"]["dataServices"] == [{"name": "cache", "redis": policy["spec"]["dataServices"][0]["redis"], "backup": {"enabled": False}}]  # fmt: skip
     assert policy["spec"]["dataServices"][0]["redis"] | {"storage": "2Gi", "image": "redis:8"} == policy["spec"]["dataServices"][0]["redis"]  # fmt: skip
@@ -167,7 +169,7 @@ def test_an_instance_is_made_awaited_and_filled(cluster: ApiServer, started: Cal
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_it_is_told_what_is_left(cluster: ApiServer, started: Callable[..., subprocess.Popen[str]], how: int):  # fmt: skip
-    running = started("cache", "--yes")
+    running = started("cache", "--yes", PATIENT)
     until(lambda: policy_of(cluster), "the policy")
     said_until(running, f"made ReadinessPolicy/{MADE}")
     running.send_signal(how)
@@ -177,6 +179,18 @@ def test_who_stops_it_is_told_what_is_left(cluster: ApiServer, started: Callable
     assert f"left: ReadinessPolicy/{MADE} and what belongs to it" in rest
     assert rest.endswith(f"{REMOVAL}\ninterrupted\n")
     assert made(cluster) == [MADE]
+
+
+def test_a_job_that_has_begun_goes_on_without_its_terminal(cluster: ApiServer, started: Callable[..., subprocess.Popen[str]]):  # fmt: skip
+    running = started("cache", "--yes", PATIENT)
+    tell(cluster, until(lambda: policy_of(cluster), "the policy"), [{"name": "cache", "ready": True}])  # fmt: skip
+    said_until(running, f"made Job/{JOB}")
+    running.send_signal(signal.SIGINT)
+    _, rest = running.communicate(timeout=30)
+
+    assert running.returncode == 130
+    assert f"Job/{JOB} goes on by itself: kubectl -n {SPACE} logs -f job/{JOB}\nleft: " in rest
+    assert sorted(made(cluster)) == sorted([MADE, JOB, JOB])
 
 
 def test_patience_ends_in_words(cluster: ApiServer, started: Callable[..., subprocess.Popen[str]]):

@@ -63,12 +63,13 @@ def stop_cleanly() -> None:
 
 
 def declaring(policies: Iterable[Manifest], service: str, namespace: str) -> Manifest:
-    """The policy that declares a data service; copies that restores have made do not count. Raises UsageError."""
+    """The policy that declares a data service; the original, where a restore has made a copy. Raises UsageError."""
     found = [
         each for each in policies
-        if RESTORED_FROM not in (each["metadata"].get("labels") or {})
-        and any(s["name"] == service for s in (each.get("spec") or {}).get("dataServices") or ())
+        if any(s["name"] == service for s in (each.get("spec") or {}).get("dataServices") or ())
     ]  # fmt: skip
+    originals = [p for p in found if RESTORED_FROM not in (p["metadata"].get("labels") or {})]
+    found = originals or found
     if not found:
         raise UsageError(f"no policy in namespace {namespace} declares a data service {service!r}")
     if len(found) > 1:

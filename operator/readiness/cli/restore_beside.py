@@ -97,6 +97,7 @@ class _Restore:
     timeout: float
     console: Console
     said: str = ""
+    filling: bool = False
     until: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,8 +111,13 @@ class _Restore:
             await self._until_ready()
             for each in (self.made.wall, self.made.job):
                 await self._create(each | {"metadata": each["metadata"] | {"ownerReferences": [owner]}})  # fmt: skip
+            self.filling = True
             code = await self._follow()
+            self.filling = False
         finally:
+            job = self.made.job["metadata"]
+            if self.filling:
+                self.console.say(f"Job/{job['name']} goes on by itself: kubectl -n {job['namespace']} logs -f job/{job['name']}")  # fmt: skip
             if code:
                 self.console.say(f"left: ReadinessPolicy/{self.made.name} and what belongs to it, as far as it was made; delete it all: {self.made.removal}")  # fmt: skip
         return code
